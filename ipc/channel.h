@@ -1,0 +1,67 @@
+// One end of a SOCK_SEQPACKET connection: one message a datagram, descriptors beside it (SCM_RIGHTS). Used for control
+// channels, inboxes and the control socket. Owns the descriptor and a bounded private queue for what the peer has not
+// room for. Non-blocking; never waits. A truncated datagram or control message is fatal for the channel.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ipc/descriptor.h"
+
+namespace limpet::ipc {
+
+/// The bytes of one message and the descriptors that came with it; they belong to exactly this message.
+struct Datagram {
+  std::vector<std::byte> bytes;  ///< storage aligned for Cap'n Proto words (operator new's alignment)
+  std::vector<Descriptor> descriptors;
+};
+
+enum class ReceiveStatus : std::uint8_t {
+  Message,
+  Empty,      ///< nothing now
+  Closed,     ///< the peer is gone
+  Truncated,  ///< bytes or descriptors were cut off: fatal, close the channel
+  Failed,     ///< a system error: fatal
+};
+
+enum class SendStatus : std::uint8_t {
+  Sent,
+  Queued,   ///< the peer has no room: kept here, in order; call flush() when writable
+  Full,     ///< the private queue is at its limit: this message was not taken
+  TooLarge, ///< the socket can never take it (EMSGSIZE): not taken
+  Closed,
+};
+
+class Channel {
+ public:
+  /// Takes a connected SOCK_SEQPACKET socket; makes it non-blocking, with room for 4 MiB where the system allows.
+  explicit Channel(Descriptor socket, std::size_t queue_limit_bytes = 8u << 20);
+  /// Two connected ends.
+  static std::pair<Descriptor, Descriptor> pair();
+
+  [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
+  /// `descriptors` are lent: duplicated by the kernel, or by this queue.
+  [[nodiscard]] SendStatus send(std::span<const std::byte> bytes, std::span<const int> descriptors = {});
+  /// Sends what is queued. Queued if something is left.
+  [[nodiscard]] SendStatus flush();
+  [[nodiscard]] bool wants_write() const noexcept { return !queue_.empty(); }
+  [[nodiscard]] ReceiveStatus receive(Datagram* into);
+
+ private:
+  struct Pending {
+    std::vector<std::byte> bytes;
+    std::vector<Descriptor> descriptors;
+  };
+  SendStatus send_now(std::span<const std::byte> bytes, std::span<const int> descriptors);
+
+  Descriptor socket_;
+  std::deque<Pending> queue_;
+  std::size_t queued_bytes_ = 0;
+  std::size_t queue_limit_bytes_;
+};
+
+}  // namespace limpet::ipc

@@ -1,0 +1,155 @@
+// Every message between processes as a plain struct. schema/limpet.capnp is the wire format and the manual;
+// ipc/codec.h is the only door between the two. Descriptors travel beside a message, in the order named here.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace limpet::ipc {
+
+/// Grows when an older peer could not understand a newer one. Both sides say theirs first.
+inline constexpr std::uint32_t kProtocolVersion = 1;
+
+/// One life of one worker. `generation` only grows, over all slots.
+struct Incarnation {
+  std::uint16_t slot = 0;
+  std::uint16_t lane = 0;
+  std::uint64_t generation = 0;
+  bool operator==(const Incarnation&) const = default;
+};
+
+// ---- worker to supervisor, on the control channel --------------------------------------------------------------
+
+/// First message of a worker. Descriptors: ring, reader page, counters (sealed memfds), doorbell (eventfd).
+struct Hello {
+  std::uint32_t protocol_version = kProtocolVersion;
+  std::string build;
+  Incarnation who;
+};
+/// The application is set up and every ring is attached: the seat may come.
+struct Ready {};
+/// The worker cannot start, and will exit: one line for the obituary.
+struct Failed {
+  std::string reason;
+};
+/// Answer to Drain, now and then: sessions still here.
+struct DrainProgress {
+  std::uint64_t sessions_left = 0;
+};
+/// Nothing is left here; exits with 0 as soon as the channel has taken this.
+struct Leaving {};
+
+using WorkerMessage = std::variant<Hello, Ready, Failed, DrainProgress, Leaving>;
+
+// ---- supervisor to worker ---------------------------------------------------------------------------------------
+
+/// Answer to Hello, after one PeerJoined for each ring there is: attach is complete, set up the application.
+struct Welcome {
+  std::uint32_t protocol_version = kProtocolVersion;
+};
+/// A worker (or bridge) joined. Descriptors: ring, reader page, doorbell.
+struct PeerJoined {
+  Incarnation who;
+};
+/// That worker's process is gone (its ring's tail is final): read its ring to the end, then unmap.
+struct PeerLeft {
+  Incarnation who;
+};
+/// Accept from the slot's listening sockets and read its inbox, from now on.
+struct TakeSeat {};
+/// Stop both.
+struct GiveUpSeat {};
+/// Stop accepting, close every session's transport spread evenly over `window`, say Leaving and exit; what is still
+/// open at `deadline` (from now) is closed at once.
+struct Drain {
+  std::chrono::milliseconds window{0};
+  std::chrono::milliseconds deadline{0};
+};
+
+using SupervisorMessage = std::variant<Welcome, PeerJoined, PeerLeft, TakeSeat, GiveUpSeat, Drain>;
+
+// ---- between workers, on inboxes --------------------------------------------------------------------------------
+
+/// What the receiver of a handover gets.
+enum class HandoverKind : std::uint8_t {
+  Connection,  ///< the client's own socket: the receiver owns it from now on
+  Request,     ///< one end of a stream socketpair that carries one request: answer, then close
+};
+/// One connection or request for a session that the receiving slot owns. Descriptor: the socket.
+/// `bytes`: read and not acted on, from the first byte of the request's head.
+struct Handover {
+  HandoverKind kind = HandoverKind::Connection;
+  std::string client_address;  ///< as Socket.IO's handshake.address shows it
+  std::uint16_t client_port = 0;
+  std::uint16_t listener = 0;  ///< index of the listening address that accepted it
+  std::string bytes;           ///< ≤ 48 KiB
+};
+
+// ---- limpet ctl to supervisor and back, on the control socket ---------------------------------------------------
+
+struct StatusRequest {};
+struct StatsRequest {};
+struct ReloadRequest {};
+struct StopRequest {
+  bool at_once = false;
+};
+struct CtlHello {
+  std::uint32_t protocol_version = kProtocolVersion;
+};
+using CtlRequest = std::variant<CtlHello, StatusRequest, StatsRequest, ReloadRequest, StopRequest>;
+
+struct WorkerStatus {
+  std::uint16_t slot = 0;
+  std::uint16_t lane = 0;
+  std::uint64_t generation = 0;
+  std::uint32_t pid = 0;
+  std::string state;  ///< a state of the life-cycle table
+  bool seated = false;
+  std::chrono::milliseconds age{0};
+  std::chrono::milliseconds since_beat{0};
+  std::uint64_t sessions = 0;
+};
+struct SlotStatus {
+  std::uint16_t slot = 0;
+  std::string state;  ///< "serving", "starting", "back-off", "routed around", "reloading"
+  std::uint64_t deaths = 0;
+  std::chrono::milliseconds next_start{0};  ///< of a slot in back-off: from now
+  std::string last_obituary;
+  std::vector<WorkerStatus> workers;
+};
+struct StatusReply {
+  std::string version;
+  std::uint32_t pid = 0;
+  std::chrono::milliseconds uptime{0};
+  std::string application;
+  std::string runtime_dir;
+  std::string operation;  ///< "", "reload since 12.3 s", "stopping since …"
+  std::vector<std::string> listeners;
+  std::vector<SlotStatus> slots;
+};
+struct CounterReport {
+  std::string name;
+  std::string unit;
+  std::string help;
+  bool is_gauge = false;
+  std::uint64_t total = 0;
+  std::vector<std::uint64_t> by_slot;
+};
+struct StatsReply {
+  std::vector<CounterReport> counters;
+};
+/// A line about an operation under way; more replies follow.
+struct Progress {
+  std::string line;
+};
+/// The last reply of an operation. `exit_code` is that of `limpet ctl`.
+struct Done {
+  std::uint8_t exit_code = 0;
+  std::string line;
+};
+using CtlReply = std::variant<CtlHello, StatusReply, StatsReply, Progress, Done>;
+
+}  // namespace limpet::ipc

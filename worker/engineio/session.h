@@ -1,0 +1,67 @@
+// An Engine.IO 4 session as the layer above sees it: named by its sid, carrying messages whichever transport it has.
+// Owned by engineio::Server; a reference is good until on_close for it has returned.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "worker/http/buffer.h"
+#include "worker/http/clock.h"
+
+namespace limpet::engineio {
+
+enum class Transport : std::uint8_t { Polling, WebSocket };
+
+/// Why a session ended; names are Socket.IO's disconnect reasons.
+enum class CloseReason : std::uint8_t {
+  TransportError,
+  TransportClose,
+  ForcedClose,      ///< "forced close": the client or this server closed the session (`1`, Session::close)
+  PingTimeout,
+  ParseError,
+  ServerShuttingDown,
+};
+[[nodiscard]] std::string_view to_string(CloseReason reason) noexcept;  // "transport close", …
+
+class Session {
+ public:
+  [[nodiscard]] virtual std::string_view sid() const noexcept = 0;
+  [[nodiscard]] virtual Transport transport() const noexcept = 0;
+  /// Queues messages made by websocket::FrameBuilder (text: `4` + Socket.IO packet; binary: the bytes alone). All of one
+  /// call stay together and in order, across an upgrade as well.
+  virtual void send(std::span<const http::Buffer> frames) = 0;
+  /// False while a volatile message should be dropped: no poll is pending, or bytes wait in the transport's queue.
+  [[nodiscard]] virtual bool writable() const noexcept = 0;
+  /// Ends the session: on_close follows, once, not from inside this call. The client sees its transport close (WebSocket
+  /// close 1000, polling `1`).
+  virtual void close(CloseReason reason) = 0;
+  /// The handshake request's head as it came (request line and header lines), for socket.handshake(); lives as long as
+  /// the session.
+  [[nodiscard]] virtual std::string_view handshake_head() const noexcept = 0;
+  [[nodiscard]] virtual std::string address() const = 0;
+  [[nodiscard]] virtual bool secure() const noexcept = 0;
+  /// Wall-clock time of the handshake, ms since 1970.
+  [[nodiscard]] virtual std::int64_t issued_ms() const noexcept = 0;
+
+  /// The layer above's word for this session.
+  void* user = nullptr;
+
+ protected:
+  ~Session() = default;
+};
+
+/// What the layer above does with sessions. Calls come from the worker's loop; none of them may throw.
+class SessionHandler {
+ public:
+  virtual ~SessionHandler() = default;
+  virtual void on_open(Session& session) = 0;
+  /// `text`: the message without its `4`; valid UTF-8; valid during the call only.
+  virtual void on_text(Session& session, std::string_view text) = 0;
+  virtual void on_binary(Session& session, std::string_view bytes) = 0;
+  /// The last call for this session.
+  virtual void on_close(Session& session, CloseReason reason) = 0;
+};
+
+}  // namespace limpet::engineio

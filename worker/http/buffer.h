@@ -1,0 +1,74 @@
+// A reference-counted run of bytes that many client connections share: one frame, thousands of sockets. The count is not
+// atomic: buffers belong to the worker's one thread. Immutable once more than one handle exists.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <span>
+#include <string_view>
+#include <utility>
+
+namespace limpet::http {
+
+class Buffer {
+ public:
+  Buffer() = default;
+  /// `size` uninitialised bytes. Throws std::bad_alloc.
+  static Buffer allocate(std::size_t size) {
+    auto* block = static_cast<Block*>(std::malloc(sizeof(Block) + size));
+    if (block == nullptr) throw std::bad_alloc();
+    block->references = 1;
+    block->begin = 0;
+    block->end = static_cast<std::uint32_t>(size);
+    block->payload = 0;
+    return Buffer(block);
+  }
+  static Buffer copy_of(std::string_view bytes) {
+    Buffer buffer = allocate(bytes.size());
+    if (!bytes.empty()) std::memcpy(buffer.data(), bytes.data(), bytes.size());
+    return buffer;
+  }
+  Buffer(const Buffer& other) noexcept : block_(other.block_) {
+    if (block_ != nullptr) ++block_->references;
+  }
+  Buffer(Buffer&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  Buffer& operator=(Buffer other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~Buffer() {
+    if (block_ != nullptr && --block_->references == 0) std::free(block_);
+  }
+
+  explicit operator bool() const noexcept { return block_ != nullptr; }
+  [[nodiscard]] std::size_t size() const noexcept { return block_ == nullptr ? 0 : block_->end - block_->begin; }
+  [[nodiscard]] std::string_view view() const noexcept {
+    return block_ == nullptr ? std::string_view() : std::string_view(block_->bytes() + block_->begin, size());
+  }
+  /// Only while this is the one handle.
+  [[nodiscard]] char* data() noexcept { return block_->bytes() + block_->begin; }
+  /// Drops bytes in front and behind; only while this is the one handle. `begin` and `end` count from the current view.
+  void narrow(std::size_t begin, std::size_t end) noexcept {
+    block_->end = block_->begin + static_cast<std::uint32_t>(end);
+    block_->begin += static_cast<std::uint32_t>(begin);
+  }
+  /// Where the payload begins inside view(): behind a WebSocket frame's header. 0 if there is none.
+  [[nodiscard]] std::size_t payload_offset() const noexcept { return block_ == nullptr ? 0 : block_->payload; }
+  void set_payload_offset(std::size_t offset) noexcept { block_->payload = static_cast<std::uint32_t>(offset); }
+  [[nodiscard]] std::string_view payload() const noexcept { return view().substr(payload_offset()); }
+
+ private:
+  struct Block {
+    std::uint32_t references;
+    std::uint32_t begin;
+    std::uint32_t end;
+    std::uint32_t payload;
+    char* bytes() noexcept { return reinterpret_cast<char*>(this + 1); }
+  };
+  explicit Buffer(Block* block) noexcept : block_(block) {}
+  Block* block_ = nullptr;
+};
+
+}  // namespace limpet::http

@@ -1,0 +1,67 @@
+// A client's connection as the protocol layers see it: bytes arrive, bytes are queued. The process layer implements it
+// over a socket, tests over memory. Law 12: bytes that a receiver has not consumed stay with the stream, so the
+// descriptor can leave for another process at any time between two calls.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "worker/http/buffer.h"
+
+namespace limpet::http {
+
+class Stream;
+
+/// Who handles what a stream receives. Called from the worker's loop only, never from inside Stream's functions.
+class StreamReceiver {
+ public:
+  virtual ~StreamReceiver() = default;
+  /// `bytes`: everything received and not consumed yet, the oldest first. Returns how many bytes at the front are
+  /// consumed; the rest comes again together with what arrives next. May modify consumed bytes in place (unmasking).
+  /// If the receiver is replaced during the call (an upgrade), the stream calls the new one with the rest.
+  virtual std::size_t on_bytes(Stream& stream, std::span<char> bytes) = 0;
+  /// Everything queued has been written (only called after the queue had not been written at once). Default: nothing.
+  virtual void on_writable(Stream&) {}
+  /// The last call for this stream, unless it was taken away (handed over): the peer closed, failed, was timed out, or
+  /// finish()/abort() has taken effect. `error` 0 for an orderly end, else errno.
+  virtual void on_closed(Stream& stream, int error) = 0;
+};
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  /// Queues `bytes`; one write per stream and loop turn sends all that is queued. Ignored after finish()/abort().
+  virtual void send(Buffer bytes) = 0;
+  /// Closes once everything queued has been written; reads no more.
+  virtual void finish() = 0;
+  /// Closes at the end of this turn; what is queued is dropped (`reset`: the peer sees a TCP reset).
+  virtual void abort() = 0;
+  /// Bytes queued and not yet taken by the kernel.
+  [[nodiscard]] virtual std::size_t unsent_bytes() const noexcept = 0;
+  /// After finish(), abort(), or the peer's end.
+  [[nodiscard]] virtual bool closing() const noexcept = 0;
+  /// Stops and restarts on_bytes (one request at a time while its response is pending). End of stream is still told.
+  virtual void pause_reading(bool paused) = 0;
+  /// The client's address as text ("127.0.0.5", "::1"; an IPv4-mapped one as IPv4).
+  [[nodiscard]] virtual std::string peer_address() const = 0;
+
+  /// Which time-out of the settings' "limits" applies while nothing arrives; told by the protocol layer.
+  enum class Waiting : std::uint8_t { Header, Body, NextRequest, Response, Nothing };
+  virtual void set_waiting(Waiting what) = 0;
+
+  void set_receiver(StreamReceiver* receiver, void* attachment = nullptr) noexcept {
+    receiver_ = receiver;
+    attachment_ = attachment;
+  }
+  [[nodiscard]] StreamReceiver* receiver() const noexcept { return receiver_; }
+  /// The receiver's own word for this stream.
+  [[nodiscard]] void* attachment() const noexcept { return attachment_; }
+
+ private:
+  StreamReceiver* receiver_ = nullptr;
+  void* attachment_ = nullptr;
+};
+
+}  // namespace limpet::http
