@@ -1,5 +1,5 @@
-// An Engine.IO 4 session as the layer above sees it: named by its sid, carrying messages whichever transport it has.
-// Owned by engineio::Server; a reference is good until on_close for it has returned.
+// An Engine.IO 4 session as the layer above sees it: named by its sid, carrying messages whichever transport
+// it has. Owned by engineio::Server; a reference is good until on_close for it has returned.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ enum class Transport : std::uint8_t { Polling, WebSocket };
 enum class CloseReason : std::uint8_t {
   TransportError,
   TransportClose,
-  ForcedClose,      ///< "forced close": the client or this server closed the session (`1`, Session::close)
+  ForcedClose,  ///< "forced close": the client or this server closed the session (`1`, Session::close)
   PingTimeout,
   ParseError,
   ServerShuttingDown,
@@ -29,16 +29,17 @@ class Session {
  public:
   [[nodiscard]] virtual std::string_view sid() const noexcept = 0;
   [[nodiscard]] virtual Transport transport() const noexcept = 0;
-  /// Queues messages made by websocket::FrameBuilder (text: `4` + Socket.IO packet; binary: the bytes alone). All of one
-  /// call stay together and in order, across an upgrade as well.
+  /// Queues messages made by websocket::FrameBuilder (text: `4` + Socket.IO packet; binary: the bytes alone).
+  /// All of one call stay together and in order, across an upgrade as well.
   virtual void send(std::span<const http::Buffer> frames) = 0;
-  /// False while a volatile message should be dropped: no poll is pending, or bytes wait in the transport's queue.
+  /// False while a volatile message should be dropped: no poll is pending, or bytes wait in the transport's
+  /// queue.
   [[nodiscard]] virtual bool writable() const noexcept = 0;
-  /// Ends the session: on_close follows, once, not from inside this call. The client sees its transport close (WebSocket
-  /// close 1000, polling `1`).
+  /// Ends the session: on_close follows, once, not from inside this call. The client sees its transport close
+  /// (WebSocket close 1000, polling `1`).
   virtual void close(CloseReason reason) = 0;
-  /// The handshake request's head as it came (request line and header lines), for socket.handshake(); lives as long as
-  /// the session.
+  /// The handshake request's head as it came (request line and header lines), for socket.handshake(); lives
+  /// as long as the session.
   [[nodiscard]] virtual std::string_view handshake_head() const noexcept = 0;
   [[nodiscard]] virtual std::string address() const = 0;
   [[nodiscard]] virtual bool secure() const noexcept = 0;

@@ -1,5 +1,5 @@
-// A reference-counted run of bytes that many client connections share: one frame, thousands of sockets. The count is not
-// atomic: buffers belong to the worker's one thread. Immutable once more than one handle exists.
+// A reference-counted run of bytes that many client connections share: one frame, thousands of sockets. The
+// count is not atomic: buffers belong to the worker's one thread. Immutable once more than one handle exists.
 #pragma once
 
 #include <cstdint>
@@ -43,20 +43,27 @@ class Buffer {
   }
 
   explicit operator bool() const noexcept { return block_ != nullptr; }
-  [[nodiscard]] std::size_t size() const noexcept { return block_ == nullptr ? 0 : block_->end - block_->begin; }
+  [[nodiscard]] std::size_t size() const noexcept {
+    return block_ == nullptr ? 0 : block_->end - block_->begin;
+  }
   [[nodiscard]] std::string_view view() const noexcept {
     return block_ == nullptr ? std::string_view() : std::string_view(block_->bytes() + block_->begin, size());
   }
   /// Only while this is the one handle.
   [[nodiscard]] char* data() noexcept { return block_->bytes() + block_->begin; }
-  /// Drops bytes in front and behind; only while this is the one handle. `begin` and `end` count from the current view.
+  /// Drops bytes in front and behind; only while this is the one handle. `begin` and `end` count from the
+  /// current view.
   void narrow(std::size_t begin, std::size_t end) noexcept {
     block_->end = block_->begin + static_cast<std::uint32_t>(end);
     block_->begin += static_cast<std::uint32_t>(begin);
   }
   /// Where the payload begins inside view(): behind a WebSocket frame's header. 0 if there is none.
-  [[nodiscard]] std::size_t payload_offset() const noexcept { return block_ == nullptr ? 0 : block_->payload; }
-  void set_payload_offset(std::size_t offset) noexcept { block_->payload = static_cast<std::uint32_t>(offset); }
+  [[nodiscard]] std::size_t payload_offset() const noexcept {
+    return block_ == nullptr ? 0 : block_->payload;
+  }
+  void set_payload_offset(std::size_t offset) noexcept {
+    block_->payload = static_cast<std::uint32_t>(offset);
+  }
   [[nodiscard]] std::string_view payload() const noexcept { return view().substr(payload_offset()); }
 
  private:

@@ -1,5 +1,5 @@
-// The time of the current loop turn. The worker's loop advances it once per turn; tests set it by hand. Protocol layers
-// read time from nowhere else.
+// The time of the current loop turn. The worker's loop advances it once per turn; tests set it by hand.
+// Protocol layers read time from nowhere else.
 #pragma once
 
 #include <chrono>

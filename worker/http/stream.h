@@ -1,6 +1,6 @@
-// A client's connection as the protocol layers see it: bytes arrive, bytes are queued. The process layer implements it
-// over a socket, tests over memory. Law 12: bytes that a receiver has not consumed stay with the stream, so the
-// descriptor can leave for another process at any time between two calls.
+// A client's connection as the protocol layers see it: bytes arrive, bytes are queued. The process layer
+// implements it over a socket, tests over memory. Law 12: bytes that a receiver has not consumed stay with
+// the stream, so the descriptor can leave for another process at any time between two calls.
 #pragma once
 
 #include <cstddef>
@@ -14,27 +14,34 @@ namespace limpet::http {
 
 class Stream;
 
-/// Who handles what a stream receives. Called from the worker's loop only, never from inside Stream's functions.
+/// Who handles what a stream receives. Called from the worker's loop only, never from inside Stream's
+/// functions.
 class StreamReceiver {
  public:
   virtual ~StreamReceiver() = default;
-  /// `bytes`: everything received and not consumed yet, the oldest first. Returns how many bytes at the front are
-  /// consumed; the rest comes again together with what arrives next. May modify consumed bytes in place (unmasking).
-  /// If the receiver is replaced during the call (an upgrade), the stream calls the new one with the rest.
+  /// `bytes`: everything received and not consumed yet, the oldest first. Returns how many bytes at the front
+  /// are consumed; the rest comes again together with what arrives next. May modify consumed bytes in place
+  /// (unmasking). If the receiver is replaced during the call (an upgrade), the stream calls the new one with
+  /// the rest.
   virtual std::size_t on_bytes(Stream& stream, std::span<char> bytes) = 0;
-  /// Everything queued has been written (only called after the queue had not been written at once). Default: nothing.
+  /// Everything queued has been written (only called after the queue had not been written at once). Default:
+  /// nothing.
   virtual void on_writable(Stream&) {}
-  /// The last call for this stream, unless it was taken away (handed over): the peer closed, failed, was timed out, or
-  /// finish()/abort() has taken effect. `error` 0 for an orderly end, else errno.
+  /// The last call for this stream, unless it was taken away (handed over): the peer closed, failed, was
+  /// timed out, or finish()/abort() has taken effect. `error` 0 for an orderly end, else errno.
   virtual void on_closed(Stream& stream, int error) = 0;
 };
 
 class Stream {
  public:
   virtual ~Stream() = default;
-  /// Queues `bytes`; one write per stream and loop turn sends all that is queued. Ignored after finish()/abort().
+  /// Queues `bytes`; one write per stream and loop turn sends all that is queued. Ignored after
+  /// finish()/abort().
   virtual void send(Buffer bytes) = 0;
-  /// Closes once everything queued has been written; reads no more.
+  /// Closes once everything queued has been written; on_bytes comes no more. The implementation lingers: it
+  /// shuts down the sending side, then reads and drops what still comes until the peer's end or a short time
+  /// has passed. Closing at once would let a reset overtake the answer (413, 431, WebSocket close 1009) at a
+  /// client that is still sending.
   virtual void finish() = 0;
   /// Closes at the end of this turn; what is queued is dropped (`reset`: the peer sees a TCP reset).
   virtual void abort() = 0;
@@ -42,7 +49,8 @@ class Stream {
   [[nodiscard]] virtual std::size_t unsent_bytes() const noexcept = 0;
   /// After finish(), abort(), or the peer's end.
   [[nodiscard]] virtual bool closing() const noexcept = 0;
-  /// Stops and restarts on_bytes (one request at a time while its response is pending). End of stream is still told.
+  /// Stops and restarts on_bytes (one request at a time while its response is pending). End of stream is
+  /// still told.
   virtual void pause_reading(bool paused) = 0;
   /// The client's address as text ("127.0.0.5", "::1"; an IPv4-mapped one as IPv4).
   [[nodiscard]] virtual std::string peer_address() const = 0;

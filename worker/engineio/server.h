@@ -1,0 +1,123 @@
+// Engine.IO 4: sessions over long-polling and WebSocket, and the upgrade from one to the other. Gets whole
+// HTTP requests, gives sessions to a SessionHandler. Owns every session; a session is reachable by its sid
+// only.
+//
+// A session's end is always reported from tick(), never from inside another call, and the object lives until
+// then. What an open session knows is plain: sid, handshake head, times, which timer it waits for, queued
+// frames, the assembled part of a fragmented message; no closures.
+//
+// All time-outs have constant durations, so each kind is a first-in-first-out list: O(1) per session and
+// turn.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "worker/engineio/session.h"
+#include "worker/http/clock.h"
+#include "worker/http/server.h"
+
+namespace limpet::engineio {
+
+inline constexpr std::size_t kSidBytes = 20;
+
+struct Options {
+  /// With both slashes. A request belongs to Engine.IO if its target begins with this (as Node's does).
+  std::string path = "/socket.io/";
+  std::chrono::milliseconds ping_interval{25'000};
+  std::chrono::milliseconds ping_timeout{20'000};
+  std::chrono::milliseconds upgrade_timeout{10'000};
+  std::size_t max_payload_bytes = 1'000'000;
+  bool polling = true;
+  bool websocket = true;
+  bool allow_upgrades = true;
+};
+
+/// What the process layer supplies.
+struct Hooks {
+  /// Fills in a new sid: 20 characters of [A-Za-z0-9_-], unguessable, never one that is in use. Required.
+  std::function<void(std::span<char, kSidBytes>)> new_sid;
+  /// Wall-clock time in ms since 1970. Default: the system's.
+  std::function<std::int64_t()> wall_clock_ms;
+  /// Refuses a handshake with 403 and code 4: the message ("" means "Forbidden"), or nothing if allowed.
+  /// Optional.
+  std::function<std::optional<std::string>(const http::RequestHead&)> refuse;
+};
+
+/// Engine.IO's error codes.
+enum class ErrorCode : std::uint8_t {
+  UnknownTransport = 0,
+  UnknownSid = 1,
+  BadHandshakeMethod = 2,
+  BadRequest = 3,
+  Forbidden = 4,
+  UnsupportedProtocolVersion = 5,
+};
+inline constexpr std::size_t kErrorCodes = 6;
+inline constexpr std::size_t kCloseReasons = 6;
+
+struct Counts {
+  std::uint64_t opened = 0;
+  std::uint64_t upgraded = 0;
+  std::array<std::uint64_t, kCloseReasons> closed{};  ///< by CloseReason
+  std::array<std::uint64_t, kErrorCodes> refused{};   ///< by ErrorCode
+  std::uint64_t messages_in = 0;
+  std::uint64_t pings_sent = 0;
+  std::size_t polling = 0;  ///< open sessions whose transport is polling, now
+};
+
+/// The sid a request names, if it is well formed (20 characters of [A-Za-z0-9_-]). Looks at the query only:
+/// whether the request is Engine.IO's at all is Server::matches().
+[[nodiscard]] std::optional<std::string_view> sid_of(const http::RequestHead& head) noexcept;
+
+class Server {
+ public:
+  Server(Options options, const http::Clock& clock, SessionHandler& handler, Hooks hooks);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  /// Frees the sessions without on_close.
+  ~Server();
+
+  /// Is this request Engine.IO's?
+  [[nodiscard]] bool matches(const http::RequestHead& head) const noexcept;
+  /// For RequestHandler::body_limit.
+  [[nodiscard]] std::size_t body_limit() const noexcept;
+  /// Handles a request for which matches() holds: polls, posts, WebSocket handshakes, and what is wrong with
+  /// them.
+  void on_request(http::Exchange exchange, const http::Request& request);
+
+  /// Once per loop turn, behind the reads and before the writes: reports sessions that ended, answers polls
+  /// with what was queued in this turn, sends heartbeats, ends what is overdue.
+  void tick();
+  /// When tick() has something to do next: the clock's now (or before) if at once, nothing if it has only to
+  /// be called when something else happens.
+  [[nodiscard]] std::optional<http::TimePoint> next_deadline() const noexcept;
+
+  /// An open session, or nullptr.
+  [[nodiscard]] Session* find(std::string_view sid) noexcept;
+  /// Ends a session so that its client comes back: WebSocket close with `code` (1012, 1001), polling `1`.
+  /// Never a Socket.IO DISCONNECT. on_close with `reason` follows from tick().
+  void close_transport(Session& session, std::uint16_t code,
+                       CloseReason reason = CloseReason::ServerShuttingDown);
+  /// close_transport for up to `count` open sessions; returns how many are still open.
+  std::size_t drain(std::size_t count, std::uint16_t code);
+  /// Calls `visit` for every open session. It may close sessions, but not open any.
+  void for_each(const std::function<void(Session&)>& visit);
+
+  [[nodiscard]] std::size_t session_count() const noexcept;
+  [[nodiscard]] const Counts& counts() const noexcept;
+
+ private:
+  class Core;
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace limpet::engineio

@@ -1,0 +1,45 @@
+// An HTTP response as a value, and its one rendering to bytes: status line, headers, Content-Length,
+// Connection, body, side by side in one buffer. No Date: nothing here reads a wall clock.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "worker/http/buffer.h"
+
+namespace limpet::http {
+
+class Response {
+ public:
+  explicit Response(int status_code = 200) : status(status_code) {}
+  Response(int status_code, std::string_view content_type, std::string content)
+      : status(status_code), body(std::move(content)) {
+    add_header("Content-Type", content_type);
+  }
+
+  /// Adds one header line. Line breaks and other control characters are dropped, so that no value can forge a
+  /// header. Content-Length, Connection and Transfer-Encoding are the renderer's: not to be given here.
+  Response& add_header(std::string_view name, std::string_view value);
+  [[nodiscard]] const std::string& header_lines() const noexcept { return headers_; }
+
+  int status;
+  std::string body;
+  Buffer shared_body;  ///< sent instead of `body` if set: a body that many responses share
+  bool close = false;  ///< end the connection behind this response
+
+ private:
+  std::string headers_;  // "Name: value\r\n"…
+};
+
+struct RenderOptions {
+  bool head_only = false;       ///< answers HEAD: the headers of the body, without it
+  bool keep_alive = true;       ///< will the connection go on behind this response?
+  bool say_keep_alive = false;  ///< for HTTP/1.0 clients, to whom `keep-alive` has to be said
+};
+
+[[nodiscard]] Buffer render(const Response& response, const RenderOptions& options);
+
+/// "Not Found"; "Unknown" for a status nobody knows.
+[[nodiscard]] std::string_view reason_phrase(int status) noexcept;
+
+}  // namespace limpet::http

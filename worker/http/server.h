@@ -1,0 +1,120 @@
+// The server side of HTTP/1.1 over streams. `Server::adopt` puts a connection of its own behind a stream;
+// that parses one request at a time, asks the handler whose it is, reads its body, and hands the request over
+// with an Exchange by which it is answered, now or later. The connection frees itself when the stream closes,
+// is taken away or is upgraded.
+//
+// Law 5: the bytes of a request that is not complete stay unconsumed in the stream, so that it can travel.
+// The exception is a body of more than kMaxUnreadBytes, which is consumed as it comes; such a request is half
+// read and does not move. Pipelined requests wait in the stream (pause_reading) until the answer before them
+// is out.
+//
+// Streams must not call back after their Server is gone: destroy the streams first.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "worker/http/request.h"
+#include "worker/http/response.h"
+#include "worker/http/stream.h"
+
+namespace limpet::http {
+
+class Connection;
+class Server;
+
+/// Head and body of an incomplete request may wait unread in the stream up to this size.
+inline constexpr std::size_t kMaxUnreadBytes = 64 * 1024;
+
+/// The right and the duty to answer one request once. Destroyed unanswered, it answers 500. Belongs to the
+/// worker's one thread; may be kept as long as wanted (a parked poll).
+class Exchange {
+ public:
+  Exchange() = default;
+  Exchange(Exchange&& other) noexcept;
+  Exchange& operator=(Exchange&& other) noexcept;
+  ~Exchange();
+
+  /// False once answered, upgraded, or when the client has gone away.
+  [[nodiscard]] bool open() const noexcept { return connection_ != nullptr; }
+  explicit operator bool() const noexcept { return open(); }
+  /// Ignored if not open().
+  void answer(Response response);
+  /// Answers 101 with `response`'s headers and gives the stream to `receiver`, which is called with the bytes
+  /// behind the request. Only while open(). The stream stays valid until `receiver` gets on_closed.
+  Stream& upgrade(const Response& response, StreamReceiver& receiver, void* attachment);
+  /// Calls `callback` when the client goes away before the answer: the last thing this exchange does. It may
+  /// destroy the exchange.
+  void on_abandoned(std::function<void()> callback) { abandoned_ = std::move(callback); }
+  /// Only while open().
+  [[nodiscard]] std::string peer_address() const;
+
+ private:
+  friend class Connection;
+  explicit Exchange(Connection& connection) noexcept;
+  void drop() noexcept;
+
+  Connection* connection_ = nullptr;
+  std::function<void()> abandoned_;
+};
+
+/// Who answers requests. None of the calls may throw.
+class RequestHandler {
+ public:
+  enum class Route : std::uint8_t {
+    Here,   ///< go on: body_limit, body, on_request
+    Taken,  ///< the handler has taken the stream away together with its unread bytes
+  };
+  virtual ~RequestHandler() = default;
+  /// Once per request, when its head is complete and before anything of it is consumed. The unread bytes are
+  /// `head.raw.size() + bytes_after_head` bytes from `head.raw.data()` on; what stood before them is
+  /// answered. After Taken neither the stream nor the bytes are touched again, what on_bytes returns for them
+  /// means nothing, and the connection object is gone.
+  virtual Route route(Stream& stream, const RequestHead& head, std::size_t bytes_after_head) = 0;
+  /// The longest body in bytes that this request may have; more is answered with 413 and the end of the
+  /// connection.
+  virtual std::size_t body_limit(const RequestHead& head) = 0;
+  /// `request` is valid during the call only.
+  virtual void on_request(Exchange exchange, const Request& request) = 0;
+};
+
+struct ServerOptions {
+  std::size_t header_bytes = 16 * 1024;
+};
+
+struct ServerCounts {
+  std::uint64_t requests = 0;      ///< handed to on_request
+  std::uint64_t taken = 0;         ///< handed over by route()
+  std::uint64_t bad_requests = 0;  ///< refused before on_request: 400, 413, 417, 431, 501, 505
+  std::uint64_t abandoned = 0;     ///< the client went away before its answer
+  std::uint64_t upgraded = 0;
+};
+
+class Server {
+ public:
+  Server(RequestHandler& handler, ServerOptions options) : handler_(handler), options_(options) {}
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  /// Serves requests on `stream` from its first unread byte on.
+  void adopt(Stream& stream);
+  /// From now on every answer ends its connection, and connections between two requests end at once.
+  void drain();
+  [[nodiscard]] std::size_t connection_count() const noexcept { return connection_count_; }
+  [[nodiscard]] const ServerCounts& counts() const noexcept { return counts_; }
+
+ private:
+  friend class Connection;
+  RequestHandler& handler_;
+  ServerOptions options_;
+  ServerCounts counts_;
+  Connection* connections_ = nullptr;
+  std::size_t connection_count_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace limpet::http
