@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -73,6 +74,9 @@ using SupervisorMessage = std::variant<Welcome, PeerJoined, PeerLeft, TakeSeat, 
 
 // ---- between workers, on inboxes --------------------------------------------------------------------------------
 
+/// A datagram of a socket with the default buffer takes it, beside addresses.
+inline constexpr std::size_t kHandoverLimitBytes = 48u << 10;
+
 /// What the receiver of a handover gets.
 enum class HandoverKind : std::uint8_t {
   Connection,  ///< the client's own socket: the receiver owns it from now on
@@ -85,7 +89,7 @@ struct Handover {
   std::string client_address;  ///< as Socket.IO's handshake.address shows it
   std::uint16_t client_port = 0;
   std::uint16_t listener = 0;  ///< index of the listening address that accepted it
-  std::string bytes;           ///< ≤ 48 KiB
+  std::string bytes;           ///< ≤ kHandoverLimitBytes
 };
 
 // ---- limpet ctl to supervisor and back, on the control socket ---------------------------------------------------

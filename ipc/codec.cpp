@@ -1,0 +1,515 @@
+#include "ipc/codec.h"
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+#include <fmt/format.h>
+#include <kj/exception.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
+
+#include "ipc/check.h"
+#include "limpet.capnp.h"
+
+// A body is written by an overload of `put` and read by an overload of `read`; envelopes choose between them.
+// Every value of a peer goes through the Door, which knows the limits that schema/limpet.capnp promises.
+namespace limpet::ipc {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::size_t kTextLimitBytes = 64u << 10;
+constexpr std::uint16_t kSlotLimit = 4096;
+constexpr std::uint16_t kLaneLimit = 2 * kSlotLimit + 1;
+constexpr std::int64_t kDurationLimitMs =
+    std::int64_t{100} * 366 * 24 * 3600 * 1000;  // in ns, still fits a clock
+constexpr std::size_t kWorkersOfSlotLimit = 64;
+constexpr std::size_t kListenersLimit = 1024;
+constexpr std::size_t kCountersLimit = 4096;
+constexpr int kNestingLimit = 16;
+
+template <class... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+template <class... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
+
+// ---- writing
+// --------------------------------------------------------------------------------------------------------
+
+/// Cut at the limit: a long exception text becomes a shorter line, not a refused message.
+class Text {
+ public:
+  explicit Text(const std::string& whole) : cut_(whole, 0, kTextLimitBytes) {}
+  operator capnp::Text::Reader() const { return {cut_.c_str(), cut_.size()}; }
+
+ private:
+  std::string cut_;
+};
+
+/// A list of our own making: the reader would refuse a longer one.
+template <class Items>
+unsigned int length(const Items& items, std::size_t limit) {
+  CHECK(items.size() <= limit, fmt::format("{} items in a list that takes {}", items.size(), limit));
+  return static_cast<unsigned int>(items.size());
+}
+
+std::vector<std::byte> bytes_of(capnp::MessageBuilder& builder) {
+  const auto words = capnp::messageToFlatArray(builder);
+  const auto bytes = words.asBytes();
+  std::vector<std::byte> copy(bytes.size());
+  std::memcpy(copy.data(), bytes.begin(), bytes.size());
+  return copy;
+}
+
+void put(wire::Incarnation::Builder to, const Incarnation& who) {
+  to.setSlot(who.slot);
+  to.setLane(who.lane);
+  to.setGeneration(who.generation);
+}
+
+void put(wire::Hello::Builder to, const Hello& hello) {
+  to.setProtocolVersion(hello.protocol_version);
+  to.setBuild(Text(hello.build));
+  put(to.initWho(), hello.who);
+}
+
+void put(wire::Drain::Builder to, const Drain& drain) {
+  to.setWindow(drain.window.count());
+  to.setDeadline(drain.deadline.count());
+}
+
+void put(wire::WorkerStatus::Builder to, const WorkerStatus& worker) {
+  to.setSlot(worker.slot);
+  to.setLane(worker.lane);
+  to.setGeneration(worker.generation);
+  to.setPid(worker.pid);
+  to.setState(Text(worker.state));
+  to.setSeated(worker.seated);
+  to.setAge(worker.age.count());
+  to.setSinceBeat(worker.since_beat.count());
+  to.setSessions(worker.sessions);
+}
+
+void put(wire::SlotStatus::Builder to, const SlotStatus& slot) {
+  to.setSlot(slot.slot);
+  to.setState(Text(slot.state));
+  to.setDeaths(slot.deaths);
+  to.setNextStart(slot.next_start.count());
+  to.setLastObituary(Text(slot.last_obituary));
+  auto workers = to.initWorkers(length(slot.workers, kWorkersOfSlotLimit));
+  for (unsigned int i = 0; i < workers.size(); ++i) put(workers[i], slot.workers[i]);
+}
+
+void put(wire::StatusReply::Builder to, const StatusReply& status) {
+  to.setVersion(Text(status.version));
+  to.setPid(status.pid);
+  to.setUptime(status.uptime.count());
+  to.setApplication(Text(status.application));
+  to.setRuntimeDir(Text(status.runtime_dir));
+  to.setOperation(Text(status.operation));
+  auto listeners = to.initListeners(length(status.listeners, kListenersLimit));
+  for (unsigned int i = 0; i < listeners.size(); ++i) listeners.set(i, Text(status.listeners[i]));
+  auto slots = to.initSlots(length(status.slots, kSlotLimit));
+  for (unsigned int i = 0; i < slots.size(); ++i) put(slots[i], status.slots[i]);
+}
+
+void put(wire::CounterReport::Builder to, const CounterReport& counter) {
+  to.setName(Text(counter.name));
+  to.setUnit(Text(counter.unit));
+  to.setHelp(Text(counter.help));
+  to.setIsGauge(counter.is_gauge);
+  to.setTotal(counter.total);
+  auto by_slot = to.initBySlot(length(counter.by_slot, kSlotLimit));
+  for (unsigned int i = 0; i < by_slot.size(); ++i) by_slot.set(i, counter.by_slot[i]);
+}
+
+void put(wire::StatsReply::Builder to, const StatsReply& stats) {
+  auto counters = to.initCounters(length(stats.counters, kCountersLimit));
+  for (unsigned int i = 0; i < counters.size(); ++i) put(counters[i], stats.counters[i]);
+}
+
+void put(wire::Done::Builder to, const Done& done) {
+  to.setExitCode(done.exit_code);
+  to.setLine(Text(done.line));
+}
+
+// ---- reading
+// --------------------------------------------------------------------------------------------------------
+
+/// A message beyond the limits of the schema. Never leaves this file.
+class Refusal : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// What one message has to pass; `name` is that of its body, and begins every reason.
+class Door {
+ public:
+  Door(const char* name, bool has_body, const Datagram& datagram, std::size_t wants_descriptors)
+      : name_(name) {
+    if (!has_body) refuse("has no body");
+    const std::size_t got = datagram.descriptors.size();
+    if (got != wants_descriptors) refuse(fmt::format("wants {} descriptors, got {}", wants_descriptors, got));
+  }
+
+  [[nodiscard]] std::string text(capnp::Text::Reader from, const char* field) const {
+    check_limit(from.size(), kTextLimitBytes, field, "bytes");
+    return {from.begin(), from.size()};
+  }
+  [[nodiscard]] std::string bytes(capnp::Data::Reader from, std::size_t limit, const char* field) const {
+    check_limit(from.size(), limit, field, "bytes");
+    return {reinterpret_cast<const char*>(from.begin()), from.size()};
+  }
+  [[nodiscard]] milliseconds duration(std::int64_t from, const char* field) const {
+    if (from < 0) refuse(fmt::format("{} is negative: {} ms", field, from));
+    if (from > kDurationLimitMs) refuse(fmt::format("{} is over 100 years: {} ms", field, from));
+    return milliseconds(from);
+  }
+  [[nodiscard]] std::uint16_t slot(std::uint16_t from) const {
+    return number_below(from, kSlotLimit, "slot");
+  }
+  [[nodiscard]] std::uint16_t lane(std::uint16_t from) const {
+    return number_below(from, kLaneLimit, "lane");
+  }
+  [[nodiscard]] Incarnation incarnation(wire::Incarnation::Reader from) const {
+    return {.slot = slot(from.getSlot()), .lane = lane(from.getLane()), .generation = from.getGeneration()};
+  }
+  template <class List>
+  [[nodiscard]] List list(List from, std::size_t limit, const char* field) const {
+    check_limit(from.size(), limit, field, "items");
+    return from;
+  }
+  /// A body whose values need no check.
+  template <class Body>
+  [[nodiscard]] Body admit(Body body) const {
+    return body;
+  }
+  [[noreturn]] void refuse(std::string_view reason) const {
+    throw Refusal(fmt::format("{}: {}", name_, reason));
+  }
+
+ private:
+  void check_limit(std::size_t size, std::size_t limit, const char* field, const char* unit) const {
+    if (size > limit) refuse(fmt::format("{} has {} {}, the limit is {}", field, size, unit, limit));
+  }
+  [[nodiscard]] std::uint16_t number_below(std::uint16_t value, std::uint16_t limit,
+                                           const char* field) const {
+    if (value >= limit) refuse(fmt::format("{} is {}, must be below {}", field, value, limit));
+    return value;
+  }
+
+  const char* name_;
+};
+
+Hello read(const Door& door, wire::Hello::Reader from) {
+  return {.protocol_version = from.getProtocolVersion(),
+          .build = door.text(from.getBuild(), "build"),
+          .who = door.incarnation(from.getWho())};
+}
+
+Drain read(const Door& door, wire::Drain::Reader from) {
+  return {.window = door.duration(from.getWindow(), "window"),
+          .deadline = door.duration(from.getDeadline(), "deadline")};
+}
+
+HandoverKind read(const Door& door, wire::Handover::Kind from) {
+  switch (from) {
+    case wire::Handover::Kind::CONNECTION:
+      return HandoverKind::Connection;
+    case wire::Handover::Kind::REQUEST:
+      return HandoverKind::Request;
+  }
+  door.refuse(fmt::format("unknown kind {}", static_cast<unsigned>(from)));
+}
+
+Handover read(const Door& door, wire::Handover::Reader from) {
+  return {.kind = read(door, from.getKind()),
+          .client_address = door.text(from.getClientAddress(), "client address"),
+          .client_port = from.getClientPort(),
+          .listener = from.getListener(),
+          .bytes = door.bytes(from.getBytes(), kHandoverLimitBytes, "bytes")};
+}
+
+WorkerStatus read(const Door& door, wire::WorkerStatus::Reader from) {
+  return {.slot = door.slot(from.getSlot()),
+          .lane = door.lane(from.getLane()),
+          .generation = from.getGeneration(),
+          .pid = from.getPid(),
+          .state = door.text(from.getState(), "state of a worker"),
+          .seated = from.getSeated(),
+          .age = door.duration(from.getAge(), "age"),
+          .since_beat = door.duration(from.getSinceBeat(), "time since the last beat"),
+          .sessions = from.getSessions()};
+}
+
+SlotStatus read(const Door& door, wire::SlotStatus::Reader from) {
+  SlotStatus slot{.slot = door.slot(from.getSlot()),
+                  .state = door.text(from.getState(), "state of a slot"),
+                  .deaths = from.getDeaths(),
+                  .next_start = door.duration(from.getNextStart(), "time to the next start"),
+                  .last_obituary = door.text(from.getLastObituary(), "last obituary"),
+                  .workers = {}};
+  for (const auto worker : door.list(from.getWorkers(), kWorkersOfSlotLimit, "workers"))
+    slot.workers.push_back(read(door, worker));
+  return slot;
+}
+
+StatusReply read(const Door& door, wire::StatusReply::Reader from) {
+  StatusReply status{.version = door.text(from.getVersion(), "version"),
+                     .pid = from.getPid(),
+                     .uptime = door.duration(from.getUptime(), "uptime"),
+                     .application = door.text(from.getApplication(), "application"),
+                     .runtime_dir = door.text(from.getRuntimeDir(), "runtime dir"),
+                     .operation = door.text(from.getOperation(), "operation"),
+                     .listeners = {},
+                     .slots = {}};
+  for (const auto listener : door.list(from.getListeners(), kListenersLimit, "listeners"))
+    status.listeners.push_back(door.text(listener, "listener"));
+  for (const auto slot : door.list(from.getSlots(), kSlotLimit, "slots"))
+    status.slots.push_back(read(door, slot));
+  return status;
+}
+
+CounterReport read(const Door& door, wire::CounterReport::Reader from) {
+  CounterReport counter{.name = door.text(from.getName(), "name of a counter"),
+                        .unit = door.text(from.getUnit(), "unit of a counter"),
+                        .help = door.text(from.getHelp(), "help of a counter"),
+                        .is_gauge = from.getIsGauge(),
+                        .total = from.getTotal(),
+                        .by_slot = {}};
+  for (const auto value : door.list(from.getBySlot(), kSlotLimit, "values by slot"))
+    counter.by_slot.push_back(value);
+  return counter;
+}
+
+StatsReply read(const Door& door, wire::StatsReply::Reader from) {
+  StatsReply stats;
+  for (const auto counter : door.list(from.getCounters(), kCountersLimit, "counters"))
+    stats.counters.push_back(read(door, counter));
+  return stats;
+}
+
+Done read(const Door& door, wire::Done::Reader from) {
+  return {.exit_code = from.getExitCode(), .line = door.text(from.getLine(), "line")};
+}
+
+// ---- envelopes
+// ------------------------------------------------------------------------------------------------------
+
+template <class Which>
+[[noreturn]] void refuse_unknown(Which which) {
+  throw Refusal(fmt::format("unknown message {}", static_cast<unsigned>(which)));
+}
+
+WorkerMessage open(const Datagram& datagram, wire::WorkerMessage::Reader from) {
+  switch (from.which()) {
+    case wire::WorkerMessage::HELLO:
+      return read(Door("Hello", from.hasHello(), datagram, 4), from.getHello());
+    case wire::WorkerMessage::READY:
+      return Door("Ready", from.hasReady(), datagram, 0).admit(Ready{});
+    case wire::WorkerMessage::FAILED: {
+      const Door door("Failed", from.hasFailed(), datagram, 0);
+      return Failed{.reason = door.text(from.getFailed().getReason(), "reason")};
+    }
+    case wire::WorkerMessage::DRAIN_PROGRESS:
+      return Door("DrainProgress", from.hasDrainProgress(), datagram, 0)
+          .admit(DrainProgress{.sessions_left = from.getDrainProgress().getSessionsLeft()});
+    case wire::WorkerMessage::LEAVING:
+      return Door("Leaving", from.hasLeaving(), datagram, 0).admit(Leaving{});
+  }
+  refuse_unknown(from.which());
+}
+
+SupervisorMessage open(const Datagram& datagram, wire::SupervisorMessage::Reader from) {
+  switch (from.which()) {
+    case wire::SupervisorMessage::WELCOME:
+      return Door("Welcome", from.hasWelcome(), datagram, 0)
+          .admit(Welcome{.protocol_version = from.getWelcome().getProtocolVersion()});
+    case wire::SupervisorMessage::PEER_JOINED: {
+      const Door door("PeerJoined", from.hasPeerJoined(), datagram, 3);
+      return PeerJoined{.who = door.incarnation(from.getPeerJoined().getWho())};
+    }
+    case wire::SupervisorMessage::PEER_LEFT: {
+      const Door door("PeerLeft", from.hasPeerLeft(), datagram, 0);
+      return PeerLeft{.who = door.incarnation(from.getPeerLeft().getWho())};
+    }
+    case wire::SupervisorMessage::TAKE_SEAT:
+      return Door("TakeSeat", from.hasTakeSeat(), datagram, 0).admit(TakeSeat{});
+    case wire::SupervisorMessage::GIVE_UP_SEAT:
+      return Door("GiveUpSeat", from.hasGiveUpSeat(), datagram, 0).admit(GiveUpSeat{});
+    case wire::SupervisorMessage::DRAIN:
+      return read(Door("Drain", from.hasDrain(), datagram, 0), from.getDrain());
+  }
+  refuse_unknown(from.which());
+}
+
+Handover open(const Datagram& datagram, wire::Handover::Reader from) {
+  return read(Door("Handover", true, datagram, 1), from);
+}
+
+CtlRequest open(const Datagram& datagram, wire::CtlRequest::Reader from) {
+  switch (from.which()) {
+    case wire::CtlRequest::HELLO:
+      return Door("CtlHello", from.hasHello(), datagram, 0)
+          .admit(CtlHello{.protocol_version = from.getHello().getProtocolVersion()});
+    case wire::CtlRequest::STATUS:
+      return Door("StatusRequest", from.hasStatus(), datagram, 0).admit(StatusRequest{});
+    case wire::CtlRequest::STATS:
+      return Door("StatsRequest", from.hasStats(), datagram, 0).admit(StatsRequest{});
+    case wire::CtlRequest::RELOAD:
+      return Door("ReloadRequest", from.hasReload(), datagram, 0).admit(ReloadRequest{});
+    case wire::CtlRequest::STOP:
+      return Door("StopRequest", from.hasStop(), datagram, 0)
+          .admit(StopRequest{.at_once = from.getStop().getAtOnce()});
+  }
+  refuse_unknown(from.which());
+}
+
+CtlReply open(const Datagram& datagram, wire::CtlReply::Reader from) {
+  switch (from.which()) {
+    case wire::CtlReply::HELLO:
+      return Door("CtlHello", from.hasHello(), datagram, 0)
+          .admit(CtlHello{.protocol_version = from.getHello().getProtocolVersion()});
+    case wire::CtlReply::STATUS:
+      return read(Door("StatusReply", from.hasStatus(), datagram, 0), from.getStatus());
+    case wire::CtlReply::STATS:
+      return read(Door("StatsReply", from.hasStats(), datagram, 0), from.getStats());
+    case wire::CtlReply::PROGRESS: {
+      const Door door("Progress", from.hasProgress(), datagram, 0);
+      return Progress{.line = door.text(from.getProgress().getLine(), "line")};
+    }
+    case wire::CtlReply::DONE:
+      return read(Door("Done", from.hasDone(), datagram, 0), from.getDone());
+  }
+  refuse_unknown(from.which());
+}
+
+/// The words of a datagram. Cap'n Proto reads in place, so they have to be whole and aligned.
+kj::ArrayPtr<const capnp::word> words_of(const Datagram& datagram) {
+  const auto& bytes = datagram.bytes;
+  if (bytes.empty() || bytes.size() % sizeof(capnp::word) != 0)
+    throw Refusal(fmt::format("malformed: {} bytes are not a whole number of words", bytes.size()));
+  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(capnp::word) != 0)
+    throw Refusal("malformed: the bytes are not aligned");
+  return {reinterpret_cast<const capnp::word*>(bytes.data()), bytes.size() / sizeof(capnp::word)};
+}
+
+template <class Wire, class Message>
+Message read_envelope(const Datagram& datagram) {
+  const auto words = words_of(datagram);
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = 8 * words.size() + 64;
+  options.nestingLimit = kNestingLimit;
+  capnp::FlatArrayMessageReader reader(words, options);
+  if (reader.getEnd() != words.end()) throw Refusal("malformed: bytes behind the message");
+  return open(datagram, reader.getRoot<Wire>());
+}
+
+/// The door itself: nothing that Cap'n Proto or the limits say gets past it but as a reason.
+template <class Wire, class Message>
+std::optional<Message> decode(const Datagram& datagram, std::string* why) {
+  try {
+    return read_envelope<Wire, Message>(datagram);
+  } catch (const Refusal& refusal) {
+    *why = refusal.what();
+  } catch (const kj::Exception& exception) {
+    *why = fmt::format("malformed: {}", exception.getDescription().cStr());
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<std::byte> encode(const WorkerMessage& message) {
+  capnp::MallocMessageBuilder builder;
+  auto to = builder.initRoot<wire::WorkerMessage>();
+  std::visit(Overloaded{[&](const Hello& hello) { put(to.initHello(), hello); },
+                        [&](const Ready&) { to.initReady(); },
+                        [&](const Failed& failed) { to.initFailed().setReason(Text(failed.reason)); },
+                        [&](const DrainProgress& progress) {
+                          to.initDrainProgress().setSessionsLeft(progress.sessions_left);
+                        },
+                        [&](const Leaving&) { to.initLeaving(); }},
+             message);
+  return bytes_of(builder);
+}
+
+std::vector<std::byte> encode(const SupervisorMessage& message) {
+  capnp::MallocMessageBuilder builder;
+  auto to = builder.initRoot<wire::SupervisorMessage>();
+  std::visit(
+      Overloaded{
+          [&](const Welcome& welcome) { to.initWelcome().setProtocolVersion(welcome.protocol_version); },
+          [&](const PeerJoined& peer) { put(to.initPeerJoined().initWho(), peer.who); },
+          [&](const PeerLeft& peer) { put(to.initPeerLeft().initWho(), peer.who); },
+          [&](const TakeSeat&) { to.initTakeSeat(); }, [&](const GiveUpSeat&) { to.initGiveUpSeat(); },
+          [&](const Drain& drain) { put(to.initDrain(), drain); }},
+      message);
+  return bytes_of(builder);
+}
+
+std::vector<std::byte> encode(const Handover& message) {
+  CHECK(message.bytes.size() <= kHandoverLimitBytes,
+        fmt::format("a handover of {} bytes, the limit is {}", message.bytes.size(), kHandoverLimitBytes));
+  capnp::MallocMessageBuilder builder;
+  auto to = builder.initRoot<wire::Handover>();
+  to.setKind(message.kind == HandoverKind::Request ? wire::Handover::Kind::REQUEST
+                                                   : wire::Handover::Kind::CONNECTION);
+  to.setClientAddress(Text(message.client_address));
+  to.setClientPort(message.client_port);
+  to.setListener(message.listener);
+  to.setBytes({reinterpret_cast<const capnp::byte*>(message.bytes.data()), message.bytes.size()});
+  return bytes_of(builder);
+}
+
+std::vector<std::byte> encode(const CtlRequest& message) {
+  capnp::MallocMessageBuilder builder;
+  auto to = builder.initRoot<wire::CtlRequest>();
+  std::visit(
+      Overloaded{[&](const CtlHello& hello) { to.initHello().setProtocolVersion(hello.protocol_version); },
+                 [&](const StatusRequest&) { to.initStatus(); }, [&](const StatsRequest&) { to.initStats(); },
+                 [&](const ReloadRequest&) { to.initReload(); },
+                 [&](const StopRequest& stop) { to.initStop().setAtOnce(stop.at_once); }},
+      message);
+  return bytes_of(builder);
+}
+
+std::vector<std::byte> encode(const CtlReply& message) {
+  capnp::MallocMessageBuilder builder;
+  auto to = builder.initRoot<wire::CtlReply>();
+  std::visit(
+      Overloaded{[&](const CtlHello& hello) { to.initHello().setProtocolVersion(hello.protocol_version); },
+                 [&](const StatusReply& status) { put(to.initStatus(), status); },
+                 [&](const StatsReply& stats) { put(to.initStats(), stats); },
+                 [&](const Progress& progress) { to.initProgress().setLine(Text(progress.line)); },
+                 [&](const Done& done) { put(to.initDone(), done); }},
+      message);
+  return bytes_of(builder);
+}
+
+std::optional<WorkerMessage> decode_worker_message(const Datagram& datagram, std::string* why) {
+  return decode<wire::WorkerMessage, WorkerMessage>(datagram, why);
+}
+
+std::optional<SupervisorMessage> decode_supervisor_message(const Datagram& datagram, std::string* why) {
+  return decode<wire::SupervisorMessage, SupervisorMessage>(datagram, why);
+}
+
+std::optional<Handover> decode_handover(const Datagram& datagram, std::string* why) {
+  return decode<wire::Handover, Handover>(datagram, why);
+}
+
+std::optional<CtlRequest> decode_ctl_request(const Datagram& datagram, std::string* why) {
+  return decode<wire::CtlRequest, CtlRequest>(datagram, why);
+}
+
+std::optional<CtlReply> decode_ctl_reply(const Datagram& datagram, std::string* why) {
+  return decode<wire::CtlReply, CtlReply>(datagram, why);
+}
+
+}  // namespace limpet::ipc

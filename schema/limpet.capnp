@@ -1,0 +1,253 @@
+# Every message between Limpet's processes. This file is the wire format and the manual of the protocol; the structs of
+# ipc/messages.h are the same messages past the codec (ipc/codec.h), the only code that reads or writes these bytes.
+#
+# Carriers
+#   All of them are SOCK_SEQPACKET Unix sockets. One datagram is one message: one envelope (a struct below whose one
+#   member is a union), in the standard framing of Cap'n Proto, unpacked, nothing behind it. Descriptors travel beside
+#   it (SCM_RIGHTS), in the order named here; a message with another number of them is refused. At most 16 descriptors
+#   and 4 MiB a message. A datagram without bytes is never sent: it cannot be told from the end of the connection.
+#
+#     control channel   supervisor <-> worker      WorkerMessage up, SupervisorMessage down
+#     inbox             worker -> worker           Handover
+#     control socket    limpet ctl <-> supervisor  CtlRequest up, CtlReply down
+#
+# Versions
+#   kProtocolVersion of ipc/messages.h. Each side says its number in its first message, before anything that depends on
+#   it, and a side that cannot live with the other's says so and closes. Members of unions, fields and enumerants are
+#   only ever added, at the end: then the number stays. It grows when an older peer could not understand a newer one.
+#   A union member or enumerant that a reader does not know makes it refuse the message; a field that it does not know
+#   is passed over.
+#
+# Limits, enforced by the reader (a message beyond them is refused as a whole)
+#   text                 64 KiB (writers cut longer ones)
+#   bytes of a handover  48 KiB
+#   slot                 < 4096 (there are not more buckets)      lane  <= 8192 (2 x slots + 1 of them)
+#   durations            milliseconds, 0 to 100 years; signed so that a negative one can be told from a large one
+#   lists                slots and numbers by slot 4096; workers of a slot 64; listeners 1024; counters 4096
+#   body                 the struct of the chosen union member must be there (not a null pointer)
+#
+# What a refusal costs: on a control channel, the worker its place; on an inbox, that one message; on the control socket,
+# that one connection. It ends no supervisor.
+
+@0xea4319f165a2cc83;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("limpet::wire");
+
+using Milliseconds = Int64;
+
+struct Incarnation {
+  # One life of one worker.
+  slot @0 :UInt16;
+  lane @1 :UInt16;
+  generation @2 :UInt64;  # only grows, over all slots
+}
+
+# ---- control channel, worker to supervisor --------------------------------------------------------------------------
+
+struct WorkerMessage {
+  # Order in a life: hello, then ready or failed; drainProgress and leaving after a Drain. failed may also come before
+  # ready at any time. What may come in which state is the supervisor's table; anything else ends the worker.
+  union {
+    hello @0 :Hello;
+    ready @1 :Ready;
+    failed @2 :Failed;
+    drainProgress @3 :DrainProgress;
+    leaving @4 :Leaving;
+  }
+}
+
+struct Hello {
+  # First message of a worker, once, as soon as its shared memory stands.
+  # Descriptors, 4: ring, reader page, counter block (sealed memfds), doorbell (eventfd).
+  protocolVersion @0 :UInt32;
+  build @1 :Text;       # of the worker's executable, for people
+  who @2 :Incarnation;  # must be what its heritage says
+}
+
+struct Ready {
+  # Once, after Welcome: the application is set up and every ring that was named is attached. The seat may come.
+}
+
+struct Failed {
+  # The worker cannot start and will exit.
+  reason @0 :Text;  # one line, for the obituary
+}
+
+struct DrainProgress {
+  # After Drain, now and then: a sign of life and a number for `limpet ctl`.
+  sessionsLeft @0 :UInt64;
+}
+
+struct Leaving {
+  # After Drain, the last message: nothing is left here. The worker exits with 0 as soon as the channel has taken this.
+}
+
+# ---- control channel, supervisor to worker --------------------------------------------------------------------------
+
+struct SupervisorMessage {
+  # Order in a life: peerJoined for each ring there is, welcome; then peerJoined, peerLeft, takeSeat, giveUpSeat as
+  # things happen; drain once, after which only peerJoined and peerLeft come.
+  union {
+    welcome @0 :Welcome;
+    peerJoined @1 :PeerJoined;
+    peerLeft @2 :PeerLeft;
+    takeSeat @3 :TakeSeat;
+    giveUpSeat @4 :GiveUpSeat;
+    drain @5 :Drain;
+  }
+}
+
+struct Welcome {
+  # Answer to Hello: every ring there is has been named before this. Set up the application, then say Ready.
+  protocolVersion @0 :UInt32;
+}
+
+struct PeerJoined {
+  # Another worker (or the bridge) has a ring. Attach to it before anything else is read.
+  # Descriptors, 3: ring, reader page (sealed memfds), doorbell (eventfd).
+  who @0 :Incarnation;
+}
+
+struct PeerLeft {
+  # That worker's process is gone, so its ring's tail is final: read to the end, then unmap. After its PeerJoined.
+  who @0 :Incarnation;
+}
+
+struct TakeSeat {
+  # Accept from the slot's listening sockets and read its inbox, from now on. After Ready.
+}
+
+struct GiveUpSeat {
+  # Stop both; go on with what is open.
+}
+
+struct Drain {
+  # Stop accepting, close every session's transport spread evenly over `window`, say Leaving and exit. What is still
+  # open after `deadline`, counted from now, is closed at once.
+  window @0 :Milliseconds;
+  deadline @1 :Milliseconds;
+}
+
+# ---- inbox, worker to worker ----------------------------------------------------------------------------------------
+
+struct Handover {
+  # An envelope of its own: one connection, or one request, for a session whose bucket belongs to the receiving slot.
+  # All workers write to one sending end; the datagrams of different workers do not mix, and have no order between them.
+  # Descriptors, 1: the socket. It belongs to the receiver from now on.
+  kind @0 :Kind;
+  clientAddress @1 :Text;  # as Socket.IO's handshake.address shows it
+  clientPort @2 :UInt16;
+  listener @3 :UInt16;     # index of the listening address that accepted the connection, in configured order
+  bytes @4 :Data;          # read and not acted on, from the first byte of the request's head
+
+  enum Kind {
+    connection @0;  # the client's own socket, with all that follows on it
+    request @1;     # one end of a stream socketpair that carries one request: answer, then close
+  }
+}
+
+# ---- control socket, limpet ctl to supervisor -----------------------------------------------------------------------
+
+struct CtlRequest {
+  # hello first; the supervisor answers with its own. Then one request a connection.
+  union {
+    hello @0 :CtlHello;
+    status @1 :StatusRequest;
+    stats @2 :StatsRequest;
+    reload @3 :ReloadRequest;
+    stop @4 :StopRequest;
+  }
+}
+
+struct CtlHello {
+  # Both ways.
+  protocolVersion @0 :UInt32;
+}
+
+struct StatusRequest {
+  # Answer: StatusReply, or Done that says why not.
+}
+
+struct StatsRequest {
+  # Answer: StatsReply, or Done that says why not. Never waits for a worker.
+}
+
+struct ReloadRequest {
+  # Replace every worker, one slot at a time. Answer: Progress lines, then Done with 0, or 1 if a successor failed and its
+  # predecessor goes on.
+}
+
+struct StopRequest {
+  # Drain every worker and end. Answer: Progress lines, then Done, or the end of the connection.
+  atOnce @0 :Bool;  # no drain
+}
+
+# ---- control socket, supervisor to limpet ctl -----------------------------------------------------------------------
+
+struct CtlReply {
+  union {
+    hello @0 :CtlHello;
+    status @1 :StatusReply;
+    stats @2 :StatsReply;
+    progress @3 :Progress;
+    done @4 :Done;
+  }
+}
+
+struct StatusReply {
+  version @0 :Text;
+  pid @1 :UInt32;
+  uptime @2 :Milliseconds;
+  application @3 :Text;
+  runtimeDir @4 :Text;
+  operation @5 :Text;  # "", "reload since 12.3 s", "stopping since 2.0 s"
+  listeners @6 :List(Text);
+  slots @7 :List(SlotStatus);
+}
+
+struct SlotStatus {
+  slot @0 :UInt16;
+  state @1 :Text;  # "serving", "starting", "back-off", "routed around", "reloading"
+  deaths @2 :UInt64;
+  nextStart @3 :Milliseconds;  # of a slot in back-off, from now; else 0
+  lastObituary @4 :Text;
+  workers @5 :List(WorkerStatus);  # two during a reload
+}
+
+struct WorkerStatus {
+  slot @0 :UInt16;
+  lane @1 :UInt16;
+  generation @2 :UInt64;
+  pid @3 :UInt32;
+  state @4 :Text;  # a state of the life-cycle table
+  seated @5 :Bool;
+  age @6 :Milliseconds;
+  sinceBeat @7 :Milliseconds;
+  sessions @8 :UInt64;
+}
+
+struct StatsReply {
+  counters @0 :List(CounterReport);
+}
+
+struct CounterReport {
+  # One row of the table in ipc/counters.h, with its values.
+  name @0 :Text;
+  unit @1 :Text;
+  help @2 :Text;
+  isGauge @3 :Bool;
+  total @4 :UInt64;           # of a total: dead workers included, never decreases
+  bySlot @5 :List(UInt64);    # in slot order
+}
+
+struct Progress {
+  # About an operation under way; more replies follow.
+  line @0 :Text;
+}
+
+struct Done {
+  # The last reply to an operation, or the refusal of any request.
+  exitCode @0 :UInt8;  # that of `limpet ctl`
+  line @1 :Text;       # "" if there is nothing to say
+}
