@@ -1,0 +1,239 @@
+#include "ipc/spawn.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/process/v2/posix/default_launcher.hpp>
+#include <boost/process/v2/process.hpp>
+#include <cstring>
+
+extern char** environ;
+
+namespace limpet::ipc {
+namespace {
+
+namespace process = boost::process::v2;
+
+constexpr int kLowestParkingPlace = 64;
+
+/// All signals blocked while it lives. A signal that reached the child between fork and exec would run a
+/// handler of ours there, which writes into a pipe that the parent reads: one Ctrl-C would count twice.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+/// What the child needs between fork and exec, where nothing may be allocated: made before the fork.
+struct Plan {
+  const char* executable = nullptr;
+  std::vector<char*> environment;
+  std::vector<Descriptor> parked;  ///< duplicates of the sources, above every target
+  std::vector<Inherited> moves;    ///< parked number -> target
+  int lowest_free = kLowestParkingPlace;
+  pid_t parent = -1;
+  std::optional<int> cpu;
+};
+
+// ---- in the child: async-signal-safe calls only; each step returns false with errno set ----
+
+bool leave_signals_behind() {
+  struct sigaction standard = {};
+  standard.sa_handler = SIG_DFL;
+  // Handlers first: unblocking first would run a handler of the parent's here for a signal that waits
+  // already.
+  for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
+  sigset_t none;
+  ::sigemptyset(&none);
+  return ::sigprocmask(SIG_SETMASK, &none, nullptr) == 0;
+}
+
+bool die_with_parent(pid_t parent) {
+  if (::prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) return false;
+  // The parent may have died before the line above: then no signal comes.
+  if (::getppid() != parent) ::_exit(0);
+  return true;
+}
+
+bool settle_descriptors(const Plan& plan) {
+  // Everything is closed by exec, but for what the next loop duplicates: dup2 gives a descriptor without
+  // close-on-exec.
+  if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return false;
+  for (const Inherited& move : plan.moves) {
+    if (::dup2(move.source, move.target) == -1) return false;
+  }
+  return true;
+}
+
+bool pin_to(const std::optional<int>& cpu) {
+  if (!cpu) return true;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<unsigned>(*cpu), &one);
+  return ::sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
+/// Never returns. `report` is the pipe on which the parent waits for an errno, or for its end by exec.
+[[noreturn]] void become(const Plan& plan, int report, char* const* arguments) {
+  // Away from the targets first, or a dup2 onto its number would cut the line to the parent.
+  const int parked_report = ::fcntl(report, F_DUPFD_CLOEXEC, plan.lowest_free);
+  if (parked_report != -1 && ::setpgid(0, 0) == 0 && pin_to(plan.cpu) && settle_descriptors(plan) &&
+      leave_signals_behind() && die_with_parent(plan.parent)) {
+    ::execve(plan.executable, arguments, plan.environment.data());
+  }
+  const int error = errno;
+  const auto written = ::write(parked_report == -1 ? report : parked_report, &error, sizeof error);
+  // Not exit(): it would flush the parent's buffered output a second time.
+  ::_exit(written == sizeof error ? 127 : 126);
+}
+
+/// The initializer that Boost.Process calls in the child. It execs by itself, because what the launcher does
+/// after it (closing descriptors, reporting an error, exit) is at fault in Boost 1.81.
+struct Initializer {
+  const Plan& plan;
+
+  process::error_code on_exec_setup(process::posix::default_launcher& launcher,
+                                    const process::filesystem::path&, const char* const*& arguments) const {
+    // The launcher has put the writing end of its error pipe last.
+    become(plan, launcher.fd_whitelist.back(), const_cast<char* const*>(arguments));
+  }
+};
+
+// ---- in the parent ----
+
+std::vector<char*> environment_of(const SpawnRequest& request) {
+  std::vector<char*> result;
+  const auto is_replaced = [&](const char* ours) {
+    return std::any_of(request.environment.begin(), request.environment.end(),
+                       [&](const std::string& theirs) {
+                         return std::strncmp(ours, theirs.c_str(), theirs.find('=') + 1) == 0;
+                       });
+  };
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    if (!is_replaced(*entry)) result.push_back(*entry);
+  }
+  for (const std::string& entry : request.environment) result.push_back(const_cast<char*>(entry.c_str()));
+  result.push_back(nullptr);
+  return result;
+}
+
+void park(Plan* plan, int source, int target) {
+  plan->parked.emplace_back(
+      require(::fcntl(source, F_DUPFD_CLOEXEC, plan->lowest_free), "park a descriptor for a child"));
+  plan->moves.push_back({plan->parked.back().get(), target});
+}
+
+Plan plan_for(const SpawnRequest& request) {
+  Plan plan;
+  plan.executable = request.executable.c_str();
+  plan.environment = environment_of(request);
+  plan.parent = ::getpid();
+  plan.cpu = request.cpu;
+  for (const Inherited& each : request.descriptors)
+    plan.lowest_free = std::max(plan.lowest_free, each.target + 1);
+  const Descriptor nothing(require(::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null"));
+  park(&plan, nothing.get(), STDIN_FILENO);
+  for (const Inherited& each : request.descriptors) park(&plan, each.source, each.target);
+  return plan;
+}
+
+void kill_and_reap(pid_t pid) noexcept {
+  ::kill(pid, SIGKILL);
+  while (::waitpid(pid, nullptr, 0) == -1 && errno == EINTR) {
+  }
+}
+
+Child launch(const SpawnRequest& request, const Plan& plan) {
+  // A context of its own, that has never waited for anything: the child of a fork rebuilds its parent's epoll
+  // set.
+  boost::asio::io_context nothing_to_rebuild;
+  process::posix::default_launcher launcher;
+  process::error_code error;
+  try {
+    const SignalsBlocked guard;
+    auto started =
+        launcher(nothing_to_rebuild.get_executor(), error, process::filesystem::path(request.executable),
+                 request.arguments, Initializer{plan});
+    // The process object would kill the child in its destructor, and wait.
+    if (!error) {
+      started.detach();
+      return Child(launcher.pid);
+    }
+  } catch (...) {
+    if (launcher.pid > 0) kill_and_reap(launcher.pid);
+    throw;
+  }
+  // Boost reaps no child whose exec failed.
+  if (launcher.pid > 0) kill_and_reap(launcher.pid);
+  throw_system_error(launcher.pid > 0 ? "exec " + request.executable : "fork", error.value());
+}
+
+}  // namespace
+
+SpawnResult spawn(const SpawnRequest& request) {
+  try {
+    return {launch(request, plan_for(request)), {}};
+  } catch (const std::exception& failure) {
+    return {std::nullopt, failure.what()};
+  }
+}
+
+std::string to_text(const ExitStatus& status) {
+  if (!status.by_signal) return "exit status " + std::to_string(status.number);
+  const char* name = ::sigabbrev_np(status.number);
+  return "signal " + std::to_string(status.number) + " (" + (name != nullptr ? name : "?") + ")";
+}
+
+Child::Child(pid_t pid)
+    : pid_(pid), pidfd_(require(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)), "open a pidfd")) {}
+
+Child::Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
+
+Child& Child::operator=(Child&& other) noexcept {
+  if (this != &other) {
+    end_now();
+    pid_ = std::exchange(other.pid_, -1);
+    pidfd_ = std::move(other.pidfd_);
+  }
+  return *this;
+}
+
+Child::~Child() { end_now(); }
+
+void Child::end_now() noexcept {
+  if (pid_ > 0) kill_and_reap(pid_);
+  pid_ = -1;
+}
+
+bool Child::signal(int number) const noexcept {
+  return pid_ > 0 && ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) == 0;
+}
+
+std::optional<ExitStatus> Child::try_reap() {
+  if (pid_ <= 0) return std::nullopt;
+  siginfo_t info = {};
+  require(::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG),
+          "take the status of a child");
+  if (info.si_pid == 0) return std::nullopt;
+  pid_ = -1;
+  return ExitStatus{info.si_code != CLD_EXITED, info.si_status};
+}
+
+}  // namespace limpet::ipc
