@@ -1,0 +1,110 @@
+#include "supervisor/listeners.h"
+
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <poll.h>
+
+#include <cerrno>
+
+#include "supervisor/routing_program.h"
+
+namespace limpet::supervisor {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+void set_option(int socket, int level, int name, int value, const std::string& what) {
+  ipc::require(::setsockopt(socket, level, name, &value, sizeof value), what);
+}
+
+ipc::Descriptor open_socket(const Address& address) {
+  const std::string name = to_text(address);
+  ipc::Descriptor result(
+      ipc::require(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP),
+                   "socket for " + name));
+  set_option(result.get(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR of " + name);
+  // The system's default may be either; [::] is to take IPv4 clients too.
+  if (address.family() == AF_INET6)
+    set_option(result.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY of " + name);
+  return result;
+}
+
+/// True if bound; false if the address is in use.
+bool try_bind(const ipc::Descriptor& socket, const Address& address) {
+  if (::bind(socket.get(), address.get(), address.length) == 0) return true;
+  if (errno == EADDRINUSE) return false;
+  ipc::throw_system_error("bind " + to_text(address));
+}
+
+/// Binds without SO_REUSEPORT: with it, a second server of the same user would silently join the group of the
+/// first.
+ipc::Descriptor bind_alone(const Address& address, milliseconds patience) {
+  const auto deadline = steady_clock::now() + patience;
+  for (;;) {
+    ipc::Descriptor socket = open_socket(address);
+    if (try_bind(socket, address)) return socket;
+    if (steady_clock::now() >= deadline) ipc::throw_system_error("bind " + to_text(address), EADDRINUSE);
+    ::poll(nullptr, 0, 50);
+  }
+}
+
+std::uint16_t bound_port(const ipc::Descriptor& socket, Address address) {
+  address.length = sizeof address.storage;
+  ipc::require(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address.storage), &address.length),
+               "getsockname");
+  return address.port();
+}
+
+}  // namespace
+
+Listeners::Listeners(std::vector<Address> addresses, std::uint16_t slots, int backlog,
+                     milliseconds patience) {
+  for (Address& each : addresses) groups_.push_back(open_group(each, slots, backlog, patience));
+  route(std::vector<bool>(slots, true));
+}
+
+Listeners::Group Listeners::open_group(Address address, std::uint16_t slots, int backlog,
+                                       milliseconds patience) {
+  Group group;
+  group.sockets.push_back(bind_alone(address, patience));
+  address.set_port(bound_port(group.sockets.front(), address));
+  group.address = address;
+  const std::string name = to_text(address);
+  // Only now, and before any socket listens: a bound socket that does not listen yet lets others with
+  // SO_REUSEADDR bind beside it, and the port (chosen by the kernel if it was 0) is never free in between.
+  set_option(group.sockets.front().get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT of " + name);
+  for (std::uint16_t slot = 1; slot < slots; ++slot) {
+    group.sockets.push_back(open_socket(address));
+    set_option(group.sockets.back().get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT of " + name);
+    ipc::require(::bind(group.sockets.back().get(), address.get(), address.length), "bind " + name);
+  }
+  // In the order of slots: the program's result counts sockets in the order in which they began to listen.
+  for (const ipc::Descriptor& each : group.sockets)
+    ipc::require(::listen(each.get(), backlog), "listen " + name);
+  return group;
+}
+
+std::vector<int> Listeners::of_slot(std::uint16_t slot) const {
+  std::vector<int> result;
+  for (const Group& group : groups_) result.push_back(group.sockets.at(slot).get());
+  return result;
+}
+
+void Listeners::route(const std::vector<bool>& takes_part) {
+  std::vector<sock_filter> code = routing_program(takes_part);
+  const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
+  for (const Group& group : groups_) {
+    ipc::require(::setsockopt(group.sockets.front().get(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+                              sizeof program),
+                 "attach the routing program of " + to_text(group.address));
+  }
+}
+
+std::vector<std::string> Listeners::names() const {
+  std::vector<std::string> result;
+  for (const Group& group : groups_) result.push_back(to_text(group.address));
+  return result;
+}
+
+}  // namespace limpet::supervisor

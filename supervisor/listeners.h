@@ -1,0 +1,42 @@
+// The listening sockets: for each address one SO_REUSEPORT group with one socket per slot. Owns them for the
+// life of the supervisor, so that connections which wait in an accept queue survive the worker; accepts
+// nothing. The constructor throws std::system_error naming the address.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "ipc/descriptor.h"
+#include "supervisor/address.h"
+
+namespace limpet::supervisor {
+
+class Listeners {
+ public:
+  /// Blocks for up to `patience` while an address is in use: the workers of a supervisor that was killed
+  /// close their copies within moments. 0: refuses at once.
+  Listeners(std::vector<Address> addresses, std::uint16_t slots, int backlog,
+            std::chrono::milliseconds patience);
+
+  /// The sockets of one slot, in configured order.
+  [[nodiscard]] std::vector<int> of_slot(std::uint16_t slot) const;
+  /// Attaches a new program to every group. R2 of routing_program.h holds between any two calls.
+  void route(const std::vector<bool>& takes_part);
+  /// With the ports that the kernel chose for port 0.
+  [[nodiscard]] std::vector<std::string> names() const;
+  [[nodiscard]] std::uint16_t count() const noexcept { return static_cast<std::uint16_t>(groups_.size()); }
+  void close() noexcept { groups_.clear(); }
+
+ private:
+  struct Group {
+    Address address;
+    std::vector<ipc::Descriptor> sockets;  ///< index is the slot, and the order of listen()
+  };
+  static Group open_group(Address address, std::uint16_t slots, int backlog,
+                          std::chrono::milliseconds patience);
+
+  std::vector<Group> groups_;
+};
+
+}  // namespace limpet::supervisor

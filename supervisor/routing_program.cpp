@@ -1,0 +1,147 @@
+#include "supervisor/routing_program.h"
+
+#include <algorithm>
+#include <string>
+
+#include "ipc/check.h"
+
+namespace limpet::supervisor {
+namespace {
+
+// Offsets from the network header, which the program reaches through SKF_NET_OFF: at a TCP socket, offset 0
+// is the TCP header.
+constexpr std::uint32_t kNetwork = static_cast<std::uint32_t>(SKF_NET_OFF);
+constexpr std::uint32_t kIpv4Source = kNetwork + 12;
+constexpr std::uint32_t kIpv6Source = kNetwork + 8;
+constexpr std::uint32_t kMappedPrefix = 0x0000ffff;  // third word of ::ffff:a.b.c.d
+constexpr std::uint32_t kHashCell = 0;               // scratch memory
+constexpr std::uint32_t kSecondChoice = 0x9e3779b9;  // any constant that changes every bit with even odds
+
+class Assembler {
+ public:
+  void add(std::uint16_t code, std::uint32_t operand, std::uint8_t if_true = 0, std::uint8_t if_false = 0) {
+    code_.push_back({code, if_true, if_false, operand});
+  }
+  void load_word(std::uint32_t offset) { add(BPF_LD | BPF_W | BPF_ABS, offset); }
+  void alu(std::uint16_t operation, std::uint32_t operand) { add(BPF_ALU | operation | BPF_K, operand); }
+
+  /// A ^= A >> bits
+  void fold(std::uint32_t bits) {
+    add(BPF_MISC | BPF_TAX, 0);
+    alu(BPF_RSH, bits);
+    add(BPF_ALU | BPF_XOR | BPF_X, 0);
+  }
+  /// A permutation of 32-bit words in which each bit of A sways each bit of the result.
+  void mix() {
+    fold(16);
+    alu(BPF_MUL, 0x21f0aaad);
+    fold(15);
+    alu(BPF_MUL, 0x735a2d97);
+    fold(15);
+  }
+  /// A = A ^ packet word
+  void join_word(std::uint32_t offset) {
+    add(BPF_MISC | BPF_TAX, 0);
+    load_word(offset);
+    add(BPF_ALU | BPF_XOR | BPF_X, 0);
+  }
+
+  [[nodiscard]] std::size_t here() const { return code_.size(); }
+  /// A jump whose distance `land` fills in: its operand has 32 bits, those of a comparison have 8.
+  std::size_t jump() {
+    add(BPF_JMP | BPF_JA, 0);
+    return here() - 1;
+  }
+  void land(std::size_t jump) { code_[jump].k = static_cast<std::uint32_t>(here() - jump - 1); }
+  std::size_t jump_if_equal(std::uint32_t value) {
+    add(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1);
+    return jump();
+  }
+  std::size_t jump_unless_equal(std::uint32_t value) {
+    add(BPF_JMP | BPF_JEQ | BPF_K, value, 1, 0);
+    return jump();
+  }
+
+  std::vector<sock_filter> take() && {
+    CHECK(code_.size() <= BPF_MAXINSNS, "the routing program is too long: " + std::to_string(code_.size()));
+    return std::move(code_);
+  }
+
+ private:
+  std::vector<sock_filter> code_;
+};
+
+/// Leaves the client's hash in A and in kHashCell.
+void hash_source_address(Assembler* program) {
+  program->add(BPF_LD | BPF_B | BPF_ABS, kNetwork);
+  program->alu(BPF_RSH, 4);
+  const std::size_t not_ipv6 = program->jump_unless_equal(6);
+
+  program->load_word(kIpv6Source);
+  const std::size_t plain1 = program->jump_unless_equal(0);
+  program->load_word(kIpv6Source + 4);
+  const std::size_t plain2 = program->jump_unless_equal(0);
+  program->load_word(kIpv6Source + 8);
+  const std::size_t plain3 = program->jump_unless_equal(kMappedPrefix);
+  program->load_word(kIpv6Source + 12);
+  const std::size_t mapped = program->jump();
+
+  for (const std::size_t each : {plain1, plain2, plain3}) program->land(each);
+  program->load_word(kIpv6Source);
+  for (std::uint32_t offset = 4; offset < 16; offset += 4) {
+    program->mix();
+    program->join_word(kIpv6Source + offset);
+  }
+  const std::size_t ipv6 = program->jump();
+
+  program->land(not_ipv6);
+  program->load_word(kIpv4Source);
+
+  program->land(mapped);
+  program->land(ipv6);
+  program->mix();
+  program->add(BPF_ST, kHashCell);
+}
+
+std::vector<std::uint32_t> slots_that(bool take_part, const std::vector<bool>& takes_part) {
+  std::vector<std::uint32_t> result;
+  for (std::uint32_t slot = 0; slot < takes_part.size(); ++slot) {
+    if (takes_part[slot] == take_part) result.push_back(slot);
+  }
+  return result;
+}
+
+/// The clients of slots that are out: a second hash picks one of the survivors.
+void choose_among(const std::vector<std::uint32_t>& survivors, Assembler* program) {
+  program->add(BPF_LD | BPF_MEM, kHashCell);
+  program->alu(BPF_XOR, kSecondChoice);
+  program->mix();
+  program->alu(BPF_MOD, static_cast<std::uint32_t>(survivors.size()));
+  for (std::uint32_t index = 0; index < survivors.size(); ++index) {
+    program->add(BPF_JMP | BPF_JEQ | BPF_K, index, 0, 1);
+    program->add(BPF_RET | BPF_K, survivors[index]);
+  }
+  program->add(BPF_RET | BPF_K, survivors.front());
+}
+
+}  // namespace
+
+std::vector<sock_filter> routing_program(const std::vector<bool>& takes_part) {
+  const std::vector<std::uint32_t> out = slots_that(false, takes_part);
+  const std::vector<std::uint32_t> survivors = slots_that(true, takes_part);
+  CHECK(!survivors.empty(), "a routing program without a slot");
+
+  Assembler program;
+  hash_source_address(&program);
+  program.alu(BPF_MOD, static_cast<std::uint32_t>(takes_part.size()));
+  std::vector<std::size_t> to_second_choice;
+  for (const std::uint32_t slot : out) to_second_choice.push_back(program.jump_if_equal(slot));
+  program.add(BPF_RET | BPF_A, 0);
+  if (!out.empty()) {
+    for (const std::size_t jump : to_second_choice) program.land(jump);
+    choose_among(survivors, &program);
+  }
+  return std::move(program).take();
+}
+
+}  // namespace limpet::supervisor

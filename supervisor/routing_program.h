@@ -1,0 +1,20 @@
+// The classic BPF program that the kernel runs for each new connection of an SO_REUSEPORT group: the client's
+// source address -> a slot. Pure: builds instructions, attaches nothing.
+//
+// R1 The same address always gives the same slot, on every listener: IPv4, IPv4 on a dual-stack socket and
+// IPv4-mapped
+//    IPv6 are one address.
+// R2 Taking slots out moves only the clients of those slots, each to one of the remaining slots.
+// R3 The result is an index into the group in the order of listen(), which must be the order of slots.
+#pragma once
+
+#include <linux/filter.h>
+
+#include <vector>
+
+namespace limpet::supervisor {
+
+/// `takes_part[slot]`; at least one must. The size is the number of slots.
+[[nodiscard]] std::vector<sock_filter> routing_program(const std::vector<bool>& takes_part);
+
+}  // namespace limpet::supervisor
