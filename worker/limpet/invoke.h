@@ -1,0 +1,144 @@
+// How an event calls a handler: each parameter's type reads the next argument; one that does not fit leaves
+// the handler uncalled. Instantiated once per type of callable.
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "worker/limpet/ack.h"
+#include "worker/limpet/args.h"
+#include "worker/limpet/handler.h"
+#include "worker/limpet/socket.h"
+
+namespace limpet::socketio {
+
+/// One event on its way into handlers.
+class Call {
+ public:
+  Call(const Socket& call_socket, const Args& call_args, const Error* call_error = nullptr) noexcept
+      : socket(call_socket), args(call_args), error(call_error) {}
+
+  Socket socket;
+  Args args;
+  /// For a reply that did not come.
+  const Error* error;
+  /// Answers the client, if it asked for an answer: all handlers of one event share it.
+  Ack ack;
+  /// Set by a handler that was not called: which argument (from 0) did not fit.
+  std::size_t misfit = 0;
+};
+
+/// The place of one parameter while its handler is called.
+template <typename T>
+struct Parameter {
+  T value{};
+  std::string storage;
+  bool read(Call& call, std::size_t& next) { return read_as(call.args, next++, value, storage); }
+};
+template <>
+struct Parameter<Socket> {
+  Socket value;
+  bool read(Call& call, std::size_t&) {
+    value = call.socket;
+    return true;
+  }
+};
+template <>
+struct Parameter<Ack> {
+  Ack value;
+  bool read(Call& call, std::size_t&) {
+    value = call.ack;
+    return true;
+  }
+};
+template <>
+struct Parameter<Args> {
+  Args value;
+  bool read(Call& call, std::size_t& next) {
+    value = call.args.from(next);
+    next = call.args.size();
+    return true;
+  }
+};
+template <>
+struct Parameter<std::optional<Error>> {
+  std::optional<Error> value;
+  bool read(Call& call, std::size_t&) {
+    if (call.error != nullptr) value = *call.error;
+    return true;
+  }
+};
+
+template <typename F, typename... P, std::size_t... I>
+bool invoke_with(F& callable, Call& call, std::tuple<P...>*, std::index_sequence<I...>) {
+  constexpr bool takes_error = (std::is_same_v<std::remove_cvref_t<P>, std::optional<Error>> || ...);
+  [[maybe_unused]] std::tuple<Parameter<std::remove_cvref_t<P>>...> places;
+  if (call.error != nullptr) {
+    if constexpr (!takes_error) return true;
+    // A reply that did not come has no arguments: they keep their default values.
+    [[maybe_unused]] std::size_t next = 0;
+    [[maybe_unused]] const auto read_error = [&](auto& place) {
+      if constexpr (std::is_same_v<std::remove_cvref_t<decltype(place.value)>, std::optional<Error>>)
+        place.read(call, next);
+    };
+    (read_error(std::get<I>(places)), ...);
+  } else {
+    std::size_t next = 0;
+    if (!(std::get<I>(places).read(call, next) && ...)) {
+      call.misfit = next - 1;
+      return false;
+    }
+  }
+  callable(static_cast<P&&>(std::get<I>(places).value)...);
+  return true;
+}
+
+template <typename F>
+bool invoke_callable(F& callable, Call& call) {
+  using Parameters = typename Signature<F>::Parameters;
+  return invoke_with(callable, call, static_cast<Parameters*>(nullptr),
+                     std::make_index_sequence<std::tuple_size_v<Parameters>>());
+}
+
+template <typename F>
+inline constexpr bool kFitsInline = std::is_trivially_copyable_v<F>&& std::is_trivially_destructible_v<F> &&
+                                    sizeof(F) <= sizeof(void*) && alignof(F) <= alignof(void*) &&
+                                    !Signature<F>::kMutable;
+
+template <typename F>
+inline constexpr HandlerType kHandlerType = {[](void* object, Call& call) {
+                                               if constexpr (kFitsInline<F>) {
+                                                 alignas(void*) unsigned char bytes[sizeof(void*)];
+                                                 std::memcpy(bytes, &object, sizeof object);
+                                                 return invoke_callable(
+                                                     *std::launder(reinterpret_cast<F*>(bytes)), call);
+                                               } else {
+                                                 return invoke_callable(*static_cast<F*>(object), call);
+                                               }
+                                             },
+                                             [](void* object) noexcept {
+                                               if constexpr (!kFitsInline<F>) delete static_cast<F*>(object);
+                                             }};
+
+template <typename Function>
+Handler make_handler(Function&& function) {
+  using F = std::decay_t<Function>;
+  static_assert(Callable<F>, "a handler is a function or a lambda without auto parameters");
+  Handler handler{&kHandlerType<F>, nullptr};
+  if constexpr (kFitsInline<F>) {
+    const F callable(std::forward<Function>(function));
+    std::memcpy(&handler.object, &callable, sizeof(F));
+  } else {
+    handler.object = new F(std::forward<Function>(function));
+  }
+  return handler;
+}
+
+}  // namespace limpet::socketio

@@ -1,0 +1,182 @@
+// The Socket.IO 5 server of one worker: namespaces, sockets, rooms, handlers, acknowledgements, over
+// Engine.IO sessions that others own. Owns all Socket.IO state and the application's handlers. Knows no
+// processes: emits leave through an Adapter, and come in through deliver().
+//
+// A client's mistake closes its session (ParseError, or ForcedClose for a packet out of order). What an
+// application's handler throws is caught here, logged (rate-limited) and counted. Nothing throws out of the
+// SessionHandler functions. One thread; never destroyed or called from inside a handler.
+//
+// For the worker's loop: construct, set_adapter, Io(server) for the application's setup, then each turn the
+// sessions' calls and deliver(), and tick() once next_deadline() has come.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "worker/engineio/session.h"
+#include "worker/http/clock.h"
+#include "worker/limpet/io.h"
+#include "worker/socketio/broadcast.h"
+#include "worker/socketio/http_routes.h"
+#include "worker/socketio/id_table.h"
+#include "worker/socketio/log_gate.h"
+#include "worker/socketio/name_table.h"
+#include "worker/socketio/packet.h"
+#include "worker/socketio/state.h"
+#include "worker/socketio/timer_queue.h"
+
+namespace limpet::socketio {
+
+struct Options {
+  std::chrono::milliseconds connect_timeout{45'000};
+  std::string path = "/socket.io/";
+  std::uint32_t slot = 0;
+  std::uint64_t worker_generation = 0;
+  boost::json::object config;  ///< table [app]
+};
+
+/// Totals since the start, but for the gauge sockets_open. Copied out by the loop.
+struct Stats {
+  std::uint64_t handler_exceptions = 0;  ///< arguments of a wrong type included
+  std::uint64_t packets_in = 0;
+  std::uint64_t packets_out = 0;  ///< once per client
+  std::uint64_t sockets_open = 0;
+  std::uint64_t decode_errors = 0;  ///< sessions closed for an undecodable packet
+  std::uint64_t out_of_order = 0;   ///< sessions closed for a packet they might not send then
+};
+
+/// Fills in a new socket's id: 20 unguessable characters of [A-Za-z0-9_-], never the same twice.
+using IdSource = std::function<void(std::span<char, 20>)>;
+
+class Server final : public engineio::SessionHandler {
+ public:
+  /// `clock` outlives the server.
+  Server(const http::Clock& clock, Options options, IdSource ids);
+  ~Server() override;
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Null: there are no other workers. Outlives the server, or is set to null before.
+  void set_adapter(Adapter* adapter) noexcept { adapter_ = adapter; }
+
+  void on_open(engineio::Session& session) override;
+  void on_text(engineio::Session& session, std::string_view text) override;
+  void on_binary(engineio::Session& session, std::string_view bytes) override;
+  void on_close(engineio::Session& session, engineio::CloseReason reason) override;
+
+  /// An emit of another worker, to the sockets of this one.
+  void deliver(const Broadcast& broadcast);
+  void report_gap(const Gap& gap);
+
+  /// Runs timers, and closes sessions that joined no namespace in time.
+  void tick();
+  [[nodiscard]] std::optional<http::TimePoint> next_deadline() const;
+
+  /// The application's answer to a plain HTTP request; nothing if no route matches. Below the Socket.IO path
+  /// only the browser client's files match, so this may be asked before Engine.IO. For HEAD the body is the
+  /// one of GET, not to be sent.
+  [[nodiscard]] std::optional<HttpResponse> handle_http(const HttpRequest& request);
+
+  [[nodiscard]] const Stats& stats() const noexcept { return stats_; }
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
+
+  // What the public classes are made of.
+  // ---------------------------------------------------------------------------
+
+  /// Null: gone.
+  [[nodiscard]] SocketState* find(std::uint32_t index, std::uint32_t epoch) const noexcept {
+    SocketState* socket = index < sockets_.size() ? sockets_[index] : nullptr;
+    return socket != nullptr && socket->epoch == epoch ? socket : nullptr;
+  }
+  [[nodiscard]] NamespaceState& namespace_named(std::string_view name);
+  void add_handler(SocketState& socket, std::uint32_t event, Handler handler, bool once);
+  [[nodiscard]] std::uint32_t event_number(std::string_view name) { return names_.acquire(name); }
+  bool remove_handlers(SocketState& socket, std::string_view event);
+  bool remove_handlers(SocketState& socket, std::uint32_t event);
+  void send(SocketState& socket, std::span<const http::Buffer> frames);
+  std::uint64_t expect_reply(SocketState& socket, Handler handler, std::chrono::milliseconds timeout);
+  bool join(SocketState& socket, std::string_view room);
+  bool leave(SocketState& socket, std::string_view room);
+  void disconnect(SocketState& socket, bool close);
+  /// To the sockets of this worker, and through the adapter unless `local`.
+  EmitResult broadcast(const Broadcast& broadcast, bool local);
+  SocketExtras& extras(SocketState& socket);
+  [[nodiscard]] boost::json::value& nobodys_data();
+  HttpRoutes& routes() noexcept { return routes_; }
+  TimerQueue& timers() noexcept { return timers_; }
+  [[nodiscard]] const http::Clock& clock() const noexcept { return clock_; }
+  void add_gap_handler(std::function<void(const Gap&)> handler) {
+    gap_handlers_.push_back(std::move(handler));
+  }
+
+ private:
+  class Dispatch;
+
+  void receive(ClientState& client, const Packet& packet, std::span<const http::Buffer> attachments);
+  void receive_connect(ClientState& client, const Packet& packet);
+  void receive_event(SocketState& socket, const Packet& packet, std::span<const http::Buffer> attachments);
+  void receive_reply(SocketState& socket, const Packet& packet, std::span<const http::Buffer> attachments);
+  void refuse(ClientState& client, std::string_view nsp, const Error& error);
+  void accept(SocketState& socket);
+
+  SocketState& create_socket(ClientState& client, NamespaceState& nsp);
+  void retire_socket(SocketState& socket, std::string_view reason);
+  void forget_socket(SocketState& socket);
+  void close_client(ClientState& client, std::string_view reason, engineio::CloseReason session_reason);
+  void stop_waiting(ClientState& client);
+  void leave_room(const Membership& place);
+
+  void run_handlers(SocketState& socket, std::uint32_t event, Call& call, std::string_view name);
+  void run_handler(const Handler& handler, Call& call, std::string_view name);
+  void run_special(SocketState& socket, SpecialEvent event, std::string_view text);
+  void resolve_reply(SocketState& socket, std::uint64_t id, Call& call);
+  void drop_handler(const HandlerEntry& entry);
+  template <typename F>
+  void guarded(std::string_view what, F&& function) noexcept;
+  void note_failure(std::string_view what, std::string_view why) noexcept;
+
+  [[nodiscard]] SocketState* socket_with_id(const NamespaceState& nsp, std::string_view id) const noexcept;
+  std::uint32_t next_mark();
+  void mark_room(const NamespaceState& nsp, std::string_view room, std::uint32_t mark);
+  void deliver_to(std::span<const Member> members, const Broadcast& broadcast, SocketState* left_out,
+                  std::uint32_t left_out_mark);
+
+  const http::Clock& clock_;
+  Options options_;
+  IdSource ids_;
+  Adapter* adapter_ = nullptr;
+  Stats stats_;
+  NameTable names_;
+  IdTable by_id_;
+  TimerQueue timers_;
+  HttpRoutes routes_;
+  LogGate log_gate_;
+
+  std::unordered_map<std::string, std::unique_ptr<NamespaceState>, NameHash, std::equal_to<>> namespaces_;
+  std::vector<SocketState*> sockets_;  // by index; null: free
+  std::vector<std::uint32_t> free_indices_;
+  std::uint32_t last_epoch_ = 0;
+  std::uint32_t last_mark_ = 0;
+  std::list<ClientState::Waiting> unconnected_;  // in the order of their deadlines
+  std::size_t clients_open_ = 0;
+
+  // What a running handler may still stand in is freed when the outermost dispatch ends.
+  unsigned dispatch_depth_ = 0;
+  std::vector<Handler> dead_handlers_;
+  std::vector<std::unique_ptr<SocketState>> dead_sockets_;
+  std::vector<std::unique_ptr<ClientState>> dead_clients_;
+
+  std::vector<std::function<void(const Gap&)>> gap_handlers_;
+  boost::json::value nobodys_data_;
+};
+
+}  // namespace limpet::socketio
