@@ -90,6 +90,8 @@ template <typename T>
 std::size_t size_hint_of(const T& argument) {
   if constexpr (std::is_same_v<T, Json>)
     return argument.text().size() + 1;
+  else if constexpr (std::is_same_v<T, std::nullptr_t>)
+    return 5;
   else if constexpr (std::is_convertible_v<const T&, std::string_view>)
     return std::string_view(argument).size() + 3;
   else

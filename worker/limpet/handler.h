@@ -55,6 +55,13 @@ concept Callable = std::is_function_v<std::remove_pointer_t<std::decay_t<F>>> ||
   &std::decay_t<F>::operator();
 };
 
+template <typename... T>
+inline constexpr bool kLastIsCallable = false;
+template <typename T>
+inline constexpr bool kLastIsCallable<T> = Callable<T>;
+template <typename First, typename... T>
+requires(sizeof...(T) > 0) inline constexpr bool kLastIsCallable<First, T...> = kLastIsCallable<T...>;
+
 template <typename Function>
 Handler make_handler(Function&& function);
 

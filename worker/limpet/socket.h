@@ -202,15 +202,14 @@ bool Socket::emit_with(const EmitOptions& options, std::string_view event, T&&..
   if (!can_send()) return false;
   const auto all = std::forward_as_tuple(std::forward<T>(arguments)...);
   constexpr std::size_t count = sizeof...(T);
-  if constexpr (count > 0) {
-    if constexpr (socketio::Callable<std::tuple_element_t<count - 1, std::tuple<std::decay_t<T>...>>>) {
-      using Last = std::tuple_element_t<count - 1, std::tuple<T&&...>>;
-      const std::uint64_t id =
-          expect_reply(socketio::make_handler(std::forward<Last>(std::get<count - 1>(all))), options);
-      return emit_event(options, id, event, all, std::make_index_sequence<count - 1>());
-    }
+  if constexpr (socketio::kLastIsCallable<std::decay_t<T>...>) {
+    using Last = std::tuple_element_t<count - 1, std::tuple<T&&...>>;
+    const std::uint64_t id =
+        expect_reply(socketio::make_handler(std::forward<Last>(std::get<count - 1>(all))), options);
+    return emit_event(options, id, event, all, std::make_index_sequence<count - 1>());
+  } else {
+    return emit_event(options, std::nullopt, event, all, std::make_index_sequence<count>());
   }
-  return emit_event(options, std::nullopt, event, all, std::make_index_sequence<count>());
 }
 
 template <typename Tuple, std::size_t... I>
