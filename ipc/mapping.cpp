@@ -120,12 +120,13 @@ std::unique_ptr<Mapping::Regions> Mapping::Regions::data_twice(const Descriptor&
       ::mmap(nullptr, once_bytes + data_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (reserved == MAP_FAILED) throw_system_error("reserve addresses for a ring");
   auto* base = static_cast<std::byte*>(reserved);
+  std::size_t taken = 0;
   try {
     regions->whole = map_region(memory, mode, 0, once_bytes, base);
+    taken = once_bytes;
     regions->data_again = map_region(memory, mode, header_bytes, data_bytes, base + once_bytes);
   } catch (...) {
-    regions.reset();
-    ::munmap(reserved, once_bytes + data_bytes);
+    ::munmap(base + taken, once_bytes + data_bytes - taken);
     throw;
   }
   return regions;
