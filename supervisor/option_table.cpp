@@ -1,0 +1,257 @@
+#include "supervisor/option_table.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <utility>
+
+#include "supervisor/address.h"
+
+namespace limpet::supervisor {
+namespace {
+
+constexpr std::uint64_t kKiB = 1024;
+constexpr std::uint64_t kMiB = 1024 * kKiB;
+constexpr std::uint64_t kSecond = 1000;
+constexpr std::uint64_t kHour = 3600 * kSecond;
+constexpr std::array<std::string_view, 5> kLogLevels = {"debug", "info", "warning", "error", "critical"};
+
+using O = Options;
+
+// flag, section, key, member, unit, default, help, least, most, needs a restart
+constexpr OptionRow kOptions[] = {
+    {"--listen", "", "listen", &O::listen, Unit::Addresses, "tcp://*:3000",
+     "address to serve, tcp://ADDRESS:PORT; may be repeated; * is [::] (IPv4 too), or 0.0.0.0 without IPv6",
+     0, 0, true},
+    {"--workers", "", "workers", &O::workers, Unit::Workers, "auto",
+     "number of slots; auto: the CPUs that affinity and cgroup quota grant", 1, 256, true},
+    {"--pin", "", "pin", &O::pin, Unit::Switch, "false", "keep each slot's worker on one CPU", 0, 0, true},
+    {"--runtime-dir", "", "runtime_dir", &O::runtime_dir, Unit::Text, "",
+     "where the control socket and the lock are (default: /run/limpet for root, else $XDG_RUNTIME_DIR/limpet "
+     "or "
+     "/tmp/limpet-UID)",
+     0, 0, true},
+    {"--backlog", "", "backlog", &O::backlog, Unit::Plain, "4096",
+     "connections that may wait at each listening socket (the system's somaxconn is a limit too)", 1,
+     1U << 20, true},
+    {"--log-level", "", "log_level", &O::log_level, Unit::LogLevel, "info",
+     "debug, info, warning, error or critical", 0, 0, false},
+    {"--heartbeat-interval", "supervision", "heartbeat_interval", &O::heartbeat_interval, Unit::Duration,
+     "2.5s", "a worker that does not beat for this long is routed around, for twice as long: killed", 50,
+     kHour, false},
+    {"--boot-deadline", "supervision", "boot_deadline", &O::boot_deadline, Unit::Duration, "30s",
+     "a worker that is not ready by then is killed", 50, kHour, false},
+    {"--probation", "reload", "probation", &O::probation, Unit::Duration, "0s",
+     "how long the first successor of a reload must live, ready, before it gets its seat", 0, kHour, false},
+    {"--drain-window", "reload", "drain_window", &O::drain_window, Unit::Duration, "5s",
+     "a worker that leaves closes its sessions evenly over this time", 0, kHour, false},
+    {"--drain-deadline", "reload", "drain_deadline", &O::drain_deadline, Unit::Duration, "30s",
+     "a worker that has not left by then is killed", 50, kHour, false},
+
+    {"--path", "socketio", "path", &O::socketio_path, Unit::Text, "/socket.io",
+     "path of the Socket.IO endpoint", 0, 0, false},
+    {"--ping-interval", "socketio", "ping_interval", &O::ping_interval, Unit::Duration, "25s",
+     "between two pings of a client", 100, kHour, false},
+    {"--ping-timeout", "socketio", "ping_timeout", &O::ping_timeout, Unit::Duration, "20s",
+     "a client that does not answer a ping for this long is gone", 100, kHour, false},
+    {"--upgrade-timeout", "socketio", "upgrade_timeout", &O::upgrade_timeout, Unit::Duration, "10s",
+     "an upgrade to WebSocket must be complete by then", 100, kHour, false},
+    {"--connect-timeout", "socketio", "connect_timeout", &O::connect_timeout, Unit::Duration, "45s",
+     "a client must join a namespace by then", 100, kHour, false},
+    {"--max-payload", "socketio", "max_payload", &O::max_payload, Unit::Bytes, "1000000",
+     "largest message of a client", 1024, 16 * kMiB, false},
+    {"--transports", "socketio", "transports", &O::transports, Unit::Transports, "polling,websocket",
+     "polling, websocket or both", 0, 0, false},
+
+    {"--max-header", "limits", "header", &O::header, Unit::Bytes, "16KiB", "largest head of an HTTP request",
+     1024, kMiB, false},
+    {"--header-timeout", "limits", "header_timeout", &O::header_timeout, Unit::Duration, "10s",
+     "the head of a request must be complete by then", 100, kHour, false},
+    {"--body-timeout", "limits", "body_timeout", &O::body_timeout, Unit::Duration, "30s",
+     "the body of a request must be complete by then", 100, kHour, false},
+    {"--idle-timeout", "limits", "idle_timeout", &O::idle_timeout, Unit::Duration, "60s",
+     "a connection without a request is closed after this", 100, kHour, false},
+    {"--send-queue", "limits", "send_queue", &O::send_queue, Unit::Bytes, "16MiB",
+     "unsent bytes at which a slow client is dropped", 64 * kKiB, 1024 * kMiB, false},
+
+    {"--ring-capacity", "ring", "capacity", &O::ring_capacity, Unit::Bytes, "16MiB",
+     "broadcast ring of each worker; a power of two", 64 * kKiB, 1024 * kMiB, false},
+    {"--ring-lap-after", "ring", "lap_after", &O::lap_after, Unit::Duration, "100ms",
+     "a worker that holds a full ring back for this long is lapped, and told so", 1, kHour, false},
+    {"--ring-deferred", "ring", "deferred", &O::deferred, Unit::Bytes, "64MiB",
+     "emits that wait for room in a full ring, in each worker", 64 * kKiB, 4096 * kMiB, false},
+};
+
+template <class... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+template <class... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
+
+std::optional<std::pair<double, std::string_view>> number_and_unit(std::string_view text) {
+  double number = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  if (error != std::errc() || number < 0 || number > 1e15) return std::nullopt;
+  return std::pair(number, text.substr(static_cast<std::size_t>(end - text.data())));
+}
+
+std::string in_unit(std::uint64_t value, Unit unit) {
+  if (unit == Unit::Duration) {
+    return value % kSecond == 0 ? fmt::format("\"{}s\"", value / kSecond) : fmt::format("\"{}ms\"", value);
+  }
+  if (unit == Unit::Bytes) {
+    if (value % kMiB == 0) return fmt::format("\"{}MiB\"", value / kMiB);
+    if (value % kKiB == 0) return fmt::format("\"{}KiB\"", value / kKiB);
+  }
+  return std::to_string(value);
+}
+
+std::string range_of(const OptionRow& row) {
+  return fmt::format("from {} to {}", in_unit(row.least, row.unit), in_unit(row.most, row.unit));
+}
+
+std::string check_range(const OptionRow& row, std::uint64_t value) {
+  if (value >= row.least && value <= row.most) return "";
+  return fmt::format("is out of range; {} is right", range_of(row));
+}
+
+std::string assign_duration(const OptionRow& row, const std::string& text, std::chrono::milliseconds* into) {
+  const auto value = parse_duration(text);
+  if (!value)
+    return fmt::format("'{}' is no duration; a number with its unit is one: \"500ms\", \"25s\", \"2m\"",
+                       text);
+  *into = *value;
+  return check_range(row, static_cast<std::uint64_t>(value->count()));
+}
+
+std::string assign_number(const OptionRow& row, const std::string& text, std::uint64_t* into) {
+  if (row.unit == Unit::Workers && text == "auto") {
+    *into = 0;
+    return "";
+  }
+  const auto value = row.unit == Unit::Bytes ? parse_bytes(text) : [&]() -> std::optional<std::uint64_t> {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return number;
+  }();
+  const std::string_view also = row.unit == Unit::Workers ? ", or \"auto\"" : "";
+  if (!value) return fmt::format("'{}' is no number; {}{} is right", text, range_of(row), also);
+  *into = *value;
+  return check_range(row, *value);
+}
+
+std::string assign_switch(const std::string& text, bool* into) {
+  *into = text == "true";
+  return text == "true" || text == "false" ? "" : fmt::format("'{}' is neither true nor false", text);
+}
+
+std::string assign_text(const OptionRow& row, const std::string& text, std::string* into) {
+  *into = text;
+  if (row.unit == Unit::LogLevel &&
+      std::find(kLogLevels.begin(), kLogLevels.end(), text) == kLogLevels.end()) {
+    return fmt::format("'{}' is no log level; {} are", text, fmt::join(kLogLevels, ", "));
+  }
+  if (row.key == "path" && (!text.starts_with('/') || text.size() < 2)) {
+    return fmt::format("'{}' is no path; it begins with /, as /socket.io", text);
+  }
+  return "";
+}
+
+std::vector<std::string> split_at_commas(const std::vector<std::string>& values) {
+  std::vector<std::string> result;
+  for (const std::string& value : values) {
+    for (std::size_t from = 0; from <= value.size();) {
+      const std::size_t comma = std::min(value.find(',', from), value.size());
+      result.push_back(value.substr(from, comma - from));
+      from = comma + 1;
+    }
+  }
+  return result;
+}
+
+std::string check_element(const OptionRow& row, const std::string& text) {
+  std::string why;
+  if (row.unit == Unit::Addresses) return parse_address(text, &why) ? "" : why;
+  if (row.unit == Unit::Transports && text != "polling" && text != "websocket") {
+    return fmt::format("'{}' is no transport; polling and websocket are", text);
+  }
+  return "";
+}
+
+std::string assign_list(const OptionRow& row, const std::vector<std::string>& values,
+                        std::vector<std::string>* into) {
+  *into = split_at_commas(values);
+  if (into->empty()) return "is empty; one value at least is needed";
+  for (const std::string& each : *into) {
+    if (std::string why = check_element(row, each); !why.empty()) return why;
+  }
+  return "";
+}
+
+}  // namespace
+
+std::span<const OptionRow> option_table() { return kOptions; }
+
+std::string name_in_file(const OptionRow& row) {
+  return row.section.empty() ? std::string(row.key) : fmt::format("{}.{}", row.section, row.key);
+}
+
+std::string assign(const OptionRow& row, const std::vector<std::string>& values, Options* options) {
+  if (const auto* list = std::get_if<std::vector<std::string> Options::*>(&row.member)) {
+    return assign_list(row, values, &(options->**list));
+  }
+  if (values.size() != 1) return fmt::format("has {} values; one is right", values.size());
+  const std::string& text = values.front();
+  return std::visit(
+      Overloaded{
+          [&](bool Options::*member) { return assign_switch(text, &(options->*member)); },
+          [&](std::uint64_t Options::*member) { return assign_number(row, text, &(options->*member)); },
+          [&](std::chrono::milliseconds Options::*member) {
+            return assign_duration(row, text, &(options->*member));
+          },
+          [&](std::string Options::*member) { return assign_text(row, text, &(options->*member)); },
+          [&](std::vector<std::string> Options::*) { return std::string("is a list"); }},
+      row.member);
+}
+
+std::vector<std::string> changes_that_need_a_restart(const Options& before, const Options& after) {
+  std::vector<std::string> result;
+  for (const OptionRow& row : kOptions) {
+    const bool same = std::visit([&](auto member) { return before.*member == after.*member; }, row.member);
+    if (row.needs_restart && !same) result.push_back(name_in_file(row));
+  }
+  return result;
+}
+
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  const auto parsed = number_and_unit(text);
+  if (!parsed) return std::nullopt;
+  for (const auto& [unit, factor] :
+       {std::pair<std::string_view, double>{"ms", 1}, {"s", 1e3}, {"m", 6e4}, {"h", 3.6e6}}) {
+    if (parsed->second == unit) {
+      return std::chrono::milliseconds(static_cast<std::int64_t>(std::llround(parsed->first * factor)));
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> parse_bytes(std::string_view text) {
+  const auto parsed = number_and_unit(text);
+  if (!parsed) return std::nullopt;
+  for (const auto& [unit, factor] : {std::pair<std::string_view, std::uint64_t>{"", 1},
+                                     {"KiB", kKiB},
+                                     {"MiB", kMiB},
+                                     {"GiB", 1024 * kMiB}}) {
+    const double bytes = parsed->first * static_cast<double>(factor);
+    if (parsed->second == unit && bytes == std::floor(bytes)) return static_cast<std::uint64_t>(bytes);
+  }
+  return std::nullopt;
+}
+
+}  // namespace limpet::supervisor

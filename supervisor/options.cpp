@@ -1,0 +1,55 @@
+#include "supervisor/options.h"
+
+#include <fmt/format.h>
+
+#include "ipc/check.h"
+#include "supervisor/option_table.h"
+#include "supervisor/options_file.h"
+
+namespace limpet::supervisor {
+namespace {
+
+Options defaults() {
+  Options result;
+  for (const OptionRow& row : option_table()) {
+    const std::string why = assign(row, {std::string(row.default_text)}, &result);
+    CHECK(why.empty(), fmt::format("the default of {}: {}", row.flag, why));
+  }
+  return result;
+}
+
+/// Contradictions between options that are right one by one.
+std::vector<std::string> contradictions(const Options& options) {
+  std::vector<std::string> result;
+  if ((options.ring_capacity & (options.ring_capacity - 1)) != 0) {
+    result.push_back(
+        fmt::format("ring.capacity: {} bytes is no power of two; \"16MiB\" is", options.ring_capacity));
+  }
+  if (options.drain_window > options.drain_deadline) {
+    result.push_back(fmt::format("reload.drain_window ({} ms) is longer than reload.drain_deadline ({} ms)",
+                                 options.drain_window.count(), options.drain_deadline.count()));
+  }
+  return result;
+}
+
+void append(std::vector<std::string> more, std::vector<std::string>* to) {
+  for (std::string& each : more) to->push_back(std::move(each));
+}
+
+}  // namespace
+
+LoadedOptions load_options(const CommandLine& command_line) {
+  LoadedOptions result{defaults(), {}};
+  if (!command_line.file.empty())
+    append(read_options_file(command_line.file, &result.options), &result.mistakes);
+  for (const GivenFlag& flag : command_line.flags) {
+    const OptionRow& row = option_table()[flag.row];
+    const std::string why = assign(row, flag.values, &result.options);
+    if (!why.empty()) result.mistakes.push_back(fmt::format("{}: {}", row.flag, why));
+  }
+  if (!command_line.application.empty()) result.options.application = command_line.application;
+  if (result.mistakes.empty()) append(contradictions(result.options), &result.mistakes);
+  return result;
+}
+
+}  // namespace limpet::supervisor

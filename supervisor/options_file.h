@@ -1,0 +1,15 @@
+// limpet.toml: read with toml++, checked against the option table. Each mistake is one line with file and
+// line number, and says what would be right.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "supervisor/options.h"
+
+namespace limpet::supervisor {
+
+/// Puts what `file` says into `options`. Returns the mistakes. Never throws.
+[[nodiscard]] std::vector<std::string> read_options_file(const std::string& file, Options* options);
+
+}  // namespace limpet::supervisor

@@ -1,0 +1,19 @@
+// What workers are told beside their heritage: the settings object of ipc/heritage.h, made from the option
+// table.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ipc/descriptor.h"
+#include "supervisor/options.h"
+
+namespace limpet::supervisor {
+
+/// `listen`: the addresses with the ports that were really bound.
+[[nodiscard]] std::string settings_json(const Options& options, const std::vector<std::string>& listen);
+
+/// A sealed memfd that holds `text`. Throws std::system_error.
+[[nodiscard]] ipc::Descriptor sealed_memory(const char* name, std::string_view text);
+
+}  // namespace limpet::supervisor
