@@ -27,14 +27,14 @@ struct Incarnation {
 /// First message of a worker. Descriptors: ring, reader page, counters (sealed memfds), doorbell (eventfd).
 struct Hello {
   std::uint32_t protocol_version = kProtocolVersion;
-  std::string build;
-  Incarnation who;
+  std::string build{};
+  Incarnation who{};
 };
 /// The application is set up and every ring is attached: the seat may come.
 struct Ready {};
 /// The worker cannot start, and will exit: one line for the obituary.
 struct Failed {
-  std::string reason;
+  std::string reason{};
 };
 /// Answer to Drain, now and then: sessions still here.
 struct DrainProgress {
@@ -53,11 +53,11 @@ struct Welcome {
 };
 /// A worker (or bridge) joined. Descriptors: ring, reader page, doorbell.
 struct PeerJoined {
-  Incarnation who;
+  Incarnation who{};
 };
 /// That worker's process is gone (its ring's tail is final): read its ring to the end, then unmap.
 struct PeerLeft {
-  Incarnation who;
+  Incarnation who{};
 };
 /// Accept from the slot's listening sockets and read its inbox, from now on.
 struct TakeSeat {};
@@ -86,10 +86,10 @@ enum class HandoverKind : std::uint8_t {
 /// `bytes`: read and not acted on, from the first byte of the request's head.
 struct Handover {
   HandoverKind kind = HandoverKind::Connection;
-  std::string client_address;  ///< as Socket.IO's handshake.address shows it
+  std::string client_address{};  ///< as Socket.IO's handshake.address shows it
   std::uint16_t client_port = 0;
   std::uint16_t listener = 0;  ///< index of the listening address that accepted it
-  std::string bytes;           ///< ≤ kHandoverLimitBytes
+  std::string bytes{};           ///< ≤ kHandoverLimitBytes
 };
 
 // ---- limpet ctl to supervisor and back, on the control socket ---------------------------------------------------
@@ -110,7 +110,7 @@ struct WorkerStatus {
   std::uint16_t lane = 0;
   std::uint64_t generation = 0;
   std::uint32_t pid = 0;
-  std::string state;  ///< a state of the life-cycle table
+  std::string state{};  ///< a state of the life-cycle table
   bool seated = false;
   std::chrono::milliseconds age{0};
   std::chrono::milliseconds since_beat{0};
@@ -118,41 +118,41 @@ struct WorkerStatus {
 };
 struct SlotStatus {
   std::uint16_t slot = 0;
-  std::string state;  ///< "serving", "starting", "back-off", "routed around", "reloading"
+  std::string state{};  ///< "serving", "starting", "back-off", "routed around", "reloading"
   std::uint64_t deaths = 0;
   std::chrono::milliseconds next_start{0};  ///< of a slot in back-off: from now
-  std::string last_obituary;
-  std::vector<WorkerStatus> workers;
+  std::string last_obituary{};
+  std::vector<WorkerStatus> workers{};
 };
 struct StatusReply {
-  std::string version;
+  std::string version{};
   std::uint32_t pid = 0;
   std::chrono::milliseconds uptime{0};
-  std::string application;
-  std::string runtime_dir;
-  std::string operation;  ///< "", "reload since 12.3 s", "stopping since …"
-  std::vector<std::string> listeners;
-  std::vector<SlotStatus> slots;
+  std::string application{};
+  std::string runtime_dir{};
+  std::string operation{};  ///< "", "reload since 12.3 s", "stopping since …"
+  std::vector<std::string> listeners{};
+  std::vector<SlotStatus> slots{};
 };
 struct CounterReport {
-  std::string name;
-  std::string unit;
-  std::string help;
+  std::string name{};
+  std::string unit{};
+  std::string help{};
   bool is_gauge = false;
   std::uint64_t total = 0;
-  std::vector<std::uint64_t> by_slot;
+  std::vector<std::uint64_t> by_slot{};
 };
 struct StatsReply {
-  std::vector<CounterReport> counters;
+  std::vector<CounterReport> counters{};
 };
 /// A line about an operation under way; more replies follow.
 struct Progress {
-  std::string line;
+  std::string line{};
 };
 /// The last reply of an operation. `exit_code` is that of `limpet ctl`.
 struct Done {
   std::uint8_t exit_code = 0;
-  std::string line;
+  std::string line{};
 };
 using CtlReply = std::variant<CtlHello, StatusReply, StatsReply, Progress, Done>;
 
