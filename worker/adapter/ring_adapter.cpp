@@ -1,0 +1,141 @@
+#include "worker/adapter/ring_adapter.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+
+namespace limpet::adapter {
+namespace {
+
+/// Read from one ring in one turn: bounds a turn, so that clients get their share.
+constexpr ipc::PollBudget kPollBudget{.records = 1024, .bytes = std::size_t{1} << 20};
+
+}  // namespace
+
+/// Where one ring's messages go during a poll.
+class RingAdapter::Sink final : public ipc::RingSink {
+ public:
+  Sink(RingAdapter& adapter, const ipc::Incarnation& writer) : adapter_(adapter), writer_(writer) {}
+
+  void on_message(std::span<const std::byte> message, std::uint64_t sequence) override {
+    const socketio::Broadcast* broadcast = adapter_.record_reader_.read(message);
+    if (broadcast == nullptr) {
+      spdlog::error("ring: slot {} gen {}: record {} is no broadcast; it is dropped", writer_.slot,
+                    writer_.generation, sequence);
+      return;
+    }
+    adapter_.counters_.add(ipc::Counter::BroadcastsReceived);
+    adapter_.deliver_(*broadcast);
+  }
+
+  void on_gap(const ipc::Gap& gap) override {
+    adapter_.counters_.add(ipc::Counter::RingGaps);
+    spdlog::warn("ring: slot {} gen {}: at least {} broadcasts missed: this worker was too slow",
+                 gap.writer.slot, gap.writer.generation, gap.lost_at_least);
+    adapter_.on_gap_(gap);
+  }
+
+ private:
+  RingAdapter& adapter_;
+  const ipc::Incarnation& writer_;
+};
+
+RingAdapter::RingAdapter(const ipc::Incarnation& who, const ipc::RingOptions& options,
+                         ipc::CounterBlock& counters, Deliver deliver, OnGap on_gap)
+    : counters_(counters),
+      deliver_(std::move(deliver)),
+      on_gap_(std::move(on_gap)),
+      writer_(ipc::RingWriter::create(who, options)),
+      page_(ipc::ReaderPage::create(who, options.lanes)),
+      doorbell_(ipc::require(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "create a doorbell")) {}
+
+void RingAdapter::join(const ipc::Incarnation& peer, ipc::Descriptor ring, ipc::Descriptor page,
+                       ipc::Descriptor doorbell, bool newer_than_us) {
+  std::string why;
+  // Our ring first keeps records for the peer, then we read the peer's: in this order no record of ours that
+  // the peer's start position covers can be overwritten.
+  auto view = ipc::ReaderPageView::map(page, peer, &why);
+  if (!view || !writer_.attach_reader(std::move(*view), std::move(doorbell), &why)) {
+    spdlog::error("ring: join slot {} gen {}: {}; it may miss broadcasts of this worker", peer.slot,
+                  peer.generation, why);
+  }
+  const auto start = newer_than_us ? ipc::RingReader::Start::Beginning : ipc::RingReader::Start::Attached;
+  auto reader = ipc::RingReader::attach(ring, peer, page_, &why, start);
+  if (!reader) {
+    spdlog::error("ring: join slot {} gen {}: {}; its broadcasts are not read", peer.slot, peer.generation,
+                  why);
+    return;
+  }
+  peers_.push_back({std::move(*reader)});
+}
+
+void RingAdapter::leave(const ipc::Incarnation& peer) {
+  writer_.detach_reader(peer.lane);
+  for (Peer& known : peers_) {
+    if (known.reader.writer() == peer) known.gone = true;
+  }
+}
+
+socketio::EmitResult RingAdapter::publish(const socketio::Broadcast& broadcast) {
+  if (writer_.readers() == 0) return socketio::EmitResult::Published;  // nobody else is there to get it
+  const auto parts = record_writer_.write(broadcast);
+  const ipc::PublishResult result = parts.empty() ? ipc::PublishResult::TooLarge : writer_.publish(parts);
+  switch (result) {
+    case ipc::PublishResult::Published:
+      counters_.add(ipc::Counter::BroadcastsPublished);
+      return socketio::EmitResult::Published;
+    case ipc::PublishResult::Deferred:
+      counters_.add(ipc::Counter::BroadcastsDeferred);
+      return socketio::EmitResult::Deferred;
+    case ipc::PublishResult::TooLarge:
+    case ipc::PublishResult::QueueFull:
+      break;
+  }
+  counters_.add(ipc::Counter::BroadcastsLost);
+  return socketio::EmitResult::Lost;
+}
+
+bool RingAdapter::poll() {
+  bool more = false;
+  for (Peer& peer : peers_) {
+    if (!peer.gone && !peer.reader.has_data()) continue;
+    Sink sink(*this, peer.reader.writer());
+    switch (peer.reader.poll(kPollBudget, sink)) {
+      case ipc::PollResult::Empty:
+        break;
+      case ipc::PollResult::More:
+        more = true;
+        continue;
+      case ipc::PollResult::Corrupt:
+        spdlog::error("ring: slot {} gen {}: {}; its broadcasts are read no more", peer.reader.writer().slot,
+                      peer.reader.writer().generation, peer.reader.why());
+        counters_.add(ipc::Counter::RingGaps);
+        on_gap_({peer.reader.writer(), 1});
+        peer.gone = true;
+        break;
+    }
+    finished_ = finished_ || peer.gone;
+  }
+  if (finished_ && !more) {
+    std::erase_if(peers_, [](const Peer& peer) { return peer.gone; });
+    finished_ = false;
+  }
+  return more;
+}
+
+void RingAdapter::flush(TimePoint now) {
+  if (writer_.deferred()) writer_.retry(now);
+  writer_.flush();
+}
+
+bool RingAdapter::fall_asleep() {
+  page_.fall_asleep();
+  // Only after the epoch is odd: a writer that published before saw us awake (I8).
+  return std::none_of(peers_.begin(), peers_.end(),
+                      [](const Peer& peer) { return peer.gone || peer.reader.has_data(); });
+}
+
+void RingAdapter::wake_up() { page_.wake_up(); }
+
+}  // namespace limpet::adapter

@@ -1,0 +1,76 @@
+// This worker's place among the rings: writes its own, reads everybody else's. Owns the ring, the reader page
+// and the doorbell that peers ring; maps what peers have sent. A peer whose memory is not what it should be
+// is left out, and named in the log. What is read goes to the Socket.IO server as Broadcasts; what was missed
+// as Gaps, before anything newer.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <vector>
+
+#include "ipc/counters.h"
+#include "ipc/descriptor.h"
+#include "ipc/messages.h"
+#include "ipc/reader_page.h"
+#include "ipc/ring_reader.h"
+#include "ipc/ring_writer.h"
+#include "worker/adapter/record.h"
+#include "worker/socketio/broadcast.h"
+
+namespace limpet::adapter {
+
+class RingAdapter final : public socketio::Adapter {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  using Deliver = std::function<void(const socketio::Broadcast&)>;
+  using OnGap = std::function<void(const ipc::Gap&)>;
+
+  /// Throws std::system_error.
+  RingAdapter(const ipc::Incarnation& who, const ipc::RingOptions& options, ipc::CounterBlock& counters,
+              Deliver deliver, OnGap on_gap);
+
+  /// For Hello: ring, reader page, doorbell.
+  [[nodiscard]] int ring() const noexcept { return writer_.descriptor(); }
+  [[nodiscard]] int reader_page() const noexcept { return page_.descriptor(); }
+  [[nodiscard]] int doorbell() const noexcept { return doorbell_.get(); }
+
+  /// Reads `peer`'s ring from its beginning (`newer_than_us`) or from its tail on, and keeps our ring for it.
+  void join(const ipc::Incarnation& peer, ipc::Descriptor ring, ipc::Descriptor page,
+            ipc::Descriptor doorbell, bool newer_than_us);
+  /// The process of `peer` is gone: its ring is read to the end, and then forgotten.
+  void leave(const ipc::Incarnation& peer);
+
+  socketio::EmitResult publish(const socketio::Broadcast& broadcast) override;
+
+  /// Reads a bounded number of records of each ring. True if more may be waiting.
+  bool poll();
+  /// Rings the doorbells of sleeping peers, and retries what was deferred. Once per turn.
+  void flush(TimePoint now);
+  /// Something waits for room in the own ring: flush() again within a millisecond or so.
+  [[nodiscard]] bool deferred() const noexcept { return writer_.deferred(); }
+
+  /// Before a wait. False if a ring has something: do not wait.
+  [[nodiscard]] bool fall_asleep();
+  /// After the wait.
+  void wake_up();
+
+ private:
+  struct Peer {
+    ipc::RingReader reader;
+    bool gone = false;  ///< its process has ended: once its ring is empty, so is its story
+  };
+  class Sink;
+
+  ipc::CounterBlock& counters_;
+  Deliver deliver_;
+  OnGap on_gap_;
+  ipc::RingWriter writer_;
+  ipc::ReaderPage page_;
+  ipc::Descriptor doorbell_;
+  std::vector<Peer> peers_;
+  RecordWriter record_writer_;
+  RecordReader record_reader_;
+  bool finished_ = false;  ///< a peer that is gone has been read to its end
+};
+
+}  // namespace limpet::adapter

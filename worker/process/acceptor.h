@@ -1,0 +1,58 @@
+// Accepts from the slot's listening sockets while the worker is seated: a bounded number per turn, and a
+// pause instead of a spin when the process or the machine is out of descriptors. Owns the listening
+// descriptors; connections that wait in their queues outlive this worker, because the supervisor holds the
+// sockets open too.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "ipc/counters.h"
+#include "ipc/descriptor.h"
+#include "worker/http/clock.h"
+#include "worker/process/peer_address.h"
+#include "worker/process/poller.h"
+
+namespace limpet::process {
+
+class Acceptor {
+ public:
+  using OnAccept =
+      std::function<void(ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener)>;
+
+  Acceptor(Poller& poller, http::Clock& clock, ipc::CounterBlock& counters, OnAccept on_accept);
+  ~Acceptor();
+
+  /// A bound, listening socket; the order of calls is the number of the listener.
+  void add(ipc::Descriptor listener);
+  void start();
+  void stop();
+  /// Gives the descriptors back: nothing can be accepted through this worker any more.
+  void close();
+  /// Listens again after a pause that has passed.
+  void tick();
+  [[nodiscard]] http::TimePoint next_deadline() const noexcept { return retry_at_; }
+
+ private:
+  struct Listener final : Poller::Subscriber {
+    Listener(Acceptor& owner, ipc::Descriptor socket, std::uint16_t number)
+        : acceptor(owner), descriptor(std::move(socket)), index(number) {}
+    void on_ready(std::uint32_t events) override;
+    Acceptor& acceptor;
+    ipc::Descriptor descriptor;
+    std::uint16_t index;
+  };
+  void accept_from(Listener& listener);
+  void pause();
+
+  Poller& poller_;
+  http::Clock& clock_;
+  ipc::CounterBlock& counters_;
+  OnAccept on_accept_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  http::TimePoint retry_at_ = http::TimePoint::max();
+  bool watching_ = false;
+};
+
+}  // namespace limpet::process

@@ -1,0 +1,106 @@
+// One client's socket as an http::Stream: non-blocking reads and writes of our own, bytes that nobody has
+// consumed, bytes that the kernel has not taken. Owned by Clients; destroyed at the end of a turn only, so
+// that pointers stay good during it. Never calls its receiver from inside a Stream function.
+#pragma once
+
+#include <array>
+#include <boost/intrusive/list_hook.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ipc/descriptor.h"
+#include "worker/http/clock.h"
+#include "worker/http/stream.h"
+#include "worker/process/peer_address.h"
+#include "worker/process/poller.h"
+
+namespace limpet::process {
+
+class Clients;
+
+class ClientConnection final
+    : public http::Stream,
+      public Poller::Subscriber,
+      public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+ public:
+  ClientConnection(Clients& clients, ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener);
+  ~ClientConnection();
+
+  // http::Stream
+  void send(http::Buffer bytes) override;
+  void finish() override;
+  void abort() override;
+  [[nodiscard]] std::size_t unsent_bytes() const noexcept override { return unsent_; }
+  [[nodiscard]] bool closing() const noexcept override { return state_ != State::Open; }
+  void pause_reading(bool paused) override;
+  [[nodiscard]] std::string peer_address() const override { return peer_.text(); }
+  void set_waiting(Waiting what) override;
+
+  void on_ready(std::uint32_t events) override;
+
+  /// Inside on_bytes: the bytes from `unread` on belong to somebody else than the receiver being called (its
+  /// return value means nothing then). They go to the receiver set now, or, if `to_slot` is given, travel
+  /// there with the socket.
+  void take_from(const char* unread, std::optional<std::uint16_t> to_slot = std::nullopt) noexcept {
+    taken_from_ = unread;
+    if (to_slot) moving_to_ = *to_slot;
+  }
+  /// A relayed request: the stream ends when its connection would wait for the next one.
+  void serve_one_request() noexcept { one_request_ = true; }
+  [[nodiscard]] const PeerAddress& peer() const noexcept { return peer_; }
+  [[nodiscard]] std::uint16_t listener() const noexcept { return listener_; }
+  [[nodiscard]] bool paused() const noexcept { return paused_; }
+
+ private:
+  friend class Clients;
+
+  /// Open: reads and writes. Finishing: writes what is queued. Lingering: all is written and our end is shut;
+  /// reads to the peer's end so that it sees our last bytes instead of a reset. Dead: leaves at the end of
+  /// the turn.
+  enum class State : std::uint8_t { Open, Finishing, Lingering, Dead };
+  static constexpr std::uint16_t kStays = 0xffff;
+
+  /// Frames behind the first one; allocated only while more than one waits.
+  struct Queue {
+    std::vector<http::Buffer> frames;
+  };
+
+  void read();
+  void deliver(std::span<char> fresh);
+  std::size_t feed(std::span<char> bytes);
+  void keep_unread(std::span<char> rest);
+  void discard_input();
+  /// Writes what the socket takes; false if something is left.
+  bool write();
+  bool write_many();
+  void drop_written(std::size_t written);
+  void die(int error) noexcept;
+  void watch(std::uint32_t events) noexcept;
+
+  Clients& clients_;
+  ipc::Descriptor socket_;
+  std::uint32_t sent_of_first_ = 0;
+  http::Buffer first_;
+  std::unique_ptr<Queue> rest_;
+  std::unique_ptr<std::vector<char>> unread_;
+  const char* taken_from_ = nullptr;
+  std::size_t unsent_ = 0;
+  http::TimePoint waiting_since_{};
+  int error_ = 0;
+  std::uint32_t watched_ = 0;
+  PeerAddress peer_;
+  std::uint16_t listener_;
+  std::uint16_t moving_to_ = kStays;
+  State state_ = State::Open;
+  Waiting waiting_ = Waiting::Nothing;
+  bool dirty_ : 1 = false;
+  bool paused_ : 1 = false;
+  bool told_unwritable_ : 1 = false;
+  bool redeliver_ : 1 = false;
+  bool taken_away_ : 1 = false;
+  bool one_request_ : 1 = false;
+};
+
+}  // namespace limpet::process

@@ -1,0 +1,171 @@
+#include "worker/process/clients.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+namespace limpet::process {
+namespace {
+
+/// How long a peer may take to close its end after ours; then it gets a reset.
+constexpr std::chrono::milliseconds kLingerTimeout{2000};
+/// Queues kept for reuse, and the most frames one may have had room for.
+constexpr std::size_t kSpareQueues = 4096;
+constexpr std::size_t kSpareQueueFrames = 64;
+
+}  // namespace
+
+Clients::Clients(Poller& poller, http::Clock& clock, ipc::CounterBlock& counters,
+                 const Settings::Limits& limits)
+    : poller_(poller),
+      clock_(clock),
+      counters_(counters),
+      limits_(limits),
+      read_buffer_(std::make_unique<std::array<char, 64 * 1024>>()) {}
+
+Clients::~Clients() { close_all(); }
+
+ClientConnection* Clients::adopt(ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener,
+                                 std::string_view unread) {
+  const int number = socket.get();
+  auto connection = std::make_unique<ClientConnection>(*this, std::move(socket), peer, listener);
+  connection->watched_ = EPOLLIN | EPOLLRDHUP;
+  if (!poller_.add(number, connection->watched_, *connection)) return nullptr;
+  put_in_list(*connection, static_cast<std::size_t>(http::Stream::Waiting::Nothing));
+  if (!unread.empty()) {
+    connection->unread_ = std::make_unique<std::vector<char>>(unread.begin(), unread.end());
+    connection->redeliver_ = true;
+    redeliver_.push_back(connection.get());
+  }
+  counters_.set(ipc::Counter::ConnectionsOpen, ++open_);
+  return connection.release();  // lives in its list; bury() destroys it
+}
+
+void Clients::redeliver() {
+  resumed_.swap(redeliver_);  // a receiver may pause and resume its stream again: that is for the next turn
+  for (ClientConnection* connection : resumed_) {
+    connection->redeliver_ = false;
+    if (connection->state_ != ClientConnection::State::Open || connection->paused_) continue;
+    if (connection->unread_ != nullptr) connection->deliver({});
+  }
+  resumed_.clear();
+}
+
+void Clients::flush() {
+  // write() may queue nothing, and on_writable may: those connections are appended and written in this same
+  // call.
+  for (std::size_t i = 0; i < dirty_.size(); ++i) {
+    ClientConnection& connection = *dirty_[i];
+    connection.dirty_ = false;
+    if (connection.state_ == ClientConnection::State::Dead) continue;
+    const bool all = connection.write();
+    if (connection.state_ == ClientConnection::State::Dead) continue;
+    if (!all) {
+      connection.told_unwritable_ = true;
+      const bool finishing = connection.state_ == ClientConnection::State::Finishing;
+      connection.watch(finishing ? EPOLLOUT : connection.watched_ | EPOLLOUT);
+      continue;
+    }
+    connection.watch(connection.watched_ & ~static_cast<std::uint32_t>(EPOLLOUT));
+    if (connection.state_ == ClientConnection::State::Finishing) {
+      ::shutdown(connection.socket_.get(), SHUT_WR);
+      connection.state_ = ClientConnection::State::Lingering;
+      connection.watch(EPOLLIN | EPOLLRDHUP);
+      put_in_list(connection, kLingering);
+    } else if (connection.told_unwritable_) {
+      connection.told_unwritable_ = false;
+      connection.receiver()->on_writable(connection);
+    }
+  }
+  dirty_.clear();
+}
+
+void Clients::check_deadlines() {
+  for (std::size_t waiting = 0; waiting < kWaitings; ++waiting) {
+    const auto timeout = timeout_of(waiting);
+    if (timeout == std::chrono::milliseconds::max()) continue;
+    for (ClientConnection& connection : lists_[waiting]) {
+      if (connection.waiting_since_ + timeout > clock_.now()) break;
+      if (connection.state_ == ClientConnection::State::Dead) continue;
+      if (waiting != kLingering) counters_.add(ipc::Counter::ConnectionsTimedOut);
+      connection.die(ETIMEDOUT);
+    }
+  }
+}
+
+void Clients::bury() {
+  for (std::size_t i = 0; i < dead_.size(); ++i) {
+    ClientConnection* const connection = dead_[i];
+    if (!connection->taken_away_) {
+      if (connection->receiver() != nullptr)
+        connection->receiver()->on_closed(*connection, connection->error_);
+      poller_.remove(connection->socket_.get());
+    }
+    counters_.set(ipc::Counter::ConnectionsOpen, --open_);
+  }
+  // on_closed may have made others dirty or resumed them, but never a dead one: those are safe to destroy
+  // now.
+  const auto is_dead = [](const ClientConnection* c) { return c->state_ == ClientConnection::State::Dead; };
+  if (!dead_.empty()) {
+    std::erase_if(dirty_, is_dead);
+    std::erase_if(redeliver_, is_dead);
+  }
+  for (ClientConnection* connection : dead_) delete connection;
+  dead_.clear();
+}
+
+void Clients::close_all() {
+  for (List& list : lists_) {
+    for (ClientConnection& connection : list) connection.die(0);
+  }
+  bury();
+}
+
+http::TimePoint Clients::next_deadline() const noexcept {
+  auto next = http::TimePoint::max();
+  for (std::size_t waiting = 0; waiting < kWaitings; ++waiting) {
+    const auto timeout = timeout_of(waiting);
+    if (timeout == std::chrono::milliseconds::max() || lists_[waiting].empty()) continue;
+    next = std::min(next, lists_[waiting].front().waiting_since_ + timeout);
+  }
+  return next;
+}
+
+std::chrono::milliseconds Clients::timeout_of(std::size_t waiting) const noexcept {
+  if (waiting == kLingering) return kLingerTimeout;
+  switch (static_cast<http::Stream::Waiting>(waiting)) {
+    case http::Stream::Waiting::Header:
+      return limits_.header_timeout;
+    case http::Stream::Waiting::Body:
+      return limits_.body_timeout;
+    case http::Stream::Waiting::NextRequest:
+      return limits_.idle_timeout;
+    case http::Stream::Waiting::Response:
+    case http::Stream::Waiting::Nothing:
+      break;
+  }
+  return std::chrono::milliseconds::max();
+}
+
+void Clients::put_in_list(ClientConnection& connection, std::size_t waiting) {
+  connection.unlink();
+  connection.waiting_since_ = clock_.now();
+  lists_[waiting].push_back(connection);
+}
+
+std::unique_ptr<ClientConnection::Queue> Clients::take_queue() {
+  if (spare_queues_.empty()) return std::make_unique<ClientConnection::Queue>();
+  auto queue = std::move(spare_queues_.back());
+  spare_queues_.pop_back();
+  return queue;
+}
+
+void Clients::give_back(std::unique_ptr<ClientConnection::Queue> queue) {
+  queue->frames.clear();
+  if (spare_queues_.size() < kSpareQueues && queue->frames.capacity() <= kSpareQueueFrames) {
+    spare_queues_.push_back(std::move(queue));
+  }
+}
+
+}  // namespace limpet::process

@@ -1,0 +1,81 @@
+// Every client connection of a worker, and what the loop does with them as a whole: one write per connection
+// and turn, time-outs, burial of the dead at the end of a turn.
+#pragma once
+
+#include <array>
+#include <boost/intrusive/list.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "ipc/counters.h"
+#include "worker/http/clock.h"
+#include "worker/process/client_connection.h"
+#include "worker/process/settings.h"
+
+namespace limpet::process {
+
+class Clients {
+ public:
+  /// Gives a connection that has to leave to the slot that owns its request. `unread` starts at the request's
+  /// head.
+  using Mover = std::function<void(ipc::Descriptor socket, const ClientConnection& from,
+                                   std::uint16_t to_slot, std::string_view unread)>;
+
+  Clients(Poller& poller, http::Clock& clock, ipc::CounterBlock& counters, const Settings::Limits& limits);
+  ~Clients();
+
+  void set_mover(Mover mover) { mover_ = std::move(mover); }
+
+  /// Watches a connected, non-blocking socket. `unread` is delivered to the receiver in this turn or the
+  /// next. The caller sets the receiver before it returns to the loop. Null if the kernel refuses: the socket
+  /// is closed.
+  ClientConnection* adopt(ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener,
+                          std::string_view unread = {});
+
+  /// Gives bytes to receivers that were resumed, or adopted with bytes.
+  void redeliver();
+  /// One write for each connection that has something queued.
+  void flush();
+  /// Ends connections whose time-out has passed.
+  void check_deadlines();
+  /// Tells receivers of dead connections, and destroys those.
+  void bury();
+  /// Ends every connection, and tells the receivers.
+  void close_all();
+
+  [[nodiscard]] bool has_work() const noexcept {
+    return !redeliver_.empty() || !dirty_.empty() || !dead_.empty();
+  }
+  [[nodiscard]] http::TimePoint next_deadline() const noexcept;
+  [[nodiscard]] std::size_t open() const noexcept { return open_; }
+
+ private:
+  friend class ClientConnection;
+  using List = boost::intrusive::list<ClientConnection, boost::intrusive::constant_time_size<false>>;
+  static constexpr std::size_t kWaitings = 6;  ///< http::Stream::Waiting's five, then Lingering
+  static constexpr std::size_t kLingering = 5;
+
+  [[nodiscard]] std::chrono::milliseconds timeout_of(std::size_t waiting) const noexcept;
+  void put_in_list(ClientConnection& connection, std::size_t waiting);
+  std::unique_ptr<ClientConnection::Queue> take_queue();
+  void give_back(std::unique_ptr<ClientConnection::Queue> queue);
+
+  Poller& poller_;
+  http::Clock& clock_;
+  ipc::CounterBlock& counters_;
+  Settings::Limits limits_;
+  Mover mover_;
+  /// By what they wait for, the longest waiting first: a list's time-out is one constant, so order is order
+  /// of deadline.
+  std::array<List, kWaitings> lists_;
+  std::vector<ClientConnection*> dirty_;
+  std::vector<ClientConnection*> redeliver_;
+  std::vector<ClientConnection*> resumed_;
+  std::vector<ClientConnection*> dead_;
+  std::vector<std::unique_ptr<ClientConnection::Queue>> spare_queues_;
+  std::unique_ptr<std::array<char, 64 * 1024>> read_buffer_;
+  std::size_t open_ = 0;
+};
+
+}  // namespace limpet::process

@@ -1,0 +1,90 @@
+#include "worker/process/handover.h"
+
+#include <spdlog/spdlog.h>
+
+#include "worker/process/sid_source.h"
+
+namespace limpet::process {
+namespace {
+
+/// Arrivals taken in one turn.
+constexpr int kArrivalsPerTurn = 64;
+/// What may wait privately for one slot's inbox.
+constexpr std::size_t kWaitingBytes = 4u << 20;
+
+}  // namespace
+
+Handovers::Handovers(boost::asio::io_context& context, const ipc::BucketTable& table, std::uint16_t own_slot,
+                     ipc::Descriptor inbox, std::vector<ipc::Descriptor> senders, ipc::CounterBlock& counters,
+                     OnArrival on_arrival)
+    : own_slot_(own_slot),
+      table_(table),
+      inbox_(std::move(inbox)),
+      counters_(counters),
+      on_arrival_(std::move(on_arrival)),
+      watch_(context, inbox_.descriptor(), [this] { readable_ = true; }) {
+  senders_.reserve(senders.size());
+  for (ipc::Descriptor& sender : senders) senders_.emplace_back(std::move(sender), kWaitingBytes);
+}
+
+std::optional<std::uint16_t> Handovers::other_owner_of(std::string_view sid) const {
+  const auto bucket = bucket_of(sid);
+  if (!bucket) return std::nullopt;
+  const std::uint16_t owner = table_.owner(*bucket);
+  if (owner == own_slot_ || owner >= senders_.size()) return std::nullopt;
+  return owner;
+}
+
+void Handovers::send(ipc::HandoverKind kind, const ipc::Descriptor& socket, const ClientConnection& from,
+                     std::uint16_t to_slot, std::string_view unread) {
+  ipc::Handover handover;
+  handover.kind = kind;
+  handover.client_address = from.peer().text();
+  handover.client_port = from.peer().port();
+  handover.listener = from.listener();
+  handover.bytes = unread;
+  switch (ipc::send_handover(senders_[to_slot], handover, socket.get())) {
+    case ipc::SendStatus::Sent:
+    case ipc::SendStatus::Queued:
+      counters_.add(kind == ipc::HandoverKind::Connection ? ipc::Counter::HandoversOut
+                                                          : ipc::Counter::RequestsRelayed);
+      return;
+    case ipc::SendStatus::Full:
+    case ipc::SendStatus::TooLarge:
+    case ipc::SendStatus::Closed:
+      counters_.add(ipc::Counter::HandoversFailed);
+      return;
+  }
+}
+
+bool Handovers::turn() {
+  for (ipc::Channel& sender : senders_) {
+    if (sender.wants_write()) (void)sender.flush();
+  }
+  if (!reading_) return false;
+  for (int i = 0; readable_ && i < kArrivalsPerTurn; ++i) {
+    ipc::ReceivedHandover arrival;
+    std::string why;
+    switch (ipc::receive_handover(inbox_, &arrival, &why)) {
+      case ipc::InboxStatus::Received:
+        counters_.add(ipc::Counter::HandoversIn);
+        on_arrival_(std::move(arrival));
+        break;
+      case ipc::InboxStatus::Bad:
+        counters_.add(ipc::Counter::HandoversFailed);
+        spdlog::warn("inbox: receive: {}; that connection is lost", why);
+        break;
+      case ipc::InboxStatus::Failed:
+        spdlog::error("inbox: receive: {}; this worker reads it no more", why);
+        reading_ = false;
+        [[fallthrough]];
+      case ipc::InboxStatus::Empty:
+        readable_ = false;
+        break;
+    }
+  }
+  if (!readable_ && reading_) watch_.arm();
+  return readable_;
+}
+
+}  // namespace limpet::process

@@ -1,0 +1,31 @@
+// A client's address in 19 bytes: what handshake.address shows and a handover tells.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace limpet::process {
+
+class PeerAddress {
+ public:
+  PeerAddress() = default;
+  /// Of accept(2) or getpeername(2). An IPv4-mapped IPv6 address becomes IPv4; any other family has no text.
+  static PeerAddress from(const sockaddr_storage& address) noexcept;
+  /// The inverse of text() and port(); no address if `text` is none.
+  static PeerAddress from_text(std::string_view text, std::uint16_t port);
+
+  /// "127.0.0.5", "::1", or "" for a Unix socket.
+  [[nodiscard]] std::string text() const;
+  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+
+ private:
+  std::array<std::uint8_t, 16> bytes_{};
+  std::uint16_t port_ = 0;
+  std::uint8_t family_ = AF_UNSPEC;
+};
+
+}  // namespace limpet::process

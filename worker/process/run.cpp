@@ -1,0 +1,67 @@
+// limpet::run: a worker of a supervisor if there is a heritage, else an application on its own.
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+
+#include "worker/limpet/app.h"
+#include "worker/process/settings.h"
+#include "worker/process/worker.h"
+
+namespace limpet {
+namespace {
+
+void set_up_log(const std::string& who) {
+  auto logger = spdlog::stderr_logger_st("limpet");
+  logger->set_pattern("limpet[%P] " + who + "%l: %v");
+  logger->flush_on(spdlog::level::trace);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+int run_in_cluster(const char* inherited, process::Worker::Setup setup) {
+  std::string why;
+  const auto heritage = ipc::heritage_from_environment(inherited, &why);
+  if (!heritage) throw std::runtime_error(std::string(ipc::kHeritageVariable) + ": " + why);
+  set_up_log("slot " + std::to_string(heritage->slot) + " gen " + std::to_string(heritage->generation) + " ");
+  // A child of the application must not take itself for a worker.
+  ::unsetenv(ipc::kHeritageVariable);
+  auto settings = process::parse_settings(process::read_settings(ipc::Descriptor(ipc::kSettings)));
+  return process::Worker(*heritage, std::move(settings), std::move(setup)).run();
+}
+
+int run_alone(int argc, char** argv, process::Worker::Setup setup) {
+  process::Settings settings;
+  CLI::App options(
+      "A Limpet application, alone: one worker without a supervisor. `limpet serve` runs it as a cluster.");
+  options.add_option("--listen", settings.listen,
+                     "address to listen on, tcp://ADDR:PORT (default tcp://127.0.0.1:3000)");
+  options.allow_extras();  // the application's own words
+  try {
+    options.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return options.exit(error) == 0 ? 0 : 2;
+  }
+  if (settings.listen.empty()) settings.listen = {"tcp://127.0.0.1:3000"};
+  set_up_log("");
+  return process::Worker(std::move(settings), std::move(setup)).run();
+}
+
+}  // namespace
+
+int run(int argc, char** argv, std::function<void(Io&)> setup) {
+  ::signal(SIGPIPE, SIG_IGN);
+  try {
+    const char* inherited = std::getenv(ipc::kHeritageVariable);
+    return inherited != nullptr ? run_in_cluster(inherited, std::move(setup))
+                                : run_alone(argc, argv, std::move(setup));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "limpet: start: %s\n", error.what());
+    return 1;
+  }
+}
+
+}  // namespace limpet

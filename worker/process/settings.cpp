@@ -1,0 +1,127 @@
+#include "worker/process/settings.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+#include <optional>
+#include <stdexcept>
+
+namespace limpet::process {
+namespace {
+
+namespace json = boost::json;
+
+/// One object of the settings; its getters name the key when a value is of the wrong kind.
+class Section {
+ public:
+  Section(const json::object& parent, std::string_view name) : name_(name) {
+    const json::value* found = parent.if_contains(name);
+    if (found == nullptr) return;
+    object_ = found->if_object();
+    if (object_ == nullptr) fail(name_, "an object");
+  }
+  Section(const json::object& top) : object_(&top) {}
+
+  void read(std::string_view key, std::chrono::milliseconds& into) const {
+    if (const auto number = number_of(key)) into = std::chrono::milliseconds(*number);
+  }
+  void read(std::string_view key, std::size_t& into) const {
+    if (const auto number = number_of(key)) into = *number;
+  }
+  void read(std::string_view key, std::string& into) const {
+    const json::value* value = find(key);
+    if (value == nullptr) return;
+    if (!value->is_string()) fail(key, "a string");
+    into = value->as_string();
+  }
+  [[nodiscard]] std::vector<std::string> strings(std::string_view key,
+                                                 std::vector<std::string> fallback) const {
+    const json::value* value = find(key);
+    if (value == nullptr) return fallback;
+    if (!value->is_array()) fail(key, "an array of strings");
+    std::vector<std::string> out;
+    for (const json::value& item : value->get_array()) {
+      if (!item.is_string()) fail(key, "an array of strings");
+      out.emplace_back(item.get_string());
+    }
+    return out;
+  }
+
+ private:
+  [[nodiscard]] const json::value* find(std::string_view key) const {
+    return object_ == nullptr ? nullptr : object_->if_contains(key);
+  }
+  [[nodiscard]] std::optional<std::uint64_t> number_of(std::string_view key) const {
+    const json::value* value = find(key);
+    if (value == nullptr) return std::nullopt;
+    json::error_code error;
+    const auto number = value->to_number<std::uint64_t>(error);
+    if (error) fail(key, "a number that is not negative");
+    return number;
+  }
+  [[noreturn]] void fail(std::string_view key, std::string_view wanted) const {
+    throw std::runtime_error("settings: " + std::string(name_) + "." + std::string(key) + ": wants " +
+                             std::string(wanted));
+  }
+
+  std::string_view name_;
+  const json::object* object_ = nullptr;
+};
+
+}  // namespace
+
+Settings parse_settings(std::string_view text) {
+  json::error_code error;
+  const json::value parsed = json::parse(text, error);
+  if (error || !parsed.is_object())
+    throw std::runtime_error("settings: not a JSON object: " + error.message());
+  const json::object& top = parsed.get_object();
+  Settings settings;
+
+  const Section root(top);
+  settings.listen = root.strings("listen", {});
+  root.read("heartbeat_interval_ms", settings.heartbeat_interval);
+
+  const Section socketio(top, "socketio");
+  socketio.read("path", settings.socketio.path);
+  socketio.read("ping_interval_ms", settings.socketio.ping_interval);
+  socketio.read("ping_timeout_ms", settings.socketio.ping_timeout);
+  socketio.read("upgrade_timeout_ms", settings.socketio.upgrade_timeout);
+  socketio.read("connect_timeout_ms", settings.socketio.connect_timeout);
+  socketio.read("max_payload_bytes", settings.socketio.max_payload_bytes);
+  const auto transports = socketio.strings("transports", {"polling", "websocket"});
+  settings.socketio.polling = std::count(transports.begin(), transports.end(), "polling") > 0;
+  settings.socketio.websocket = std::count(transports.begin(), transports.end(), "websocket") > 0;
+
+  const Section limits(top, "limits");
+  limits.read("header_bytes", settings.limits.header_bytes);
+  limits.read("header_timeout_ms", settings.limits.header_timeout);
+  limits.read("body_timeout_ms", settings.limits.body_timeout);
+  limits.read("idle_timeout_ms", settings.limits.idle_timeout);
+  limits.read("send_queue_bytes", settings.limits.send_queue_bytes);
+
+  const Section ring(top, "ring");
+  ring.read("capacity_bytes", settings.ring.capacity_bytes);
+  ring.read("lap_after_ms", settings.ring.lap_after);
+  ring.read("deferred_bytes", settings.ring.deferred_bytes);
+
+  if (const json::value* app = top.if_contains("app"); app != nullptr && app->is_object()) {
+    settings.app = app->get_object();
+  }
+  return settings;
+}
+
+std::string read_settings(const ipc::Descriptor& memory) {
+  struct stat facts {};
+  ipc::require(::fstat(memory.get(), &facts), "read the inherited settings");
+  std::string text(static_cast<std::size_t>(facts.st_size), '\0');
+  const ssize_t got = ::pread(memory.get(), text.data(), text.size(), 0);
+  ipc::require(static_cast<int>(got), "read the inherited settings");
+  text.resize(static_cast<std::size_t>(got));
+  return text;
+}
+
+}  // namespace limpet::process

@@ -1,0 +1,40 @@
+// The worker's end of its control channel. Sends WorkerMessages, hands SupervisorMessages to its owner, and
+// says when the supervisor is gone. A message that cannot be decoded is the supervisor's mistake: logged,
+// dropped.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "ipc/channel.h"
+#include "ipc/messages.h"
+#include "worker/process/watch.h"
+
+namespace limpet::process {
+
+class SupervisorLink {
+ public:
+  using OnMessage =
+      std::function<void(ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors)>;
+
+  /// `on_lost` is called once: the supervisor died, or the channel broke.
+  SupervisorLink(boost::asio::io_context& context, ipc::Descriptor channel, OnMessage on_message,
+                 std::function<void()> on_lost);
+
+  void send(const ipc::WorkerMessage& message, std::span<const int> descriptors = {});
+  /// Sends what waits, and asks for the next readiness. Once per turn.
+  void turn();
+
+ private:
+  void receive();
+  void lose();
+
+  ipc::Channel channel_;
+  OnMessage on_message_;
+  std::function<void()> on_lost_;
+  Watch watch_;
+  bool lost_ = false;
+};
+
+}  // namespace limpet::process

@@ -1,0 +1,411 @@
+#include "worker/process/worker.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <numeric>
+
+#include "ipc/bucket_table.h"
+#include "worker/adapter/ring_adapter.h"
+#include "worker/process/acceptor.h"
+#include "worker/process/clients.h"
+#include "worker/process/drain_schedule.h"
+#include "worker/process/front.h"
+#include "worker/process/handover.h"
+#include "worker/process/listen.h"
+#include "worker/process/sid_source.h"
+#include "worker/process/supervisor_link.h"
+#include "worker/process/watch.h"
+#include "worker/socketio/server.h"
+
+namespace limpet::process {
+namespace {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+
+/// The longest wait: belt and braces for a lost wake-up, and the beat of an idle worker.
+constexpr milliseconds kLongestWait{250};
+/// Between attempts to write what the own ring had no room for.
+constexpr milliseconds kDeferredRetry{1};
+/// WebSocket close code of a drain: "service restart" (RFC 6455 registry). Clients come back.
+constexpr std::uint16_t kServiceRestart = 1012;
+/// A worker whose supervisor has died, or that got SIGTERM, drains in its own time.
+constexpr milliseconds kOrphanWindow{2000};
+constexpr milliseconds kOrphanDeadline{5000};
+constexpr milliseconds kDrainProgressInterval{1000};
+
+std::uint64_t sum(const auto& numbers) {
+  return std::accumulate(numbers.begin(), numbers.end(), std::uint64_t{0});
+}
+
+std::string with_slashes(std::string path) {
+  if (!path.starts_with('/')) path.insert(path.begin(), '/');
+  if (!path.ends_with('/')) path.push_back('/');
+  return path;
+}
+
+}  // namespace
+
+class Worker::Core {
+ public:
+  Core(const ipc::Heritage* heritage, Settings settings, Setup setup);
+  ~Core();
+  int run();
+
+ private:
+  struct Inherited;
+
+  static engineio::Options engine_options(const Settings& settings);
+  static socketio::Options socketio_options(const ipc::Heritage& heritage, const Settings& settings);
+  void join_cluster(const ipc::Heritage& heritage);
+  void listen_alone();
+  void say_hello();
+  void on_message(ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors);
+  void on_supervisor_lost();
+  void on_signal(int signal);
+  bool set_up_application();
+  void start_drain(milliseconds window, milliseconds deadline);
+  void continue_drain();
+  void leave();
+
+  void turn();
+  void wait();
+  [[nodiscard]] bool has_work() const;
+  [[nodiscard]] http::TimePoint next_deadline() const;
+  void copy_counters();
+  void wait_for_signal();
+
+  ipc::Heritage heritage_;
+  ipc::Incarnation who_;
+  Settings settings_;
+  Setup setup_;
+  asio::io_context context_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(context_);
+  asio::signal_set signals_{context_};
+  http::Clock clock_{std::chrono::steady_clock::now()};
+  ipc::CounterBlock counters_;
+  std::optional<ipc::BucketTable> buckets_;
+  SidSource sids_;
+  Poller poller_;
+  socketio::Server socketio_;
+  Io io_{socketio_};
+  engineio::Server engine_;
+  Clients clients_;
+  std::optional<adapter::RingAdapter> rings_;
+  std::optional<Handovers> handovers_;
+  std::optional<Front> front_;
+  std::optional<Acceptor> acceptor_;
+  std::optional<SupervisorLink> link_;
+  Watch poller_watch_;
+  std::optional<Watch> doorbell_watch_;
+  std::optional<DrainSchedule> drain_;
+  http::TimePoint drain_progress_at_{};
+  std::optional<int> exit_code_;
+  bool poller_ready_ = true;
+  bool more_in_rings_ = false;
+  bool more_in_inbox_ = false;
+  bool welcomed_ = false;
+};
+
+Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup)
+    : heritage_(heritage == nullptr ? ipc::Heritage{} : *heritage),
+      who_{heritage_.slot, heritage_.lane, heritage_.generation},
+      settings_(std::move(settings)),
+      setup_(std::move(setup)),
+      counters_(ipc::CounterBlock::create(who_)),
+      buckets_([&]() -> std::optional<ipc::BucketTable> {
+        if (heritage == nullptr) return std::nullopt;
+        std::string why;
+        auto table = ipc::BucketTable::map(ipc::Descriptor(ipc::kClusterPage), &why);
+        if (!table) throw std::runtime_error("map the bucket table: " + why);
+        return table;
+      }()),
+      sids_(buckets_ ? &*buckets_ : nullptr, heritage_.slot),
+      socketio_(clock_, socketio_options(heritage_, settings_),
+                [this](std::span<char, 20> id) { sids_.fill(id); }),
+      engine_(engine_options(settings_), clock_, socketio_,
+              {.new_sid = [this](std::span<char, 20> sid) { sids_.fill(sid); },
+               .wall_clock_ms = {},
+               .refuse = {}}),
+      clients_(poller_, clock_, counters_, settings_.limits),
+      poller_watch_(context_, poller_.descriptor(), [this] { poller_ready_ = true; }) {
+  if (heritage != nullptr) join_cluster(heritage_);
+  front_.emplace(clients_, engine_, socketio_, handovers_ ? &*handovers_ : nullptr,
+                 settings_.limits.header_bytes, counters_);
+  acceptor_.emplace(poller_, clock_, counters_,
+                    [this](ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener) {
+                      front_->welcome(std::move(socket), peer, listener);
+                    });
+  if (heritage != nullptr) {
+    for (int i = 0; i < heritage_.listeners; ++i) acceptor_->add(ipc::Descriptor(ipc::kFirstListener + i));
+  }
+}
+
+Worker::Core::~Core() {
+  clients_.close_all();  // while those that they call are all alive
+  socketio_.set_adapter(nullptr);
+}
+
+engineio::Options Worker::Core::engine_options(const Settings& settings) {
+  engineio::Options options;
+  options.path = with_slashes(settings.socketio.path);
+  options.ping_interval = settings.socketio.ping_interval;
+  options.ping_timeout = settings.socketio.ping_timeout;
+  options.upgrade_timeout = settings.socketio.upgrade_timeout;
+  options.max_payload_bytes = settings.socketio.max_payload_bytes;
+  options.polling = settings.socketio.polling;
+  options.websocket = settings.socketio.websocket;
+  return options;
+}
+
+socketio::Options Worker::Core::socketio_options(const ipc::Heritage& heritage, const Settings& settings) {
+  socketio::Options options;
+  options.connect_timeout = settings.socketio.connect_timeout;
+  options.path = with_slashes(settings.socketio.path);
+  options.slot = heritage.slot;
+  options.worker_generation = heritage.generation;
+  options.config = settings.app;
+  return options;
+}
+
+void Worker::Core::join_cluster(const ipc::Heritage& heritage) {
+  const ipc::RingOptions ring{.capacity_bytes = settings_.ring.capacity_bytes,
+                              .lanes = heritage.lanes,
+                              .lap_after = settings_.ring.lap_after,
+                              .deferred_bytes = settings_.ring.deferred_bytes};
+  rings_.emplace(
+      who_, ring, counters_, [this](const socketio::Broadcast& broadcast) { socketio_.deliver(broadcast); },
+      [this](const ipc::Gap& gap) {
+        socketio_.report_gap({gap.writer.slot, gap.writer.generation, gap.lost_at_least});
+      });
+  socketio_.set_adapter(&*rings_);
+  // Readiness is enough: the counter behind it is drained at once, or Asio would call for ever.
+  doorbell_watch_.emplace(context_, rings_->doorbell(), [this] {
+    std::uint64_t rings = 0;
+    [[maybe_unused]] const ssize_t got = ::read(rings_->doorbell(), &rings, sizeof rings);
+  });
+
+  std::vector<ipc::Descriptor> senders;
+  for (std::uint16_t slot = 0; slot < heritage.slots; ++slot)
+    senders.emplace_back(heritage.inbox_sender(slot));
+  handovers_.emplace(context_, *buckets_, heritage.slot, ipc::Descriptor(ipc::kInbox), std::move(senders),
+                     counters_,
+                     [this](ipc::ReceivedHandover arrival) { front_->take_in(std::move(arrival)); });
+  clients_.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
+                            std::string_view unread) {
+    handovers_->send(ipc::HandoverKind::Connection, socket, from, to_slot, unread);
+  });
+  link_.emplace(
+      context_, ipc::Descriptor(ipc::kControlChannel),
+      [this](ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors) {
+        on_message(std::move(message), std::move(descriptors));
+      },
+      [this] { on_supervisor_lost(); });
+}
+
+void Worker::Core::listen_alone() {
+  std::string addresses;
+  for (const std::string& address : settings_.listen) {
+    ipc::Descriptor listener = listen_on(address);
+    addresses += (addresses.empty() ? "" : ", ") + address_of(listener);
+    acceptor_->add(std::move(listener));
+  }
+  acceptor_->start();
+  spdlog::info("serving on {} with 1 worker", addresses);
+}
+
+void Worker::Core::say_hello() {
+  const std::array<int, 4> descriptors{rings_->ring(), rings_->reader_page(), counters_.descriptor(),
+                                       rings_->doorbell()};
+  link_->send(ipc::Hello{.build = LIMPET_VERSION, .who = who_}, descriptors);
+}
+
+int Worker::Core::run() {
+  counters_.beat(clock_.now());
+  signals_.add(SIGTERM);
+  signals_.add(SIGINT);
+  wait_for_signal();
+  if (link_) {
+    say_hello();
+  } else {
+    if (!set_up_application()) return 1;
+    listen_alone();
+  }
+  while (!exit_code_) turn();
+  return *exit_code_;
+}
+
+void Worker::Core::wait_for_signal() {
+  signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+    if (error) return;
+    wait_for_signal();
+    on_signal(signal);
+  });
+}
+
+void Worker::Core::on_signal(int signal) {
+  if (drain_) {
+    spdlog::info("{} again: leaving at once", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+    exit_code_ = 0;
+    return;
+  }
+  spdlog::info("{}: draining {} sessions", signal == SIGTERM ? "SIGTERM" : "SIGINT", engine_.session_count());
+  start_drain(link_ ? kOrphanWindow : milliseconds(0), kOrphanDeadline);
+}
+
+void Worker::Core::on_supervisor_lost() {
+  if (exit_code_) return;
+  spdlog::warn("control channel: the supervisor is gone; draining {} sessions, then leaving",
+               engine_.session_count());
+  if (!drain_) start_drain(kOrphanWindow, kOrphanDeadline);
+}
+
+void Worker::Core::on_message(ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors) {
+  if (std::holds_alternative<ipc::Welcome>(message)) {
+    welcomed_ = true;
+    if (set_up_application()) link_->send(ipc::Ready{});
+  } else if (const auto* joined = std::get_if<ipc::PeerJoined>(&message)) {
+    rings_->join(joined->who, std::move(descriptors[0]), std::move(descriptors[1]), std::move(descriptors[2]),
+                 welcomed_);
+  } else if (const auto* left = std::get_if<ipc::PeerLeft>(&message)) {
+    rings_->leave(left->who);
+  } else if (std::holds_alternative<ipc::TakeSeat>(message)) {
+    if (drain_) return;
+    acceptor_->start();
+    handovers_->start_reading();
+  } else if (std::holds_alternative<ipc::GiveUpSeat>(message)) {
+    acceptor_->stop();
+    handovers_->stop_reading();
+  } else if (const auto* drain = std::get_if<ipc::Drain>(&message)) {
+    start_drain(drain->window, drain->deadline);
+  }
+}
+
+bool Worker::Core::set_up_application() {
+  std::string reason;
+  try {
+    setup_(io_);
+    return true;
+  } catch (const std::exception& error) {
+    reason = error.what();
+  } catch (...) {
+    reason = "an exception that is no std::exception";
+  }
+  spdlog::error("application: set up: {}; the worker leaves", reason);
+  if (link_) {
+    link_->send(ipc::Failed{"application: set up: " + reason});
+    link_->turn();
+  }
+  exit_code_ = 1;
+  return false;
+}
+
+void Worker::Core::start_drain(milliseconds window, milliseconds deadline) {
+  acceptor_->close();
+  if (handovers_) handovers_->stop_reading();
+  front_->http().drain();
+  drain_.emplace(clock_.now(), engine_.session_count(), window, deadline);
+  drain_progress_at_ = clock_.now() + kDrainProgressInterval;
+}
+
+void Worker::Core::continue_drain() {
+  const std::size_t before = engine_.session_count();
+  if (const std::size_t due = drain_->take_due(clock_.now()); due > 0 && before > 0) {
+    const std::size_t left = engine_.drain(due, kServiceRestart);
+    counters_.add(ipc::Counter::SessionsDrained, before - std::min(before, left));
+  }
+  const bool empty = engine_.session_count() == 0 && clients_.open() == 0;
+  if ((empty && !(rings_ && rings_->deferred())) || drain_->overdue(clock_.now())) {
+    leave();
+  } else if (link_ && drain_progress_at_ <= clock_.now()) {
+    drain_progress_at_ = clock_.now() + kDrainProgressInterval;
+    link_->send(ipc::DrainProgress{engine_.session_count()});
+  }
+}
+
+void Worker::Core::leave() {
+  if (link_) {
+    link_->send(ipc::Leaving{});
+    link_->turn();
+  }
+  exit_code_ = 0;
+}
+
+void Worker::Core::turn() {
+  wait();
+  clock_.advance_to(std::chrono::steady_clock::now());
+  counters_.add(ipc::Counter::LoopTurns);
+  if (poller_ready_) poller_ready_ = poller_.dispatch();
+  clients_.redeliver();
+  if (handovers_) more_in_inbox_ = handovers_->turn();
+  if (rings_) more_in_rings_ = rings_->poll();
+  clients_.check_deadlines();
+  acceptor_->tick();
+  socketio_.tick();
+  engine_.tick();
+  if (drain_) continue_drain();
+  clients_.flush();
+  if (rings_) rings_->flush(clock_.now());
+  clients_.bury();
+  copy_counters();
+  counters_.beat(clock_.now());
+}
+
+void Worker::Core::wait() {
+  if (link_) link_->turn();
+  if (doorbell_watch_) doorbell_watch_->arm();
+  if (has_work()) {
+    context_.poll_one();
+    return;
+  }
+  poller_watch_.arm();
+  if (!rings_ || rings_->fall_asleep()) {
+    const auto until = std::min(next_deadline(), std::chrono::steady_clock::now() + kLongestWait);
+    context_.run_one_until(until);
+  }
+  if (rings_) rings_->wake_up();
+}
+
+bool Worker::Core::has_work() const {
+  return poller_ready_ || more_in_rings_ || more_in_inbox_ || clients_.has_work() ||
+         engine_.next_deadline().value_or(http::TimePoint::max()) <= clock_.now();
+}
+
+http::TimePoint Worker::Core::next_deadline() const {
+  auto next = std::min(clients_.next_deadline(), acceptor_->next_deadline());
+  next = std::min(next, engine_.next_deadline().value_or(next));
+  next = std::min(next, socketio_.next_deadline().value_or(next));
+  if (drain_) next = std::min({next, drain_->next_due(), drain_progress_at_});
+  if (rings_ && rings_->deferred()) next = std::min(next, clock_.now() + kDeferredRetry);
+  return next;
+}
+
+void Worker::Core::copy_counters() {
+  using ipc::Counter;
+  const engineio::Counts& engine = engine_.counts();
+  const socketio::Stats& socketio = socketio_.stats();
+  counters_.set(Counter::SessionsOpened, engine.opened);
+  counters_.set(Counter::SessionsOpen, engine_.session_count());
+  counters_.set(Counter::SessionsPolling, engine.polling);
+  counters_.set(
+      Counter::SessionsRefused,
+      sum(engine.refused) + engine.closed[static_cast<std::size_t>(engineio::CloseReason::ParseError)]);
+  counters_.set(Counter::SocketsOpen, socketio.sockets_open);
+  counters_.set(Counter::PacketsIn, socketio.packets_in);
+  counters_.set(Counter::PacketsOut, socketio.packets_out);
+  counters_.set(Counter::HandlerExceptions, socketio.handler_exceptions);
+}
+
+Worker::Worker(const ipc::Heritage& heritage, Settings settings, Setup setup)
+    : core_(std::make_unique<Core>(&heritage, std::move(settings), std::move(setup))) {}
+Worker::Worker(Settings settings, Setup setup)
+    : core_(std::make_unique<Core>(nullptr, std::move(settings), std::move(setup))) {}
+Worker::~Worker() = default;
+int Worker::run() { return core_->run(); }
+
+}  // namespace limpet::process
