@@ -1,0 +1,31 @@
+// Where the programs under test are, and how a limpet.toml says what the official server's options say.
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const folder = path.resolve(process.env.LIMPET_BUILD ?? path.join(here, "../../build"));
+
+/// The path of a built program. LIMPET_BUILD names the build folder.
+export const build = (program) => path.join(folder, program);
+
+// The official server's options and ours. Durations are given in milliseconds.
+const socketio = {
+  pingInterval: ["ping_interval", (value) => `${value}ms`],
+  pingTimeout: ["ping_timeout", (value) => `${value}ms`],
+  upgradeTimeout: ["upgrade_timeout", (value) => `${value}ms`],
+  connectTimeout: ["connect_timeout", (value) => `${value}ms`],
+  maxHttpBufferSize: ["max_payload", (value) => value],
+};
+
+/// `settings` with the official server's names; any other is a key of ours: {"limits.header": "16KiB", workers: 2}.
+export function limpetToml(settings) {
+  const tables = { "": [], socketio: [] };
+  for (const [name, value] of Object.entries(settings)) {
+    const [ours, convert] = socketio[name] ? [`socketio.${socketio[name][0]}`, socketio[name][1]] : [name, (same) => same];
+    const [key, table = ""] = ours.split(".").reverse();
+    (tables[table] ??= []).push(`${key} = ${JSON.stringify(convert(value))}`);
+  }
+  return Object.entries(tables)
+    .map(([table, lines]) => (table ? `[${table}]\n` : "") + lines.join("\n"))
+    .join("\n\n");
+}
