@@ -1,0 +1,68 @@
+"""The run: servers in turns, every pass on a fresh server."""
+
+import json
+import subprocess
+
+from servers import Failure, Server, run_child
+from workloads import NATIVE_PHASES, NODE_PHASES, QUICK_CLIENTS, QUICK_PHASES, SOURCE_ADDRESSES
+
+
+def arguments_of(workload, quick):
+    arguments = list(workload.arguments)
+    if quick and workload.name != "connect":
+        arguments[arguments.index("--clients") + 1] = QUICK_CLIENTS
+    return arguments
+
+
+def one_pass(generator, kind_name, kind, workload, quick):
+    """Gives the load generator's answer."""
+    phases = QUICK_PHASES if quick else NODE_PHASES if kind_name == "node" else NATIVE_PHASES
+    with Server(kind) as server:
+        command = [str(generator), *arguments_of(workload, quick), "--server", str(server.pid),
+                   "--port", str(server.port), "--addresses", str(SOURCE_ADDRESSES),
+                   "--warm-up", str(phases.warm_up), "--seconds", str(phases.counted)]
+        try:
+            return json.loads(run_child(command))
+        except Failure as failure:
+            raise Failure(f"{kind.name}: {workload.name}: {failure}\n{server.recent_lines()}") from failure
+
+
+def turns(kind_names, pairs, node_turns):
+    """Who is measured when: within a pair the order alternates, so that drift of the machine favours nobody."""
+    for pair in range(pairs):
+        natives = [name for name in ("raw", "limpet") if name in kind_names]
+        yield from natives if pair % 2 == 0 else reversed(natives)
+        if "node" in kind_names and pair < node_turns:
+            yield "node"
+
+
+def measure_workload(generator, kinds, workload, pairs, node_turns, quick):
+    """Gives {kind: [answer, …]}, in the order of the pairs."""
+    pairs = min(pairs, workload.pairs_wanted or pairs)
+    answers = {name: [] for name in kinds}
+    for name in turns(kinds, pairs, node_turns):
+        answer = one_pass(generator, name, kinds[name], workload, quick)
+        answers[name].append(answer)
+        print(f"  {workload.name:14} {kinds[name].name:15} pass {len(answers[name])}: "
+              f"{answer[workload.figure_key]:9.3f} {workload.unit}", flush=True)
+    return answers
+
+
+def measure_ring(program, quick):
+    """Gives the benchmarks of ring_bench as Google Benchmark reports them, medians only."""
+    repetitions = 1 if quick else 7
+    command = [str(program), "--benchmark_format=json", f"--benchmark_repetitions={repetitions}",
+               f"--benchmark_min_time={0.01 if quick else 0.3}"]
+    if repetitions > 1:
+        command.append("--benchmark_report_aggregates_only=true")
+    print("  ring: running", program, flush=True)
+    rows = json.loads(run_child(command))["benchmarks"]
+    return [row for row in rows if row.get("aggregate_name", "median") == "median"]
+
+
+def text_of(*command):
+    """What a command says, for the description of the machine; empty if it cannot be run."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

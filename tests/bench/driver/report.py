@@ -1,0 +1,148 @@
+"""From the figures of a run to a table for people: on the terminal and as docs/RESULTS.md."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from ratios import Estimate, estimate
+from workloads import WORKLOADS
+
+NAMES = {"raw": "raw loop", "limpet": "Limpet", "node": "Node socket.io"}
+
+
+@dataclass(frozen=True)
+class Row:
+    workload: object
+    figures: dict  # kind -> median
+    ratio: Estimate | None  # Limpet : raw loop, of the pairs
+    verdict: str
+
+
+def figures_of(answers, key):
+    return [answer[key] for answer in answers]
+
+
+def verdict_of(workload, ratio, limpet):
+    if workload.target_ratio is not None and ratio is not None:
+        met = ratio.median <= workload.target_ratio
+        spans = ratio.low <= workload.target_ratio < ratio.high
+        return ("met" if met else "missed") + (", within the noise" if spans else "")
+    if workload.target_figure is not None and limpet is not None:
+        return "met" if limpet <= workload.target_figure else "missed"
+    return ""
+
+
+def row_of(workload, answers):
+    figures = {kind: median(figures_of(of_kind, workload.figure_key))
+               for kind, of_kind in answers.items() if of_kind}
+    pairs = zip(answers.get("limpet", []), answers.get("raw", []))
+    ratios = [limpet[workload.figure_key] / raw[workload.figure_key] for limpet, raw in pairs]
+    ratio = estimate(ratios) if ratios else None
+    return Row(workload, figures, ratio, verdict_of(workload, ratio, figures.get("limpet")))
+
+
+def rows_of(run):
+    return [row_of(workload, run["answers"][workload.name])
+            for workload in WORKLOADS if workload.name in run["answers"]]
+
+
+def number(value):
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def ratio_text(ratio):
+    return "–" if ratio is None else f"{ratio.median:.2f} ({ratio.low:.2f} – {ratio.high:.2f})"
+
+
+def target_text(workload):
+    if workload.target_ratio is not None:
+        return f"≤ {workload.target_ratio}"
+    return f"≤ {workload.target_figure} KiB" if workload.target_figure is not None else ""
+
+
+def times(row):
+    """How many times Limpet's figure Node's is."""
+    node, limpet = row.figures.get("node"), row.figures.get("limpet")
+    return f"{node / limpet:.1f} ×" if node and limpet else "–"
+
+
+HEADINGS = ("workload", "raw loop", "Limpet", "Node socket.io", "Limpet : raw loop (95 %)", "target", "",
+            "Node : Limpet")
+
+
+def cells(row):
+    memory = row.workload.target_ratio is None and row.workload.target_figure is not None
+    return (f"{row.workload.title}, {row.workload.unit}", number(row.figures.get("raw")),
+            number(row.figures.get("limpet")), number(row.figures.get("node")),
+            "" if memory else ratio_text(row.ratio), target_text(row.workload), row.verdict, times(row))
+
+
+def terminal_table(rows):
+    lines = [HEADINGS] + [cells(row) for row in rows]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(HEADINGS))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def markdown_table(headings, lines):
+    rule = ["---"] + ["--:"] * (len(headings) - 1)
+    return "\n".join("| " + " | ".join(line) + " |" for line in [headings, rule, *lines])
+
+
+RING_TARGETS = """Targets: at most 0.05 µs per 64-byte message with 32 messages a flush; the median latency with a busy
+reader at most twice the round trip of one cache line between the same two CPUs."""
+
+
+def ring_row(row):
+    extra = [f"{key} {number(value)}" for key, value in sorted(row.items())
+             if isinstance(value, float) and key not in ("real_time", "cpu_time")]
+    return (row.get("run_name", row["name"]), f"{number(row['real_time'])} {row['time_unit']}", ", ".join(extra))
+
+
+def ring_part(ring):
+    if not ring:
+        return ""
+    table = markdown_table(("benchmark", "median time", "counters"), [ring_row(row) for row in ring])
+    return f"\n## The ring\n\n{RING_TARGETS}\n\n{table}\n"
+
+
+def passes_text(run):
+    counts = {kind: max((len(answers.get(kind, [])) for answers in run["answers"].values()), default=0)
+              for kind in NAMES}
+    return ", ".join(f"{NAMES[kind]} {count}" for kind, count in counts.items() if count)
+
+
+HOW = """## How it was measured
+
+- Each figure is the **CPU time, user and system, of all processes of the server** for one unit of work, read from the
+  kernel's process clocks (memory: the growth of the tree's PSS from before the first client until 10,000 are connected
+  and silent). The load generator's own time does not count.
+- All servers run with 2 workers and get the same bytes from the same load generator: a 100-byte string argument,
+  WebSocket transport, clients from 1,000 addresses of 127.0.0.0/8. The generator checks every packet that comes back,
+  byte for byte and client for client; a pass with a message too many or too few fails.
+- "raw loop" is the practical limit: a minimal epoll loop in 2 processes that sends pre-encoded frames, all that is
+  queued for a socket in one send, and does nothing else a server must do (no timers, no validation, no unmasking of what it does not need).
+- Every pass runs on a freshly started server, after a warm-up. The servers take turns; within a pair the order
+  alternates. The ratio is the median of the ratios of the pairs, its interval comes from their order statistics (at
+  least 95 %, whatever the distribution). Figures of different runs are not comparable: machines drift.
+- "broadcast": one client emits `b`, all receive it, then the next client emits. "16 queued": it emits 16 in one write.
+  "echo": 100 clients emit `e` with an acknowledgement, 1 or 8 in one write, again once all are acknowledged.
+  "connect": 64 clients connect, shake hands (WebSocket, Engine.IO, Socket.IO), close, and start again."""
+
+
+def chart_text(run):
+    return "![The same as bars](results.svg)\n\n" if len(run["answers"]) > 1 else ""
+
+
+def notes_part(notes):
+    return f"\n## What misses its target, and why\n\n{notes.read_text().strip()}\n" if notes.exists() else ""
+
+
+def results_markdown(run, notes: Path):
+    rows = rows_of(run)
+    table = markdown_table(HEADINGS, [cells(row) for row in rows])
+    facts = "\n".join(f"- {name}: {value}" for name, value in run["facts"].items())
+    return (f"# Results\n\nMade by `{run['command']}`; do not edit. What each server costs for the same work; "
+            f"less is better.\n\n{chart_text(run)}{table}\n\n{facts}\n- passes: {passes_text(run)}\n"
+            f"{ring_part(run.get('ring'))}{notes_part(notes)}\n{HOW}\n")

@@ -1,0 +1,155 @@
+"""The servers under measurement: start one, learn its port, end it. Every process that is started here is ended here,
+by its id, whatever happens in between."""
+
+import contextlib
+import ctypes
+import os
+import queue
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+START_PATIENCE_S = 60
+STOP_PATIENCE_S = 5
+SERVING = re.compile(r"serving on .*?127\.0\.0\.1:(\d+)")
+PR_SET_PDEATHSIG = 1
+
+LIBC = ctypes.CDLL(None)
+
+
+class Failure(Exception):
+    """A server or the load generator did not do what it is there for; the message says which and how."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    name: str  # in tables
+    command: tuple  # {runtime} is replaced by a fresh directory
+
+
+def die_with_parent():
+    # If this driver is killed, it cannot end what it has started.
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def children_of(pid):
+    found = [pid]
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += children_of(int(child))
+    return found
+
+
+def handles_of(tree):
+    """A pidfd for each process that still is; unlike a pid it names one process for ever."""
+    for pid in tree:
+        with contextlib.suppress(ProcessLookupError):
+            yield os.pidfd_open(pid)
+
+
+def await_end(handle, patience_s):
+    """Whether the process ended in time."""
+    return bool(select.select([handle], [], [], patience_s)[0])
+
+
+class Server:
+    """A running server. A context manager: leaving it ends the server's whole tree."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.runtime = tempfile.TemporaryDirectory(prefix="limpet-bench-")
+        command = [word.replace("{runtime}", self.runtime.name) for word in kind.command]
+        self.lines = queue.Queue()
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, errors="replace",
+                                        start_new_session=True, preexec_fn=die_with_parent)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __enter__(self):
+        try:
+            self.port = self._await_port()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def _await_port(self):
+        said = []
+        while True:
+            try:
+                line = self.lines.get(timeout=START_PATIENCE_S)
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise Failure(f"{self.kind.name}: did not start; it said:\n" + "".join(said[-20:]))
+            said.append(line)
+            if match := SERVING.search(line):
+                return int(match[1])
+
+    def recent_lines(self):
+        said = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                said.append(self.lines.get_nowait() or "")
+        return "".join(said[-20:])
+
+    def stop(self):
+        tree = list(handles_of(children_of(self.pid)))
+        for attempt in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+            self.process.send_signal(attempt)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(STOP_PATIENCE_S)
+                break
+            print(f"{self.kind.name}: still runs {STOP_PATIENCE_S} s after signal {attempt}", file=sys.stderr)
+        for handle in tree:
+            self._await_descendant(handle)
+        self.runtime.cleanup()
+
+    def _await_descendant(self, handle):
+        if not await_end(handle, STOP_PATIENCE_S):
+            print(f"{self.kind.name}: a process outlived its parent; killed", file=sys.stderr)
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.close(handle)
+
+
+def known_kinds(build, repository):
+    return {
+        "raw": Kind("raw loop", (str(build / "raw_loop"),)),
+        "limpet": Kind("Limpet", (str(build / "limpet"), "serve", str(build / "bench_app"), "--workers", "2",
+                                  "--listen", "tcp://127.0.0.1:0", "--runtime-dir", "{runtime}")),
+        "node": Kind("Node socket.io", ("node", str(repository / "tests/bench/node/server.mjs"))),
+    }
+
+
+def run_child(command):
+    """Runs a helper program to its end and gives what it printed on stdout."""
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True, start_new_session=True, preexec_fn=die_with_parent)
+    try:
+        output, errors = child.communicate()
+    except BaseException:
+        child.kill()
+        child.wait()
+        raise
+    if child.returncode != 0:
+        raise Failure(errors.strip() or f"{command[0]}: exit code {child.returncode}")
+    return output

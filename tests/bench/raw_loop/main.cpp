@@ -1,0 +1,110 @@
+// raw_loop: the practical limit that Limpet is measured against, in two processes that share a port by
+// SO_REUSEPORT. Prints `raw_loop: serving on tcp://127.0.0.1:PORT with 2 processes` and serves until SIGTERM.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+#include "tests/bench/raw_loop/loop.h"
+
+namespace limpet::bench {
+namespace {
+
+constexpr int kBacklog = 4096;
+
+sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+ipc::Descriptor listening_socket(std::uint16_t port) {
+  ipc::Descriptor socket(ipc::require(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+                                      "raw_loop: make a socket"));
+  const int on = 1;
+  ipc::require(setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on),
+               "raw_loop: share the port");
+  // Accepted sockets inherit it.
+  ipc::require(setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on),
+               "raw_loop: set TCP_NODELAY");
+  const sockaddr_in address = loopback(port);
+  ipc::require(bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+               "raw_loop: bind 127.0.0.1");
+  ipc::require(listen(socket.get(), kBacklog), "raw_loop: listen");
+  return socket;
+}
+
+std::uint16_t port_of(const ipc::Descriptor& socket) {
+  sockaddr_in address{};
+  socklen_t length = sizeof address;
+  ipc::require(getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length),
+               "raw_loop: read the port");
+  return ntohs(address.sin_port);
+}
+
+void raise_open_files() {
+  rlimit limit{};
+  ipc::require(getrlimit(RLIMIT_NOFILE, &limit), "raw_loop: read the limit of open files");
+  limit.rlim_cur = limit.rlim_max;
+  ipc::require(setrlimit(RLIMIT_NOFILE, &limit), "raw_loop: raise the limit of open files");
+}
+
+[[noreturn]] void serve(ipc::Descriptor listening, ipc::Descriptor peer) {
+  ipc::require(prctl(PR_SET_PDEATHSIG, SIGKILL), "raw_loop: die with the parent");
+  try {
+    Loop(std::move(listening), std::move(peer)).run();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    _exit(1);
+  }
+}
+
+/// Returns once SIGTERM came or one process ended; the other dies with this one.
+int serve_in_two() {
+  raise_open_files();
+  std::array<int, 2> pair{};
+  ipc::require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()),
+               "raw_loop: make a socket pair");
+  std::array<ipc::Descriptor, 2> peers{ipc::Descriptor(pair[0]), ipc::Descriptor(pair[1])};
+  std::array<ipc::Descriptor, 2> listening;
+  listening[0] = listening_socket(0);
+  const std::uint16_t port = port_of(listening[0]);
+  listening[1] = listening_socket(port);
+  for (std::size_t at = 0; at < 2; ++at) {
+    if (ipc::require(fork(), "raw_loop: fork") > 0) continue;
+    // A descriptor of the other process's socket would keep connections in its accept queue for nobody.
+    listening[1 - at] = {};
+    peers[1 - at] = {};
+    serve(std::move(listening[at]), std::move(peers[at]));
+  }
+  listening = {};
+  peers = {};
+  std::printf("raw_loop: serving on tcp://127.0.0.1:%u with 2 processes\n", port);
+  std::fflush(stdout);
+  int status = 0;
+  ipc::require(wait(&status), "raw_loop: wait for a process");
+  return 1;
+}
+
+}  // namespace
+}  // namespace limpet::bench
+
+int main() {
+  try {
+    return limpet::bench::serve_in_two();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
