@@ -39,6 +39,8 @@ struct Options {
   bool polling = true;
   bool websocket = true;
   bool allow_upgrades = true;
+  /// What may wait for a client's next poll; a session with more is ended ("transport error") and counted.
+  std::size_t max_queued_bytes = 16 * 1024 * 1024;
 };
 
 /// What the process layer supplies.
@@ -71,12 +73,15 @@ struct Counts {
   std::array<std::uint64_t, kErrorCodes> refused{};   ///< by ErrorCode
   std::uint64_t messages_in = 0;
   std::uint64_t pings_sent = 0;
-  std::size_t polling = 0;  ///< open sessions whose transport is polling, now
+  std::uint64_t overflowed = 0;  ///< sessions ended for Options::max_queued_bytes
+  std::size_t polling = 0;       ///< open sessions whose transport is polling, now
 };
 
 /// The sid a request names, if it is well formed (20 characters of [A-Za-z0-9_-]). Looks at the query only:
 /// whether the request is Engine.IO's at all is Server::matches().
 [[nodiscard]] std::optional<std::string_view> sid_of(const http::RequestHead& head) noexcept;
+
+class Core;
 
 class Server {
  public:
@@ -90,6 +95,8 @@ class Server {
   [[nodiscard]] bool matches(const http::RequestHead& head) const noexcept;
   /// For RequestHandler::body_limit.
   [[nodiscard]] std::size_t body_limit() const noexcept;
+  /// For RequestHandler::on_body_awaited, if matches(): finds posts that overlap.
+  [[nodiscard]] std::unique_ptr<http::AwaitedBody> on_body_awaited(const http::RequestHead& head);
   /// Handles a request for which matches() holds: polls, posts, WebSocket handshakes, and what is wrong with
   /// them.
   void on_request(http::Exchange exchange, const http::Request& request);
@@ -116,7 +123,6 @@ class Server {
   [[nodiscard]] const Counts& counts() const noexcept;
 
  private:
-  class Core;
   std::unique_ptr<Core> core_;
 };
 

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "worker/http/request.h"
@@ -61,6 +62,13 @@ class Exchange {
   std::function<void()> abandoned_;
 };
 
+/// Lives as long as the body of one request is awaited: destroyed before on_request, or when the request is
+/// given up.
+class AwaitedBody {
+ public:
+  virtual ~AwaitedBody() = default;
+};
+
 /// Who answers requests. None of the calls may throw.
 class RequestHandler {
  public:
@@ -77,6 +85,9 @@ class RequestHandler {
   /// The longest body in bytes that this request may have; more is answered with 413 and the end of the
   /// connection.
   virtual std::size_t body_limit(const RequestHead& head) = 0;
+  /// The request will be handed over, but its body has not arrived completely. What is returned lives until
+  /// it has.
+  virtual std::unique_ptr<AwaitedBody> on_body_awaited(const RequestHead&) { return nullptr; }
   /// `request` is valid during the call only.
   virtual void on_request(Exchange exchange, const Request& request) = 0;
 };

@@ -18,7 +18,8 @@ http::Buffer FrameBuilder::finish(Opcode opcode) && {
   auto* bytes = reinterpret_cast<std::uint8_t*>(buffer_.data() + begin);
   bytes[0] = static_cast<std::uint8_t>(0x80u | static_cast<std::uint8_t>(opcode));
   bytes[1] = static_cast<std::uint8_t>(header == 2 ? size : header == 4 ? 126 : 127);
-  for (std::size_t i = 2; i < header; ++i) bytes[i] = static_cast<std::uint8_t>(size >> (8 * (header - 1 - i)));
+  for (std::size_t i = 2; i < header; ++i)
+    bytes[i] = static_cast<std::uint8_t>(size >> (8 * (header - 1 - i)));
   buffer_.narrow(begin, end_);
   buffer_.set_payload_offset(header);
   return std::move(buffer_);

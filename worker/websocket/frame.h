@@ -1,5 +1,6 @@
-// Builds an unmasked server frame (RFC 6455 section 5.2) in one buffer: header and payload side by side, encoded once
-// and shared by every socket it goes to. The payload alone (Buffer::payload()) is the long-polling rendering.
+// Builds an unmasked server frame (RFC 6455 section 5.2) in one buffer: header and payload side by side,
+// encoded once and shared by every socket it goes to. The payload alone (Buffer::payload()) is the
+// long-polling rendering.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@ class FrameBuilder {
  public:
   /// `payload_hint`: expected payload size in bytes; more may be appended.
   explicit FrameBuilder(std::size_t payload_hint)
-      : buffer_(http::Buffer::allocate(kMaxHeaderBytes + payload_hint)), capacity_(kMaxHeaderBytes + payload_hint) {}
+      : buffer_(http::Buffer::allocate(kMaxHeaderBytes + payload_hint)),
+        capacity_(kMaxHeaderBytes + payload_hint) {}
 
   void append(std::string_view bytes) {
     if (!bytes.empty()) std::memcpy(extend(bytes.size()), bytes.data(), bytes.size());

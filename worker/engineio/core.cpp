@@ -1,0 +1,218 @@
+#include "worker/engineio/core.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "worker/websocket/frame.h"
+
+namespace limpet::engineio {
+
+HandshakeRecord::HandshakeRecord(std::string_view head, std::string_view address)
+    : bytes_(new char[sizeof(Sizes) + head.size() + address.size()]) {
+  const Sizes sizes{static_cast<std::uint32_t>(head.size()), static_cast<std::uint32_t>(address.size())};
+  std::memcpy(bytes_.get(), &sizes, sizeof sizes);
+  char* place = std::copy(head.begin(), head.end(), bytes_.get() + sizeof sizes);
+  std::copy(address.begin(), address.end(), place);
+}
+
+HandshakeRecord::Sizes HandshakeRecord::sizes() const noexcept {
+  Sizes sizes{};
+  std::memcpy(&sizes, bytes_.get(), sizeof sizes);
+  return sizes;
+}
+
+std::string_view HandshakeRecord::head() const noexcept {
+  return {bytes_.get() + sizeof(Sizes), sizes().head};
+}
+
+std::string_view HandshakeRecord::address() const noexcept {
+  return {bytes_.get() + sizeof(Sizes) + sizes().head, sizes().address};
+}
+
+OpenSession::OpenSession(Core& core, const http::RequestHead& head, std::string_view address,
+                         std::int64_t issued_ms)
+    : core_(core), handshake_(head.raw, address), issued_ms_(issued_ms) {}
+
+void OpenSession::send(std::span<const http::Buffer> frames) { core_.send(*this, frames); }
+
+bool OpenSession::writable() const noexcept {
+  if (!open()) return false;
+  if (polling) return polling->poll.open() && polling->queue.empty();
+  return stream->unsent_bytes() == 0;
+}
+
+void OpenSession::close(CloseReason why) { core_.close(*this, why, websocket::CloseCode::Normal); }
+
+Core::Core(Options options, const http::Clock& clock, SessionHandler& handler, Hooks hooks)
+    : options_(std::move(options)),
+      clock_(clock),
+      handler_(handler),
+      hooks_(std::move(hooks)),
+      ping_frame_(websocket::make_frame(websocket::Opcode::Text, "2")) {
+  if (hooks_.wall_clock_ms) return;
+  hooks_.wall_clock_ms = [] {
+    using std::chrono::duration_cast;
+    using std::chrono::milliseconds;
+    return static_cast<std::int64_t>(
+        duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+  };
+}
+
+Core::~Core() {
+  // In the table: open and lingering ones. Only in `ended_`: those that were ended and not yet freed.
+  std::erase_if(ended_,
+                [](const OpenSession* session) { return session->phase != OpenSession::Phase::Ended; });
+  for (OpenSession* session : ended_) delete session;
+  table_.for_each([this](OpenSession& session) {
+    if (session.stream != nullptr) session.stream->set_receiver(&discarder_);
+    if (session.polling) forget_probe(session);
+    session.leave();
+    delete &session;
+  });
+}
+
+OpenSession& Core::create(const http::RequestHead& head, std::string_view address) {
+  auto* session = new OpenSession(*this, head, address, hooks_.wall_clock_ms());
+  hooks_.new_sid(session->sid_bytes());
+  table_.insert(*session);
+  next_ping_.join(*session, clock_.now() + options_.ping_interval);
+  ++open_count_;
+  ++counts_.opened;
+  return *session;
+}
+
+std::string Core::open_packet(const OpenSession& session) const {
+  return make_open_packet(
+      {.sid = session.sid(),
+       .offer_websocket = session.polling && options_.websocket && options_.allow_upgrades,
+       .ping_interval = options_.ping_interval,
+       .ping_timeout = options_.ping_timeout,
+       .max_payload_bytes = options_.max_payload_bytes});
+}
+
+void Core::announce(OpenSession& session) { handler_.on_open(session); }
+
+OpenSession* Core::find_open(std::string_view sid) const noexcept {
+  OpenSession* session = table_.find(sid);
+  return session != nullptr && session->open() ? session : nullptr;
+}
+
+std::vector<OpenSession*> Core::open_sessions(std::size_t at_most) const {
+  std::vector<OpenSession*> sessions;
+  sessions.reserve(std::min(at_most, open_count_));
+  for (const TimerList* list : {&next_ping_, &pong_overdue_}) {
+    for (TimerHook* hook = list->front(); hook != nullptr && sessions.size() < at_most;
+         hook = list->after(*hook)) {
+      sessions.push_back(static_cast<OpenSession*>(hook));
+    }
+  }
+  return sessions;
+}
+
+void Core::send(OpenSession& session, std::span<const http::Buffer> frames) {
+  if (!session.open()) return;
+  if (session.polling) {
+    queue(session, frames);
+    return;
+  }
+  for (const auto& frame : frames) session.stream->send(frame);
+}
+
+void Core::close(OpenSession& session, CloseReason reason, websocket::CloseCode code) {
+  if (!session.open()) return;
+  if (!session.polling || session.poll_parked()) {
+    end(session, reason, code);
+    return;
+  }
+  abandon_probe(session);
+  mark_closed(session, OpenSession::Phase::Lingering, reason);
+  linger_.join(session, clock_.now() + kLinger);
+}
+
+void Core::end(OpenSession& session, CloseReason reason, websocket::CloseCode code) {
+  if (!session.open()) return;
+  if (session.stream != nullptr) hang_up(*std::exchange(session.stream, nullptr), code);
+  if (session.polling) abandon_probe(session);
+  if (session.poll_parked()) answer_poll(session, "1");
+  mark_closed(session, OpenSession::Phase::Ended, reason);
+  table_.remove(session);
+}
+
+void Core::mark_closed(OpenSession& session, OpenSession::Phase phase, CloseReason reason) {
+  session.leave();
+  session.phase = phase;
+  session.reason = reason;
+  --open_count_;
+  if (session.polling) --counts_.polling;
+  ++counts_.closed[static_cast<std::size_t>(reason)];
+  ended_.push_back(&session);
+}
+
+/// A lingering session has told its client, or waited long enough.
+void Core::release(OpenSession& session) {
+  session.leave();
+  session.phase = OpenSession::Phase::Ended;
+  table_.remove(session);
+  if (session.reported) ended_.push_back(&session);
+}
+
+void Core::report_ended() {
+  while (!ended_.empty()) {
+    const std::vector<OpenSession*> batch = std::exchange(ended_, {});
+    for (OpenSession* session : batch) {
+      if (!std::exchange(session->reported, true)) handler_.on_close(*session, session->reason);
+    }
+    // Before anything is freed: the list may name a session that ended.
+    flush_polls();
+    for (OpenSession* session : batch) {
+      if (session->phase == OpenSession::Phase::Ended) delete session;
+    }
+  }
+}
+
+void Core::on_pong(OpenSession& session) { next_ping_.join(session, clock_.now() + options_.ping_interval); }
+
+void Core::send_pings(http::TimePoint now) {
+  while (TimerHook* hook = next_ping_.due(now)) {
+    auto& session = static_cast<OpenSession&>(*hook);
+    pong_overdue_.join(session, now + options_.ping_timeout);
+    ++counts_.pings_sent;
+    send(session, {&ping_frame_, 1});
+  }
+}
+
+void Core::end_overdue(http::TimePoint now) {
+  while (TimerHook* hook = pong_overdue_.due(now)) {
+    auto& session = static_cast<OpenSession&>(*hook);
+    // Nobody there takes what is queued: waiting for it to be written would keep the stream.
+    if (session.stream != nullptr && session.stream->unsent_bytes() > 0) session.stream->abort();
+    end(session, CloseReason::PingTimeout, websocket::CloseCode::Normal);
+  }
+  while (TimerHook* hook = linger_.due(now)) release(static_cast<OpenSession&>(*hook));
+  while (TimerHook* hook = probe_overdue_.due(now)) abandon_probe(*static_cast<PollingHook*>(hook)->session);
+  while (TimerHook* hook = next_noop_.due(now)) {
+    next_noop_.join(*hook, now + kNoopInterval);
+    answer_poll_with_noop(*static_cast<PollingHook*>(hook)->session);
+  }
+}
+
+void Core::tick() {
+  const http::TimePoint now = clock_.now();
+  end_overdue(now);
+  send_pings(now);
+  flush_polls();
+  report_ended();
+}
+
+std::optional<http::TimePoint> Core::next_deadline() const noexcept {
+  if (!ended_.empty() || !poll_flush_.empty()) return clock_.now();
+  std::optional<http::TimePoint> next;
+  for (const TimerList* list : {&next_ping_, &pong_overdue_, &linger_, &probe_overdue_, &next_noop_}) {
+    const TimerHook* first = list->front();
+    if (first != nullptr && (!next || first->due < *next)) next = first->due;
+  }
+  return next;
+}
+
+}  // namespace limpet::engineio

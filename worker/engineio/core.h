@@ -1,0 +1,164 @@
+// What engineio::Server is made of: every session, the lists they wait in, and what happens to them. The
+// parts stand in requests.cpp (who is asked for, and errors), polling.cpp, websocket.cpp (frames and the
+// upgrade) and core.cpp (lives and time-outs). Internal.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "worker/engineio/open_session.h"
+#include "worker/engineio/packet.h"
+#include "worker/engineio/server.h"
+#include "worker/engineio/session_table.h"
+#include "worker/engineio/timer_list.h"
+
+namespace limpet::engineio {
+
+/// How long a session that the server closed waits for a poll by which to say so.
+inline constexpr std::chrono::seconds kLinger{30};
+/// How often a poll that stands in the way of an upgrade is answered.
+inline constexpr std::chrono::milliseconds kNoopInterval{100};
+
+class Core {
+ public:
+  Core(Options options, const http::Clock& clock, SessionHandler& handler, Hooks hooks);
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  void on_request(http::Exchange exchange, const http::Request& request);
+  std::unique_ptr<http::AwaitedBody> on_body_awaited(const http::RequestHead& head);
+  void tick();
+  [[nodiscard]] std::optional<http::TimePoint> next_deadline() const noexcept;
+  [[nodiscard]] OpenSession* find_open(std::string_view sid) const noexcept;
+  [[nodiscard]] std::vector<OpenSession*> open_sessions(std::size_t at_most) const;
+
+  void send(OpenSession& session, std::span<const http::Buffer> frames);
+  /// Ends the session as its server wishes: a polling client that has no poll parked is told by its next one.
+  void close(OpenSession& session, CloseReason reason, websocket::CloseCode code);
+
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
+  [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
+  [[nodiscard]] std::size_t open_count() const noexcept { return open_count_; }
+
+ private:
+  friend class AwaitedPost;
+
+  /// The stream of a session whose transport is WebSocket; the attachment is the session.
+  class WebSocketReceiver final : public http::StreamReceiver {
+   public:
+    explicit WebSocketReceiver(Core& core) : core_(core) {}
+    std::size_t on_bytes(http::Stream& stream, std::span<char> bytes) override;
+    void on_closed(http::Stream& stream, int error) override;
+
+   private:
+    Core& core_;
+  };
+  /// The WebSocket that may take over from polling; the attachment is the session.
+  class ProbeReceiver final : public http::StreamReceiver {
+   public:
+    explicit ProbeReceiver(Core& core) : core_(core) {}
+    std::size_t on_bytes(http::Stream& stream, std::span<char> bytes) override;
+    void on_closed(http::Stream& stream, int error) override;
+
+   private:
+    Core& core_;
+  };
+  /// A stream that has nothing more to say.
+  class Discarder final : public http::StreamReceiver {
+   public:
+    std::size_t on_bytes(http::Stream&, std::span<char> bytes) override { return bytes.size(); }
+    void on_closed(http::Stream&, int) override {}
+  };
+
+  /// What a request asks for, as it stands in its query.
+  struct Query {
+    std::string_view transport;
+    std::string_view sid;
+    std::string_view protocol;
+    std::optional<std::string_view> jsonp;
+  };
+  struct Refusal {
+    ErrorCode code;
+    std::string message;
+  };
+  static Query parse_query(std::string_view query) noexcept;
+
+  // requests.cpp
+  [[nodiscard]] bool serves(std::string_view transport) const noexcept;
+  [[nodiscard]] std::optional<Refusal> verify(const Query& query, const http::RequestHead& head) const;
+  [[nodiscard]] std::optional<Refusal> verify_handshake(const Query& query,
+                                                        const http::RequestHead& head) const;
+  [[nodiscard]] std::optional<Refusal> verify_session(const Query& query,
+                                                      const http::RequestHead& head) const;
+  void refuse(http::Exchange exchange, const http::RequestHead& head, const Refusal& refusal);
+  void on_upgrade(http::Exchange exchange, const http::RequestHead& head, const Query& query);
+
+  // core.cpp: lives and time-outs
+  OpenSession& create(const http::RequestHead& head, std::string_view address);
+  [[nodiscard]] std::string open_packet(const OpenSession& session) const;
+  void announce(OpenSession& session);
+  /// Ends the session at once; a parked poll is answered with `1`.
+  void end(OpenSession& session, CloseReason reason, websocket::CloseCode code);
+  void mark_closed(OpenSession& session, OpenSession::Phase phase, CloseReason reason);
+  void release(OpenSession& session);
+  void report_ended();
+  void send_pings(http::TimePoint now);
+  void end_overdue(http::TimePoint now);
+  void on_pong(OpenSession& session);
+
+  // polling.cpp
+  void open_polling(http::Exchange exchange, const http::RequestHead& head, const Query& query);
+  void on_poll(OpenSession& session, http::Exchange exchange, const Query& query);
+  void on_post(OpenSession& session, http::Exchange exchange, const http::Request& request,
+               const Query& query);
+  void take_payload(OpenSession& session, std::string_view payload);
+  /// False: the rest of the payload is void.
+  bool take_polled_packet(OpenSession& session, std::string_view text);
+  void on_poll_abandoned(OpenSession& session);
+  /// Answers the parked poll with what is queued and then `last`.
+  void answer_poll(OpenSession& session, std::string_view last);
+  void answer_poll_with_noop(OpenSession& session);
+  void queue(OpenSession& session, std::span<const http::Buffer> frames);
+  void flush_polls();
+
+  // websocket.cpp
+  void open_websocket(http::Exchange exchange, const http::RequestHead& head);
+  void start_probe(OpenSession& session, http::Exchange exchange, const http::RequestHead& head);
+  void accept_and_close(http::Exchange exchange, const http::RequestHead& head);
+  void on_message(OpenSession& session, const websocket::Received& received);
+  void on_text(OpenSession& session, std::string_view text);
+  void on_probe_message(OpenSession& session, const websocket::Received& received);
+  void complete_upgrade(OpenSession& session);
+  void abandon_probe(OpenSession& session);
+  void forget_probe(OpenSession& session);
+  void hang_up(http::Stream& stream, websocket::CloseCode code);
+  void deliver_base64(OpenSession& session, std::string_view text);
+
+  Options options_;
+  const http::Clock& clock_;
+  SessionHandler& handler_;
+  Hooks hooks_;
+  Counts counts_;
+  SessionTable table_;
+  std::size_t open_count_ = 0;
+  WebSocketReceiver websocket_receiver_{*this};
+  ProbeReceiver probe_receiver_{*this};
+  Discarder discarder_;
+  const http::Buffer ping_frame_;
+  // An open session is in one of the first two, a lingering one in the third.
+  TimerList next_ping_;
+  TimerList pong_overdue_;
+  TimerList linger_;
+  TimerList probe_overdue_;
+  TimerList next_noop_;
+  std::vector<OpenSession*> ended_;       // to be reported, then freed
+  std::vector<OpenSession*> poll_flush_;  // have something for their parked poll
+};
+
+}  // namespace limpet::engineio

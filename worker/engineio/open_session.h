@@ -1,0 +1,102 @@
+// A session as worker/engineio keeps it. Kept small: what only long-polling needs stands in Polling, which is
+// freed at the upgrade; an idle WebSocket session is this object and one allocation with the handshake's
+// head. Internal.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "worker/engineio/server.h"
+#include "worker/engineio/timer_list.h"
+#include "worker/http/server.h"
+#include "worker/websocket/reader.h"
+
+namespace limpet::engineio {
+
+class Core;
+class OpenSession;
+
+/// The head of the handshake request and the client's address, in one allocation.
+class HandshakeRecord {
+ public:
+  HandshakeRecord(std::string_view head, std::string_view address);
+  [[nodiscard]] std::string_view head() const noexcept;
+  [[nodiscard]] std::string_view address() const noexcept;
+
+ private:
+  struct Sizes {
+    std::uint32_t head;
+    std::uint32_t address;
+  };
+  [[nodiscard]] Sizes sizes() const noexcept;
+  std::unique_ptr<char[]> bytes_;
+};
+
+struct PollingHook : TimerHook {
+  OpenSession* session = nullptr;
+};
+
+/// What a session has while its transport is polling.
+struct Polling {
+  std::vector<http::Buffer> queue;  // messages as WebSocket frames, the oldest first
+  std::size_t queued_bytes = 0;
+  http::Exchange poll;      // the parked GET, if open()
+  std::string jsonp_index;  // of that GET; empty: no JSONP
+  bool jsonp = false;
+  std::uint32_t awaited_posts = 0;  // posts whose bodies have not arrived completely
+  // The upgrade: the WebSocket that may take over.
+  http::Stream* probe = nullptr;
+  std::unique_ptr<websocket::Fragments> probe_fragments;
+  PollingHook probe_overdue;
+  PollingHook next_noop;
+};
+
+class OpenSession final : public Session, public TimerHook {
+ public:
+  enum class Phase : std::uint8_t {
+    Open,
+    Lingering,  // closed for the layer above; waits for a poll to tell the client
+    Ended,      // only to be reported and freed
+  };
+
+  OpenSession(Core& core, const http::RequestHead& head, std::string_view address, std::int64_t issued_ms);
+
+  [[nodiscard]] std::string_view sid() const noexcept override { return {sid_.data(), sid_.size()}; }
+  [[nodiscard]] Transport transport() const noexcept override {
+    return polling ? Transport::Polling : Transport::WebSocket;
+  }
+  void send(std::span<const http::Buffer> frames) override;
+  [[nodiscard]] bool writable() const noexcept override;
+  void close(CloseReason reason) override;
+  [[nodiscard]] std::string_view handshake_head() const noexcept override { return handshake_.head(); }
+  [[nodiscard]] std::string address() const override { return std::string(handshake_.address()); }
+  [[nodiscard]] bool secure() const noexcept override { return false; }
+  [[nodiscard]] std::int64_t issued_ms() const noexcept override { return issued_ms_; }
+
+  [[nodiscard]] bool open() const noexcept { return phase == Phase::Open; }
+  [[nodiscard]] bool poll_parked() const noexcept { return polling && polling->poll.open(); }
+  [[nodiscard]] std::span<char, kSidBytes> sid_bytes() noexcept { return sid_; }
+
+  OpenSession* next_in_bucket = nullptr;  // SessionTable's
+  http::Stream* stream = nullptr;         // the WebSocket, once that is the transport
+  std::unique_ptr<Polling> polling;       // while polling is the transport
+  std::unique_ptr<websocket::Fragments> fragments;
+  Phase phase = Phase::Open;
+  CloseReason reason = CloseReason::TransportClose;  // once it is not Open
+  bool reported = false;                             // on_close was called
+  bool flush_pending = false;  // is in Core's list of polls to answer at the end of the turn
+
+ private:
+  Core& core_;
+  HandshakeRecord handshake_;
+  std::int64_t issued_ms_;
+  std::array<char, kSidBytes> sid_{};
+};
+
+}  // namespace limpet::engineio

@@ -1,0 +1,73 @@
+#include "worker/engineio/server.h"
+
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "worker/engineio/core.h"
+
+namespace limpet::engineio {
+
+std::string_view to_string(CloseReason reason) noexcept {
+  switch (reason) {
+    case CloseReason::TransportError:
+      return "transport error";
+    case CloseReason::TransportClose:
+      return "transport close";
+    case CloseReason::ForcedClose:
+      return "forced close";
+    case CloseReason::PingTimeout:
+      return "ping timeout";
+    case CloseReason::ParseError:
+      return "parse error";
+    case CloseReason::ServerShuttingDown:
+      return "server shutting down";
+  }
+  return "unknown";
+}
+
+Server::Server(Options options, const http::Clock& clock, SessionHandler& handler, Hooks hooks)
+    : core_(std::make_unique<Core>(std::move(options), clock, handler, std::move(hooks))) {}
+
+Server::~Server() = default;
+
+bool Server::matches(const http::RequestHead& head) const noexcept {
+  return head.target.starts_with(core_->options().path);
+}
+
+std::size_t Server::body_limit() const noexcept { return core_->options().max_payload_bytes; }
+
+std::unique_ptr<http::AwaitedBody> Server::on_body_awaited(const http::RequestHead& head) {
+  return core_->on_body_awaited(head);
+}
+
+void Server::on_request(http::Exchange exchange, const http::Request& request) {
+  core_->on_request(std::move(exchange), request);
+}
+
+void Server::tick() { core_->tick(); }
+
+std::optional<http::TimePoint> Server::next_deadline() const noexcept { return core_->next_deadline(); }
+
+Session* Server::find(std::string_view sid) noexcept { return core_->find_open(sid); }
+
+void Server::close_transport(Session& session, std::uint16_t code, CloseReason reason) {
+  core_->close(static_cast<OpenSession&>(session), reason, static_cast<websocket::CloseCode>(code));
+}
+
+std::size_t Server::drain(std::size_t count, std::uint16_t code) {
+  for (OpenSession* session : core_->open_sessions(count)) close_transport(*session, code);
+  return session_count();
+}
+
+void Server::for_each(const std::function<void(Session&)>& visit) {
+  for (OpenSession* session : core_->open_sessions(std::numeric_limits<std::size_t>::max())) {
+    if (session->open()) visit(*session);
+  }
+}
+
+std::size_t Server::session_count() const noexcept { return core_->open_count(); }
+
+const Counts& Server::counts() const noexcept { return core_->counts(); }
+
+}  // namespace limpet::engineio

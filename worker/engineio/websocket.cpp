@@ -1,0 +1,190 @@
+// The WebSocket transport, and the upgrade to it.
+#include <utility>
+
+#include "worker/engineio/core.h"
+#include "worker/websocket/frame.h"
+#include "worker/websocket/handshake.h"
+
+namespace limpet::engineio {
+
+using websocket::CloseCode;
+using websocket::Opcode;
+using websocket::Received;
+
+void Core::open_websocket(http::Exchange exchange, const http::RequestHead& head) {
+  OpenSession& session = create(head, exchange.peer_address());
+  http::Stream& stream = exchange.upgrade(websocket::accept_handshake(head), websocket_receiver_, &session);
+  session.stream = &stream;
+  stream.send(websocket::make_frame(Opcode::Text, open_packet(session)));
+  announce(session);
+}
+
+void Core::accept_and_close(http::Exchange exchange, const http::RequestHead& head) {
+  http::Stream& stream = exchange.upgrade(websocket::accept_handshake(head), discarder_, nullptr);
+  hang_up(stream, CloseCode::Normal);
+}
+
+/// Says goodbye to a WebSocket; nothing that it says afterwards is heard.
+void Core::hang_up(http::Stream& stream, CloseCode code) {
+  stream.set_receiver(&discarder_);
+  stream.send(websocket::make_close_frame(code));
+  stream.finish();
+}
+
+std::size_t Core::WebSocketReceiver::on_bytes(http::Stream& stream, std::span<char> bytes) {
+  auto& session = *static_cast<OpenSession*>(stream.attachment());
+  std::size_t consumed = 0;
+  while (session.open()) {
+    const Received received =
+        websocket::receive(bytes.subspan(consumed), session.fragments, core_.options_.max_payload_bytes);
+    if (received.kind == Received::Kind::Incomplete) break;
+    consumed += received.consumed;
+    core_.on_message(session, received);
+  }
+  return consumed;
+}
+
+void Core::WebSocketReceiver::on_closed(http::Stream& stream, int) {
+  auto& session = *static_cast<OpenSession*>(stream.attachment());
+  session.stream = nullptr;
+  core_.end(session, CloseReason::TransportClose, CloseCode::Normal);
+}
+
+void Core::on_message(OpenSession& session, const Received& received) {
+  switch (received.kind) {
+    case Received::Kind::Text:
+      on_text(session, received.payload);
+      return;
+    case Received::Kind::Binary:
+      ++counts_.messages_in;
+      handler_.on_binary(session, received.payload);
+      return;
+    case Received::Kind::Ping:
+      session.stream->send(websocket::make_frame(Opcode::Pong, received.payload));
+      return;
+    case Received::Kind::Close:
+      end(session, CloseReason::TransportClose, received.code);
+      return;
+    case Received::Kind::Failed:
+      end(session, CloseReason::TransportError, received.code);
+      return;
+    case Received::Kind::Pong:
+    case Received::Kind::Skipped:
+    case Received::Kind::Incomplete:
+      return;
+  }
+}
+
+void Core::on_text(OpenSession& session, std::string_view text) {
+  const Packet packet = parse_packet(text);
+  switch (packet.type) {
+    case PacketType::Message:
+      ++counts_.messages_in;
+      handler_.on_text(session, packet.data);
+      return;
+    case PacketType::Binary:
+      deliver_base64(session, packet.data);
+      return;
+    case PacketType::Pong:
+      on_pong(session);
+      return;
+    case PacketType::Open:
+    case PacketType::Upgrade:
+    case PacketType::Noop:
+      return;
+    case PacketType::Close:
+      end(session, CloseReason::TransportClose, CloseCode::Normal);
+      return;
+    case PacketType::Ping:
+      end(session, CloseReason::TransportError, CloseCode::Normal);
+      return;
+    case PacketType::Invalid:
+      end(session, CloseReason::ParseError, CloseCode::Normal);
+      return;
+  }
+}
+
+void Core::start_probe(OpenSession& session, http::Exchange exchange, const http::RequestHead& head) {
+  Polling& polling = *session.polling;
+  polling.probe = &exchange.upgrade(websocket::accept_handshake(head), probe_receiver_, &session);
+  probe_overdue_.join(polling.probe_overdue, clock_.now() + options_.upgrade_timeout);
+}
+
+std::size_t Core::ProbeReceiver::on_bytes(http::Stream& stream, std::span<char> bytes) {
+  auto& session = *static_cast<OpenSession*>(stream.attachment());
+  std::size_t consumed = 0;
+  while (session.polling && session.polling->probe == &stream) {
+    const Received received = websocket::receive(bytes.subspan(consumed), session.polling->probe_fragments,
+                                                 core_.options_.max_payload_bytes);
+    if (received.kind == Received::Kind::Incomplete) break;
+    consumed += received.consumed;
+    core_.on_probe_message(session, received);
+  }
+  return consumed;
+}
+
+void Core::ProbeReceiver::on_closed(http::Stream& stream, int) {
+  auto& session = *static_cast<OpenSession*>(stream.attachment());
+  session.polling->probe = nullptr;
+  core_.abandon_probe(session);
+}
+
+void Core::on_probe_message(OpenSession& session, const Received& received) {
+  Polling& polling = *session.polling;
+  switch (received.kind) {
+    case Received::Kind::Skipped:
+    case Received::Kind::Pong:
+      return;
+    case Received::Kind::Ping:
+      polling.probe->send(websocket::make_frame(Opcode::Pong, received.payload));
+      return;
+    case Received::Kind::Text:
+      if (received.payload == "2probe") {
+        polling.probe->send(websocket::make_frame(Opcode::Text, "3probe"));
+        next_noop_.join(polling.next_noop, clock_.now() + kNoopInterval);
+        return;
+      }
+      if (parse_packet(received.payload).type == PacketType::Upgrade) {
+        complete_upgrade(session);
+        return;
+      }
+      break;
+    case Received::Kind::Close:
+    case Received::Kind::Failed:
+      hang_up(*std::exchange(polling.probe, nullptr), received.code);
+      break;
+    case Received::Kind::Binary:
+    case Received::Kind::Incomplete:
+      break;
+  }
+  // Anything else: polling survives.
+  abandon_probe(session);
+}
+
+void Core::complete_upgrade(OpenSession& session) {
+  answer_poll_with_noop(session);
+  const std::unique_ptr<Polling> polling = std::move(session.polling);
+  polling->probe_overdue.leave();
+  polling->next_noop.leave();
+  session.stream = polling->probe;
+  session.stream->set_receiver(&websocket_receiver_, &session);
+  --counts_.polling;
+  ++counts_.upgraded;
+  for (const auto& frame : polling->queue) session.stream->send(frame);
+}
+
+void Core::forget_probe(OpenSession& session) {
+  Polling& polling = *session.polling;
+  polling.probe_overdue.leave();
+  polling.next_noop.leave();
+  polling.probe_fragments.reset();
+  if (polling.probe != nullptr) std::exchange(polling.probe, nullptr)->set_receiver(&discarder_);
+}
+
+void Core::abandon_probe(OpenSession& session) {
+  http::Stream* probe = session.polling->probe;
+  forget_probe(session);
+  if (probe != nullptr) hang_up(*probe, CloseCode::Normal);
+}
+
+}  // namespace limpet::engineio

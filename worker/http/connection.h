@@ -1,0 +1,74 @@
+// The server side of one stream's HTTP/1.1: the receiver that http::Server puts behind a stream. Owned by
+// itself: it ends with its stream, or when the stream is taken away or upgraded. Internal to worker/http.
+//
+// What it keeps between two calls, except for half-read bodies, can be found again in the stream's unread
+// bytes: how far the head was searched, how far a body was looked at.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "worker/http/server.h"
+
+namespace limpet::http {
+
+class IncomingBody;
+
+class Connection final : public StreamReceiver {
+ public:
+  Connection(Server& server, Stream& stream);
+  ~Connection() override;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  std::size_t on_bytes(Stream& stream, std::span<char> bytes) override;
+  void on_closed(Stream& stream, int error) override;
+
+  void answer(const Response& response);
+  Stream& upgrade(const Response& response, StreamReceiver& receiver, void* attachment);
+  [[nodiscard]] Stream& stream() noexcept { return *stream_; }
+  void end_if_idle();
+
+ private:
+  friend class Exchange;
+  friend class Server;
+
+  enum class State : std::uint8_t {
+    Idle,     // waits for a request, has perhaps a part of its head
+    Body,     // the head was routed here; its body is not complete
+    Pending,  // handed over, not answered
+    Ending,   // finish() was called; only on_closed is still to come
+    Gone,     // the stream is somebody else's; delete as soon as nobody is inside
+  };
+
+  /// Each takes one step at the front of `bytes` and gives the bytes consumed; `stalled` if more must arrive
+  /// first.
+  std::size_t step(std::span<char> bytes, bool& stalled);
+  std::size_t take_head(std::string_view bytes, bool& stalled);
+  std::size_t take_body(std::string_view bytes, bool& stalled);
+  std::size_t begin_body(const RequestHead& head, std::string_view bytes, bool& stalled);
+  void hand_over(const RequestHead& head, std::string_view body);
+  void refuse(int status);
+  void settle(Response response);
+  void wait_for(Stream::Waiting what);
+
+  Server& server_;
+  Stream* stream_;
+  Connection* previous_ = nullptr;
+  Connection* next_ = nullptr;
+  Exchange* exchange_ = nullptr;
+  std::unique_ptr<IncomingBody> body_;
+  std::unique_ptr<AwaitedBody> awaited_;
+  std::size_t searched_ = 0;
+  State state_ = State::Idle;
+  bool inside_ = false;  // in on_bytes: whoever makes it Gone must leave the deletion to that
+  bool served_ = false;  // an answer went out before
+  bool keep_alive_ = true;
+  bool head_only_ = false;
+  bool http_1_0_ = false;
+};
+
+}  // namespace limpet::http

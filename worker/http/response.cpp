@@ -1,0 +1,79 @@
+#include "worker/http/response.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/beast/http/status.hpp>
+#include <charconv>
+#include <cstring>
+#include <initializer_list>
+#include <ostream>  // Boost 1.81's string_view uses it without including it
+
+namespace limpet::http {
+
+namespace {
+
+bool is_control(char c) noexcept { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; }
+
+/// RFC 9110 section 8.6: neither 1xx nor 204 has a Content-Length.
+bool may_have_length(int status) noexcept { return status >= 200 && status != 204; }
+
+Buffer join(std::initializer_list<std::string_view> parts) {
+  std::size_t size = 0;
+  for (const auto part : parts) size += part.size();
+  Buffer buffer = Buffer::allocate(size);
+  char* place = buffer.data();
+  for (const auto part : parts) place = std::copy(part.begin(), part.end(), place);
+  return buffer;
+}
+
+struct Decimal {
+  explicit Decimal(std::size_t value)
+      : end(std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr) {}
+  [[nodiscard]] std::string_view view() const noexcept {
+    return {digits.data(), static_cast<std::size_t>(end - digits.data())};
+  }
+  std::array<char, 20> digits{};
+  char* end;
+};
+
+}  // namespace
+
+Response& Response::add_header(std::string_view name, std::string_view value) {
+  const auto append_safe = [this](std::string_view text) {
+    for (const char c : text) {
+      if (!is_control(c)) headers_.push_back(c);
+    }
+  };
+  append_safe(name);
+  headers_ += ": ";
+  append_safe(value);
+  headers_ += "\r\n";
+  return *this;
+}
+
+std::string_view reason_phrase(int status) noexcept {
+  const auto phrase =
+      boost::beast::http::obsolete_reason(boost::beast::http::int_to_status(static_cast<unsigned>(status)));
+  return phrase.empty() ? std::string_view("Unknown") : std::string_view(phrase.data(), phrase.size());
+}
+
+Buffer render(const Response& response, const RenderOptions& options) {
+  const std::string_view body =
+      response.shared_body ? response.shared_body.view() : std::string_view(response.body);
+  const bool with_length = may_have_length(response.status);
+  const bool with_body = with_length && response.status != 304 && !options.head_only;
+  const Decimal status(static_cast<std::size_t>(std::clamp(response.status, 100, 999)));
+  const Decimal length(body.size());
+  std::string_view connection;
+  if (response.status >= 200) {
+    connection = !options.keep_alive      ? "Connection: close\r\n"
+                 : options.say_keep_alive ? "Connection: keep-alive\r\n"
+                                          : "";
+  }
+  return join({"HTTP/1.1 ", status.view(), " ", reason_phrase(response.status), "\r\n",
+               response.header_lines(), with_length ? "Content-Length: " : "",
+               with_length ? length.view() : std::string_view(), with_length ? "\r\n" : "", connection,
+               "\r\n", with_body ? body : std::string_view()});
+}
+
+}  // namespace limpet::http

@@ -1,0 +1,66 @@
+#include "worker/http/server.h"
+
+#include <utility>
+
+#include "worker/http/connection.h"
+
+namespace limpet::http {
+
+Exchange::Exchange(Connection& connection) noexcept : connection_(&connection) {
+  connection.exchange_ = this;
+}
+
+Exchange::Exchange(Exchange&& other) noexcept
+    : connection_(std::exchange(other.connection_, nullptr)),
+      abandoned_(std::exchange(other.abandoned_, nullptr)) {
+  if (connection_ != nullptr) connection_->exchange_ = this;
+}
+
+Exchange& Exchange::operator=(Exchange&& other) noexcept {
+  if (this == &other) return *this;
+  drop();
+  connection_ = std::exchange(other.connection_, nullptr);
+  abandoned_ = std::exchange(other.abandoned_, nullptr);
+  if (connection_ != nullptr) connection_->exchange_ = this;
+  return *this;
+}
+
+Exchange::~Exchange() { drop(); }
+
+void Exchange::drop() noexcept {
+  if (open()) answer(Response(500));
+}
+
+void Exchange::answer(Response response) {
+  abandoned_ = nullptr;
+  if (!open()) return;
+  Connection* connection = std::exchange(connection_, nullptr);
+  connection->exchange_ = nullptr;
+  connection->answer(response);
+}
+
+Stream& Exchange::upgrade(const Response& response, StreamReceiver& receiver, void* attachment) {
+  abandoned_ = nullptr;
+  Connection* connection = std::exchange(connection_, nullptr);
+  connection->exchange_ = nullptr;
+  return connection->upgrade(response, receiver, attachment);
+}
+
+std::string Exchange::peer_address() const { return connection_->stream().peer_address(); }
+
+Server::~Server() {
+  while (connections_ != nullptr) {
+    connections_->stream_->set_receiver(nullptr);
+    delete connections_;
+  }
+}
+
+void Server::adopt(Stream& stream) { new Connection(*this, stream); }
+
+void Server::drain() {
+  draining_ = true;
+  for (Connection* connection = connections_; connection != nullptr; connection = connection->next_)
+    connection->end_if_idle();
+}
+
+}  // namespace limpet::http
