@@ -20,6 +20,7 @@ namespace limpet::bench {
 namespace {
 
 constexpr int kBacklog = 4096;
+constexpr std::size_t kProcesses = 2;
 
 sockaddr_in loopback(std::uint16_t port) {
   sockaddr_in address{};
@@ -70,19 +71,40 @@ void raise_open_files() {
   }
 }
 
-/// Returns once SIGTERM came or one process ended; the other dies with this one.
+/// SIGTERM and SIGCHLD wait for await_end(), so that no process is left behind or unreaped.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+/// Waits for SIGTERM, or for a process that failed; ends all. Gives the exit code.
+int await_end(const sigset_t& signals, const std::array<pid_t, kProcesses>& children) {
+  int signal = 0;
+  sigwait(&signals, &signal);
+  for (const pid_t child : children) kill(child, SIGKILL);
+  for (const pid_t child : children) waitpid(child, nullptr, 0);
+  return signal == SIGTERM ? 0 : 1;
+}
+
 int serve_in_two() {
   raise_open_files();
-  std::array<int, 2> pair{};
+  const sigset_t signals = block_signals();
+  std::array<int, kProcesses> pair{};
   ipc::require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()),
                "raw_loop: make a socket pair");
-  std::array<ipc::Descriptor, 2> peers{ipc::Descriptor(pair[0]), ipc::Descriptor(pair[1])};
-  std::array<ipc::Descriptor, 2> listening;
+  std::array<ipc::Descriptor, kProcesses> peers{ipc::Descriptor(pair[0]), ipc::Descriptor(pair[1])};
+  std::array<ipc::Descriptor, kProcesses> listening;
   listening[0] = listening_socket(0);
   const std::uint16_t port = port_of(listening[0]);
   listening[1] = listening_socket(port);
-  for (std::size_t at = 0; at < 2; ++at) {
-    if (ipc::require(fork(), "raw_loop: fork") > 0) continue;
+  std::array<pid_t, kProcesses> children{};
+  for (std::size_t at = 0; at < kProcesses; ++at) {
+    children[at] = ipc::require(fork(), "raw_loop: fork");
+    if (children[at] > 0) continue;
     // A descriptor of the other process's socket would keep connections in its accept queue for nobody.
     listening[1 - at] = {};
     peers[1 - at] = {};
@@ -92,9 +114,7 @@ int serve_in_two() {
   peers = {};
   std::printf("raw_loop: serving on tcp://127.0.0.1:%u with 2 processes\n", port);
   std::fflush(stdout);
-  int status = 0;
-  ipc::require(wait(&status), "raw_loop: wait for a process");
-  return 1;
+  return await_end(signals, children);
 }
 
 }  // namespace
