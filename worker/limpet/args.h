@@ -52,12 +52,10 @@ class Json {
  public:
   /// null
   Json() = default;
-  /// A view of `text`, if it is one valid JSON value.
-  static std::optional<Json> checked(std::string_view text) {
-    if (!socketio::scan_value(text)) return std::nullopt;
-    return Json(text, {});
-  }
+  /// A view of `text`, if it is one valid JSON value in UTF-8.
+  static std::optional<Json> checked(std::string_view text);
   [[nodiscard]] std::string_view text() const noexcept { return text_; }
+  /// Parses it. Throws std::invalid_argument for what boost::json has no number for.
   [[nodiscard]] boost::json::value value() const;
 
   /// For the library: text that has been validated, and the attachments its placeholders name.

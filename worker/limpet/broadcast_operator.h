@@ -60,7 +60,7 @@ class BroadcastOperator {
     socketio::Encoder encoder(socketio::PacketType::Event, namespace_name(), std::nullopt,
                               (std::size_t{0} + ... + socketio::attachments_in(arguments)),
                               ((32 + event.size()) + ... + socketio::size_hint_of(arguments)));
-    encoder.string(event);
+    encoder.event(event);
     (socketio::encode_argument(encoder, arguments), ...);
     return send(encoder);
   }

@@ -28,6 +28,15 @@ enum class PacketType : std::uint8_t {
   BinaryAck
 };
 
+/// More attachments than this in one packet are refused, by us and by current clients (CVE-2026-33151).
+inline constexpr std::uint32_t kMaxAttachments = 10;
+
+/// Names that the protocol keeps for itself: "connect", "disconnect", …
+[[nodiscard]] bool is_reserved_event(std::string_view name) noexcept;
+
+/// The text with each byte that is no UTF-8 written as U+FFFD.
+[[nodiscard]] std::string with_valid_utf8(std::string text);
+
 /// Writes one EVENT or ACK packet, with the arguments' binaries as attachments. Text that is not UTF-8
 /// becomes U+FFFD where it is not, for a client would close its connection over it.
 class Encoder {
@@ -37,6 +46,8 @@ class Encoder {
   Encoder(PacketType type, std::string_view nsp, std::optional<std::uint64_t> id, std::size_t attachments,
           std::size_t size_hint);
 
+  /// An EVENT's first element. Throws std::invalid_argument for a reserved name.
+  void event(std::string_view name);
   void string(std::string_view text);
   void boolean(bool value);
   void null();

@@ -218,7 +218,7 @@ bool Socket::emit_event(const EmitOptions& options, std::optional<std::uint64_t>
   socketio::Encoder encoder(socketio::PacketType::Event, nsp(), id,
                             (std::size_t{0} + ... + socketio::attachments_in(std::get<I>(arguments))),
                             ((32 + event.size()) + ... + socketio::size_hint_of(std::get<I>(arguments))));
-  encoder.string(event);
+  encoder.event(event);
   (socketio::encode_argument(encoder, std::get<I>(arguments)), ...);
   return send(encoder, options);
 }

@@ -46,11 +46,8 @@ class HttpRoutes {
   std::string client_etag_;
 };
 
-/// "%2e" becomes "."; `+` becomes a space if `form`. Nothing if a `%` is no escape or the result holds a NUL.
-[[nodiscard]] std::optional<std::string> percent_decode(std::string_view text, bool form);
-/// A parameter of a query string, decoded; empty without one.
-[[nodiscard]] std::string query_parameter(std::string_view query, std::string_view name);
-[[nodiscard]] bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept;
+/// "%2e" becomes ".", `+` stays. Nothing if a `%` begins no escape.
+[[nodiscard]] std::optional<std::string> percent_decode(std::string_view text);
 [[nodiscard]] std::string_view content_type_of(std::string_view file_name) noexcept;
 
 }  // namespace limpet::socketio

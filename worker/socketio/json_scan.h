@@ -47,6 +47,7 @@ class ElementList {
     ++size_;
   }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] JsonElement& front() noexcept { return size_ <= kInline ? few_.front() : many_.front(); }
   [[nodiscard]] std::span<const JsonElement> view() const noexcept {
     return {size_ <= kInline ? few_.data() : many_.data(), size_};
   }
@@ -70,6 +71,9 @@ class ElementList {
 /// The text of a JSON string's inside (without quotes, valid, escapes included). Lone surrogates become
 /// U+FFFD.
 [[nodiscard]] std::string unescape(std::string_view inside);
+
+/// Valid JSON with each escaped lone surrogate written as U+FFFD's escape, for parsers that refuse them.
+[[nodiscard]] std::string without_lone_surrogates(std::string_view text);
 
 /// A `{"_placeholder":true,"num":k}` in valid JSON text, at text[begin, end).
 struct Placeholder {

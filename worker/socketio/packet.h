@@ -12,8 +12,6 @@
 
 namespace limpet::socketio {
 
-/// More attachments than this in one packet are refused (CVE-2026-33151).
-inline constexpr std::uint32_t kMaxAttachments = 10;
 /// The largest ack id that a JavaScript client counts to exactly: 2^53 - 1.
 inline constexpr std::uint64_t kMaxAckId = (std::uint64_t{1} << 53) - 1;
 
@@ -32,8 +30,5 @@ struct Packet {
 
 /// False: `text` is no packet that a correct client sends; the session is to be closed.
 [[nodiscard]] bool decode_packet(std::string_view text, Packet& packet);
-
-/// Names that the protocol keeps for itself.
-[[nodiscard]] bool is_reserved_event(std::string_view name) noexcept;
 
 }  // namespace limpet::socketio

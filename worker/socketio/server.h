@@ -12,6 +12,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
+#include <exception>
 #include <functional>
 #include <list>
 #include <memory>
@@ -110,7 +112,6 @@ class Server final : public engineio::SessionHandler {
   /// To the sockets of this worker, and through the adapter unless `local`.
   EmitResult broadcast(const Broadcast& broadcast, bool local);
   SocketExtras& extras(SocketState& socket);
-  [[nodiscard]] boost::json::value& nobodys_data();
   HttpRoutes& routes() noexcept { return routes_; }
   TimerQueue& timers() noexcept { return timers_; }
   [[nodiscard]] const http::Clock& clock() const noexcept { return clock_; }
@@ -120,6 +121,16 @@ class Server final : public engineio::SessionHandler {
 
  private:
   class Dispatch;
+  struct Graveyard {
+    std::vector<Handler> handlers;
+    std::vector<std::unique_ptr<SocketState>> sockets;
+    std::vector<std::unique_ptr<ClientState>> clients;
+    [[nodiscard]] bool empty() const noexcept {
+      return handlers.empty() && sockets.empty() && clients.empty();
+    }
+  };
+
+  [[nodiscard]] Socket handle_of(const SocketState& socket) noexcept;
 
   void receive(ClientState& client, const Packet& packet, std::span<const http::Buffer> attachments);
   void receive_connect(ClientState& client, const Packet& packet);
@@ -131,6 +142,8 @@ class Server final : public engineio::SessionHandler {
   SocketState& create_socket(ClientState& client, NamespaceState& nsp);
   void retire_socket(SocketState& socket, std::string_view reason);
   void forget_socket(SocketState& socket);
+  void give_up_replies(SocketState& socket);
+  void retire_all(ClientState& client, std::string_view reason);
   void close_client(ClientState& client, std::string_view reason, engineio::CloseReason session_reason);
   void stop_waiting(ClientState& client);
   void leave_room(const Membership& place);
@@ -139,17 +152,27 @@ class Server final : public engineio::SessionHandler {
   void run_handler(const Handler& handler, Call& call, std::string_view name);
   void run_special(SocketState& socket, SpecialEvent event, std::string_view text);
   void resolve_reply(SocketState& socket, std::uint64_t id, Call& call);
+  [[nodiscard]] static bool has_handler(const SocketState& socket, std::uint32_t event) noexcept;
   void drop_handler(const HandlerEntry& entry);
+  /// The one door for what an application throws.
   template <typename F>
-  void guarded(std::string_view what, F&& function) noexcept;
+  void guarded(std::string_view what, F&& function) noexcept {
+    try {
+      function();
+    } catch (const std::exception& problem) {
+      note_failure(what, problem.what());
+    } catch (...) {
+      note_failure(what, "something that is no std::exception");
+    }
+  }
   void note_failure(std::string_view what, std::string_view why) noexcept;
 
   [[nodiscard]] SocketState* socket_with_id(const NamespaceState& nsp, std::string_view id) const noexcept;
   std::uint32_t next_mark();
-  void mark_room(const NamespaceState& nsp, std::string_view room, std::uint32_t mark);
-  void deliver_to(std::span<const Member> members, const Broadcast& broadcast, SocketState* left_out,
-                  std::uint32_t left_out_mark);
-
+  void mark_members(const NamespaceState& nsp, std::string_view room, std::uint32_t mark);
+  /// `mark` not 0: skips sockets that carry it, and gives it to the others.
+  void deliver_to(std::span<const Member> members, const Broadcast& broadcast, const SocketState* left_out,
+                  std::uint32_t mark);
   const http::Clock& clock_;
   Options options_;
   IdSource ids_;
@@ -167,16 +190,12 @@ class Server final : public engineio::SessionHandler {
   std::uint32_t last_epoch_ = 0;
   std::uint32_t last_mark_ = 0;
   std::list<ClientState::Waiting> unconnected_;  // in the order of their deadlines
-  std::size_t clients_open_ = 0;
 
   // What a running handler may still stand in is freed when the outermost dispatch ends.
   unsigned dispatch_depth_ = 0;
-  std::vector<Handler> dead_handlers_;
-  std::vector<std::unique_ptr<SocketState>> dead_sockets_;
-  std::vector<std::unique_ptr<ClientState>> dead_clients_;
+  Graveyard graveyard_;
 
-  std::vector<std::function<void(const Gap&)>> gap_handlers_;
-  boost::json::value nobodys_data_;
+  std::deque<std::function<void(const Gap&)>> gap_handlers_;
 };
 
 }  // namespace limpet::socketio

@@ -6,6 +6,7 @@
 #include <array>
 #include <boost/json.hpp>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <list>
 #include <memory>
@@ -57,8 +58,9 @@ struct NamespaceState {
   std::string name;
   std::vector<Member> members;  // connected sockets
   std::unordered_map<std::string, std::unique_ptr<RoomState>, NameHash, std::equal_to<>> rooms;
-  std::vector<std::function<void(Socket&)>> connection_handlers;
-  std::vector<Middleware> middlewares;
+  // Deques: a handler that adds another must not move the one that runs.
+  std::deque<std::function<void(Socket&)>> connection_handlers;
+  std::deque<Middleware> middlewares;
 };
 
 /// An event for which handlers are kept: its number in NameTable, or one of these.

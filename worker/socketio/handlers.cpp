@@ -1,0 +1,164 @@
+// The application's handlers and the replies it waits for: kept, called through one door, dropped.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "worker/limpet/invoke.h"
+#include "worker/socketio/dispatch.h"
+#include "worker/socketio/server.h"
+
+namespace limpet::socketio {
+namespace {
+
+/// Fit for one line of a log, whoever wrote it.
+std::string one_line(std::string_view text) {
+  std::string line(text.substr(0, 500));
+  for (char& c : line)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return line;
+}
+
+}  // namespace
+
+Socket Server::handle_of(const SocketState& socket) noexcept {
+  return {this, socket.index, socket.epoch, socket.id};
+}
+
+void Server::add_handler(SocketState& socket, std::uint32_t event, Handler handler, bool once) {
+  socket.handlers.push_back({event, once, handler});
+}
+
+bool Server::remove_handlers(SocketState& socket, std::string_view event) {
+  const std::uint32_t number = names_.find(event);
+  return number != NameTable::kUnknown && remove_handlers(socket, number);
+}
+
+bool Server::remove_handlers(SocketState& socket, std::uint32_t event) {
+  const Dispatch dispatch(*this);
+  return std::erase_if(socket.handlers, [&](const HandlerEntry& entry) {
+           if (entry.event != event) return false;
+           drop_handler(entry);
+           return true;
+         }) > 0;
+}
+
+void Server::drop_handler(const HandlerEntry& entry) {
+  if (entry.event >= kFirstNamedEvent) names_.release(entry.event);
+  graveyard_.handlers.push_back(entry.handler);
+}
+
+void Server::receive_event(SocketState& socket, const Packet& packet,
+                           std::span<const http::Buffer> attachments) {
+  std::string storage;
+  const std::string_view name = packet.event_name(storage);
+  const Args whole(packet.json, packet.elements.view(), attachments);
+  Call call(handle_of(socket), whole.from(1));
+  if (packet.id) call.ack = Ack(new AckState{this, *packet.id, socket.index, socket.epoch, 1, false});
+  if (has_handler(socket, kAnyEvent)) {
+    Call any(call.socket, whole);
+    any.ack = call.ack;
+    run_handlers(socket, kAnyEvent, any, name);
+  }
+  const std::uint32_t event = names_.find(name);
+  if (event != NameTable::kUnknown) run_handlers(socket, event, call, name);
+}
+
+bool Server::has_handler(const SocketState& socket, std::uint32_t event) noexcept {
+  return std::any_of(socket.handlers.begin(), socket.handlers.end(),
+                     [event](const HandlerEntry& entry) { return entry.event == event; });
+}
+
+/// Calls those that are there now; what they add or remove is for the next event.
+void Server::run_handlers(SocketState& socket, std::uint32_t event, Call& call, std::string_view name) {
+  Handler first;
+  std::vector<Handler> others;
+  bool any_once = false;
+  for (const HandlerEntry& entry : socket.handlers) {
+    if (entry.event != event) continue;
+    any_once = any_once || entry.once;
+    if (first.type == nullptr)
+      first = entry.handler;
+    else
+      others.push_back(entry.handler);
+  }
+  if (first.type == nullptr) return;
+  if (any_once)
+    std::erase_if(socket.handlers, [&](const HandlerEntry& entry) {
+      if (entry.event != event || !entry.once) return false;
+      drop_handler(entry);
+      return true;
+    });
+  run_handler(first, call, name);
+  for (const Handler& handler : others) run_handler(handler, call, name);
+}
+
+void Server::run_handler(const Handler& handler, Call& call, std::string_view name) {
+  guarded(name, [&] {
+    if (!handler.invoke(call))
+      note_failure(
+          name, "argument " + std::to_string(call.misfit + 1) + " is missing or of another type; not called");
+  });
+}
+
+void Server::run_special(SocketState& socket, SpecialEvent event, std::string_view text) {
+  if (!has_handler(socket, event)) return;
+  const JsonElement element{0, static_cast<std::uint32_t>(text.size()), JsonKind::Name, false};
+  Call call(handle_of(socket), Args(text, {&element, 1}, {}));
+  run_handlers(socket, event, call, event == kDisconnectEvent ? "disconnect" : "disconnecting");
+}
+
+std::uint64_t Server::expect_reply(SocketState& socket, Handler handler, std::chrono::milliseconds timeout) {
+  SocketExtras& more = extras(socket);
+  const std::uint64_t id = more.next_reply_id++;
+  TimerQueue::Id timer = 0;
+  if (timeout.count() > 0)
+    timer = timers_.add(clock_.now() + timeout, {}, [this, index = socket.index, epoch = socket.epoch, id] {
+      SocketState* const late = find(index, epoch);
+      if (late == nullptr) return;
+      const Error error{"operation has timed out"};
+      Call call(handle_of(*late), Args(), &error);
+      resolve_reply(*late, id, call);
+    });
+  more.replies.push_back({id, handler, timer});
+  return id;
+}
+
+void Server::receive_reply(SocketState& socket, const Packet& packet,
+                           std::span<const http::Buffer> attachments) {
+  Call call(handle_of(socket), Args(packet.json, packet.elements.view(), attachments));
+  resolve_reply(socket, *packet.id, call);
+}
+
+/// A reply that nobody waits for (any more) is of no effect.
+void Server::resolve_reply(SocketState& socket, std::uint64_t id, Call& call) {
+  if (socket.extras == nullptr) return;
+  std::vector<PendingReply>& replies = socket.extras->replies;
+  const auto found =
+      std::find_if(replies.begin(), replies.end(), [id](const PendingReply& one) { return one.id == id; });
+  if (found == replies.end()) return;
+  const PendingReply reply = *found;
+  replies.erase(found);
+  if (reply.timer != 0) timers_.cancel(reply.timer);
+  graveyard_.handlers.push_back(reply.handler);
+  run_handler(reply.handler, call, "reply");
+}
+
+void Server::give_up_replies(SocketState& socket) {
+  const Error error{"socket has been disconnected"};
+  Call call(handle_of(socket), Args(), &error);
+  while (socket.extras != nullptr && !socket.extras->replies.empty())
+    resolve_reply(socket, socket.extras->replies.front().id, call);
+}
+
+void Server::note_failure(std::string_view what, std::string_view why) noexcept {
+  ++stats_.handler_exceptions;
+  std::uint64_t left_out = 0;
+  if (!log_gate_.pass(clock_.now(), left_out)) return;
+  try {
+    spdlog::warn("handler of {}: {}{}", one_line(what), one_line(why),
+                 left_out == 0 ? "" : " (" + std::to_string(left_out) + " more of these were not logged)");
+  } catch (...) {  // the counter has it
+  }
+}
+
+}  // namespace limpet::socketio

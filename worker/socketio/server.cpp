@@ -1,0 +1,333 @@
+// Clients and their sockets: what arrives, and how a socket begins and ends.
+#include "worker/socketio/server.h"
+
+#include <algorithm>
+
+#include "worker/socketio/dispatch.h"
+#include "worker/websocket/frame.h"
+
+namespace limpet::socketio {
+namespace {
+
+http::Buffer control_frame(PacketType type, std::string_view nsp, std::string_view payload) {
+  websocket::FrameBuilder frame(nsp.size() + payload.size() + 4);
+  frame.append('4');
+  frame.append(static_cast<char>('0' + static_cast<int>(type)));
+  if (nsp != "/") {
+    frame.append(nsp);
+    frame.append(',');
+  }
+  frame.append(payload);
+  return std::move(frame).finish(websocket::Opcode::Text);
+}
+
+SocketState* socket_in(const ClientState& client, std::string_view nsp) noexcept {
+  SocketState* socket = client.first;
+  while (socket != nullptr && socket->nsp->name != nsp) socket = socket->next;
+  return socket;
+}
+
+ClientState* client_of(engineio::Session& session) noexcept {
+  return static_cast<ClientState*>(session.user);
+}
+
+}  // namespace
+
+Server::Server(const http::Clock& clock, Options options, IdSource ids)
+    : clock_(clock), options_(std::move(options)), ids_(std::move(ids)), routes_(options_.path) {
+  (void)namespace_named("/");
+}
+
+Server::~Server() {
+  for (SocketState* socket : sockets_) {
+    if (socket == nullptr) continue;
+    ClientState* const client = socket->client;
+    if (client->first == socket) {  // once per client: its sockets are freed below
+      client->session->user = nullptr;
+      client->first = nullptr;
+      graveyard_.clients.emplace_back(client);
+    }
+  }
+  for (const ClientState::Waiting& waiting : unconnected_) {
+    waiting.client->session->user = nullptr;
+    graveyard_.clients.emplace_back(waiting.client);
+  }
+  for (SocketState* socket : sockets_) {
+    if (socket == nullptr) continue;
+    for (const HandlerEntry& entry : socket->handlers) entry.handler.destroy();
+    if (socket->extras != nullptr)
+      for (const PendingReply& reply : socket->extras->replies) reply.handler.destroy();
+    delete socket;
+  }
+}
+
+NamespaceState& Server::namespace_named(std::string_view name) {
+  std::string full(name);
+  if (!name.starts_with('/')) full.insert(full.begin(), '/');
+  std::unique_ptr<NamespaceState>& place = namespaces_[full];
+  if (place == nullptr) {
+    place = std::make_unique<NamespaceState>();
+    place->name = full;
+  }
+  return *place;
+}
+
+void Server::on_open(engineio::Session& session) {
+  auto client = std::make_unique<ClientState>();
+  client->session = &session;
+  unconnected_.push_back({clock_.now() + options_.connect_timeout, client.get()});
+  client->waiting = std::prev(unconnected_.end());
+  client->is_waiting = true;
+  session.user = client.release();
+}
+
+void Server::on_text(engineio::Session& session, std::string_view text) {
+  ClientState* const client = client_of(session);
+  if (client == nullptr || client->closing) return;
+  const Dispatch dispatch(*this);
+  Packet packet;
+  if (client->assembly != nullptr || !decode_packet(text, packet)) {
+    ++stats_.decode_errors;
+    return close_client(*client, "parse error", engineio::CloseReason::ParseError);
+  }
+  if (packet.attachments > 0) {
+    client->assembly = std::make_unique<ClientState::Assembly>(std::string(text), packet.attachments);
+    return;
+  }
+  receive(*client, packet, {});
+}
+
+void Server::on_binary(engineio::Session& session, std::string_view bytes) {
+  ClientState* const client = client_of(session);
+  if (client == nullptr || client->closing) return;
+  const Dispatch dispatch(*this);
+  if (client->assembly == nullptr) {
+    ++stats_.decode_errors;
+    return close_client(*client, "parse error", engineio::CloseReason::ParseError);
+  }
+  ClientState::Assembly& assembly = *client->assembly;
+  assembly.attachments.push_back(websocket::make_frame(websocket::Opcode::Binary, bytes));
+  if (assembly.attachments.size() < assembly.expected) return;
+  const std::unique_ptr<ClientState::Assembly> complete = std::move(client->assembly);
+  Packet packet;
+  if (decode_packet(complete->text, packet)) receive(*client, packet, complete->attachments);
+}
+
+void Server::on_close(engineio::Session& session, engineio::CloseReason reason) {
+  std::unique_ptr<ClientState> client(client_of(session));
+  if (client == nullptr) return;
+  const Dispatch dispatch(*this);
+  client->closing = true;
+  stop_waiting(*client);
+  retire_all(*client, to_string(reason));
+  session.user = nullptr;
+  graveyard_.clients.push_back(std::move(client));
+}
+
+void Server::receive(ClientState& client, const Packet& packet, std::span<const http::Buffer> attachments) {
+  ++stats_.packets_in;
+  SocketState* const socket = socket_in(client, packet.nsp);
+  if (socket == nullptr && packet.type == PacketType::Connect) return receive_connect(client, packet);
+  if (socket == nullptr || packet.type == PacketType::Connect || packet.type == PacketType::ConnectError) {
+    ++stats_.out_of_order;
+    return close_client(client, "forced server close", engineio::CloseReason::ForcedClose);
+  }
+  switch (packet.type) {
+    case PacketType::Disconnect:
+      return retire_socket(*socket, "client namespace disconnect");
+    case PacketType::Event:
+    case PacketType::BinaryEvent:
+      return receive_event(*socket, packet, attachments);
+    default:
+      return receive_reply(*socket, packet, attachments);
+  }
+}
+
+void Server::receive_connect(ClientState& client, const Packet& packet) {
+  const auto found = namespaces_.find(packet.nsp);
+  if (found == namespaces_.end()) return refuse(client, packet.nsp, Error{"Invalid namespace"});
+  SocketState& socket = create_socket(client, *found->second);
+  const std::uint32_t index = socket.index;
+  const std::uint32_t epoch = socket.epoch;
+  if (!packet.json.empty()) extras(socket).auth = packet.json;
+
+  std::optional<Error> error;
+  // By index: a middleware may add another one.
+  for (std::size_t next = 0; next < socket.nsp->middlewares.size() && !error; ++next) {
+    // A middleware that throws must not let anybody in.
+    error = Error{"Internal server error"};
+    guarded("middleware", [&] {
+      Socket handle = handle_of(socket);
+      error = socket.nsp->middlewares[next](handle);
+    });
+    if (find(index, epoch) == nullptr) return;  // it disconnected the socket
+  }
+  if (!error) return accept(socket);
+  refuse(client, packet.nsp, *error);
+  retire_socket(socket, "server namespace disconnect");
+}
+
+void Server::refuse(ClientState& client, std::string_view nsp, const Error& error) {
+  boost::json::object payload{{"message", error.message}};
+  if (error.data) payload["data"] = *error.data;
+  const std::string json = with_valid_utf8(boost::json::serialize(payload));
+  const http::Buffer frame = control_frame(PacketType::ConnectError, nsp, json);
+  client.session->send({&frame, 1});
+  ++stats_.packets_out;
+}
+
+SocketState& Server::create_socket(ClientState& client, NamespaceState& nsp) {
+  auto socket = std::make_unique<SocketState>();
+  ids_(std::span<char, 20>(socket->id));
+  if (free_indices_.empty()) {
+    free_indices_.push_back(static_cast<std::uint32_t>(sockets_.size()));
+    sockets_.push_back(nullptr);
+  }
+  socket->index = free_indices_.back();
+  free_indices_.pop_back();
+  socket->epoch = ++last_epoch_;
+  socket->client = &client;
+  socket->nsp = &nsp;
+  socket->next = std::exchange(client.first, socket.get());
+  sockets_[socket->index] = socket.get();
+  return *socket.release();
+}
+
+void Server::accept(SocketState& socket) {
+  stop_waiting(*socket.client);
+  socket.phase = SocketState::Phase::Connected;
+  socket.member_index = static_cast<std::uint32_t>(socket.nsp->members.size());
+  socket.nsp->members.push_back({socket.client->session, &socket});
+  by_id_.insert(socket.index, [this](std::uint32_t index) { return view_of(sockets_[index]->id); });
+  ++stats_.sockets_open;
+
+  // Before the handlers run: what they emit must arrive behind it.
+  std::string payload = "{\"sid\":\"";
+  payload.append(view_of(socket.id)).append("\"}");
+  const http::Buffer frame = control_frame(PacketType::Connect, socket.nsp->name, payload);
+  send(socket, {&frame, 1});
+  const NamespaceState& nsp = *socket.nsp;
+  Socket handle = handle_of(socket);
+  for (std::size_t next = 0; next < nsp.connection_handlers.size(); ++next) {
+    guarded("connection", [&] { nsp.connection_handlers[next](handle); });
+  }
+}
+
+/// Ends a socket: handlers are told, and afterwards its handles are of no effect. Sends nothing.
+void Server::retire_socket(SocketState& socket, std::string_view reason) {
+  if (socket.phase == SocketState::Phase::Closing) return;  // a handler disconnects the socket that is going
+  const bool was_connected = socket.phase == SocketState::Phase::Connected;
+  socket.phase = SocketState::Phase::Closing;
+  if (was_connected) {
+    run_special(socket, kDisconnectingEvent, reason);
+    std::vector<Member>& members = socket.nsp->members;
+    members[socket.member_index] = members.back();
+    members[socket.member_index].socket->member_index = socket.member_index;
+    members.pop_back();
+    by_id_.erase(socket.index, [this](std::uint32_t index) { return view_of(sockets_[index]->id); });
+    --stats_.sockets_open;
+  }
+  while (!socket.rooms.empty()) {
+    const Membership place = socket.rooms.back();
+    socket.rooms.pop_back();
+    leave_room(place);
+  }
+  give_up_replies(socket);
+  if (was_connected) run_special(socket, kDisconnectEvent, reason);
+  forget_socket(socket);
+}
+
+void Server::forget_socket(SocketState& socket) {
+  SocketState** link = &socket.client->first;
+  while (*link != &socket) link = &(*link)->next;
+  *link = socket.next;
+  sockets_[socket.index] = nullptr;
+  free_indices_.push_back(socket.index);
+  for (const HandlerEntry& entry : socket.handlers) drop_handler(entry);
+  socket.handlers.clear();
+  graveyard_.sockets.emplace_back(&socket);
+}
+
+void Server::disconnect(SocketState& socket, bool close) {
+  const Dispatch dispatch(*this);
+  ClientState& client = *socket.client;
+  if (client.closing || socket.phase == SocketState::Phase::Closing) return;
+  const auto say_goodbye = [this](SocketState& one) {
+    const http::Buffer frame = control_frame(PacketType::Disconnect, one.nsp->name, "");
+    send(one, {&frame, 1});
+  };
+  if (!close) {
+    say_goodbye(socket);
+    return retire_socket(socket, "server namespace disconnect");
+  }
+  for (SocketState* one = client.first; one != nullptr; one = one->next)
+    if (one->phase == SocketState::Phase::Connected) say_goodbye(*one);
+  close_client(client, "server namespace disconnect", engineio::CloseReason::ForcedClose);
+}
+
+void Server::retire_all(ClientState& client, std::string_view reason) {
+  // A socket that is going already (its handler closes the client) is forgotten by whoever began.
+  for (SocketState* socket = client.first; socket != nullptr;) {
+    if (socket->phase == SocketState::Phase::Closing) {
+      socket = socket->next;
+      continue;
+    }
+    retire_socket(*socket, reason);
+    socket = client.first;  // handlers may have changed the list
+  }
+}
+
+void Server::close_client(ClientState& client, std::string_view reason,
+                          engineio::CloseReason session_reason) {
+  if (client.closing) return;
+  client.closing = true;
+  stop_waiting(client);
+  client.assembly.reset();
+  retire_all(client, reason);
+  client.session->close(session_reason);
+}
+
+void Server::stop_waiting(ClientState& client) {
+  if (!std::exchange(client.is_waiting, false)) return;
+  unconnected_.erase(client.waiting);
+}
+
+void Server::send(SocketState& socket, std::span<const http::Buffer> frames) {
+  if (socket.client->closing) return;
+  socket.client->session->send(frames);
+  ++stats_.packets_out;
+}
+
+SocketExtras& Server::extras(SocketState& socket) {
+  if (socket.extras == nullptr) socket.extras = std::make_unique<SocketExtras>();
+  return *socket.extras;
+}
+
+void Server::tick() {
+  const Dispatch dispatch(*this);
+  timers_.run_due(clock_.now(), [this](const std::function<void()>& task) { guarded("timer", task); });
+  while (!unconnected_.empty() && unconnected_.front().deadline <= clock_.now())
+    close_client(*unconnected_.front().client, "forced server close", engineio::CloseReason::ForcedClose);
+}
+
+std::optional<http::TimePoint> Server::next_deadline() const {
+  std::optional<http::TimePoint> next = timers_.next_deadline();
+  if (!unconnected_.empty())
+    next = std::min(next.value_or(http::TimePoint::max()), unconnected_.front().deadline);
+  return next;
+}
+
+void Server::report_gap(const Gap& gap) {
+  const Dispatch dispatch(*this);
+  for (std::size_t next = 0; next < gap_handlers_.size(); ++next)
+    guarded("gap", [&] { gap_handlers_[next](gap); });
+}
+
+std::optional<HttpResponse> Server::handle_http(const HttpRequest& request) {
+  const Dispatch dispatch(*this);
+  std::optional<HttpResponse> response = HttpResponse::text("Internal Server Error\n", 500);
+  guarded(request.path, [&] { response = routes_.answer(request); });
+  return response;
+}
+
+}  // namespace limpet::socketio
