@@ -4,8 +4,8 @@ from html import escape
 
 from report import number, rows_of
 
-WIDTH, MARGIN, LABELS, VALUES = 860, 28, 250, 92
-BAR, GAP, BETWEEN, TOP, BOTTOM = 13, 4, 20, 104, 58
+WIDTH, MARGIN, LABELS, VALUES = 900, 28, 296, 76
+BAR, GAP, BETWEEN, TOP, BOTTOM = 13, 4, 20, 116, 54
 ORDER = (("limpet", "Limpet"), ("raw", "raw epoll loop (the practical limit)"), ("node", "Node socket.io"))
 
 STYLE = """
@@ -27,12 +27,14 @@ def text(x, y, content, classes="text", anchor="start"):
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{classes}" text-anchor="{anchor}">{escape(content)}</text>'
 
 
-def bar(kind, value, scale, y):
+def bar(kind, value, scale, y, mark):
+    """The bar and its number; the number stands clear of the target's mark."""
     length = max(value * scale, 1.5)
     x = MARGIN + LABELS
+    end = length if mark is None or mark * scale > length + 48 else max(length, mark * scale)
     value_class = "text value strong" if kind == "limpet" else "quiet value"
     return (f'<rect x="{x}" y="{y:.1f}" width="{length:.1f}" height="{BAR}" rx="2.5" class="{kind}"/>'
-            + text(x + length + 8, y + BAR - 2.5, number(value), value_class))
+            + text(x + end + 8, y + BAR - 2.5, number(value), value_class))
 
 
 def target_value(row):
@@ -43,10 +45,7 @@ def target_value(row):
     return None
 
 
-def target_mark(row, scale, y):
-    target = target_value(row)
-    if target is None:
-        return ""
+def target_mark(target, scale, y):
     x = MARGIN + LABELS + target * scale
     return f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y - 2.5:.1f}" y2="{y + BAR + 2.5:.1f}" class="target"/>'
 
@@ -62,9 +61,10 @@ def group(row, top):
              text(MARGIN, top + BAR + 20, row.workload.unit.split(" (")[0], "quiet")]
     for at, kind in enumerate(kinds):
         y = top + at * (BAR + GAP)
-        parts.append(bar(kind, row.figures[kind], scale, y))
-        if kind == "limpet":
-            parts.append(target_mark(row, scale, y))
+        mark = target_value(row) if kind == "limpet" else None
+        parts.append(bar(kind, row.figures[kind], scale, y, mark))
+        if mark is not None:
+            parts.append(target_mark(mark, scale, y))
     return "".join(parts), top + height + BETWEEN
 
 
@@ -72,10 +72,10 @@ def legend(rows):
     parts, x = [], MARGIN
     for kind, name in ORDER:
         if any(kind in row.figures for row in rows):
-            parts.append(f'<rect x="{x}" y="67" width="{BAR}" height="{BAR}" rx="2.5" class="{kind}"/>')
-            parts.append(text(x + BAR + 7, 78, name))
-            x += BAR + 7 + 7 * len(name) + 22
-    parts.append(f'<line x1="{x}" x2="{x}" y1="65" y2="82" class="target"/>' + text(x + 8, 78, "Limpet's target"))
+            parts.append(f'<rect x="{x}" y="73" width="{BAR}" height="{BAR}" rx="2.5" class="{kind}"/>')
+            parts.append(text(x + BAR + 7, 84, name))
+            x += BAR + 7 + int(6.8 * len(name)) + 20
+    parts.append(f'<line x1="{x}" x2="{x}" y1="71" y2="88" class="target"/>' + text(x + 8, 84, "Limpet's target"))
     return "".join(parts)
 
 

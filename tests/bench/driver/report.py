@@ -122,7 +122,8 @@ HOW = """## How it was measured
   WebSocket transport, clients from 1,000 addresses of 127.0.0.0/8. The generator checks every packet that comes back,
   byte for byte and client for client; a pass with a message too many or too few fails.
 - "raw loop" is the practical limit: a minimal epoll loop in 2 processes that sends pre-encoded frames, all that is
-  queued for a socket in one send, and does nothing else a server must do (no timers, no validation, no unmasking of what it does not need).
+  queued for a socket in one send, and does nothing else that a server must do: no timers, no validation, no limits,
+  no unmasking of what it need not read.
 - Every pass runs on a freshly started server, after a warm-up. The servers take turns; within a pair the order
   alternates. The ratio is the median of the ratios of the pairs, its interval comes from their order statistics (at
   least 95 %, whatever the distribution). Figures of different runs are not comparable: machines drift.
