@@ -62,6 +62,19 @@ export class Wire {
     return parsed;
   }
 
+  /// Drops frames up to the server's close frame, answers it, and gives its code; undefined: it just ended the connection.
+  async closeCode() {
+    for (;;) {
+      const received = await this.frame().catch((error) => {
+        if (this.end) return undefined;
+        throw error;
+      });
+      if (received && received.opcode !== 8) continue;
+      this.socket.end(frame(0x88, received?.payload ?? ""));
+      return received?.payload.length ? received.payload.readUInt16BE(0) : undefined;
+    }
+  }
+
   destroy() {
     this.socket.destroy();
   }
