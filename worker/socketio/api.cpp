@@ -230,7 +230,7 @@ bool Socket::disconnect(bool close) const {
 // BroadcastOperator
 
 std::string_view BroadcastOperator::namespace_name() const noexcept {
-  return nsp_ == nullptr ? "/" : nsp_->name;
+  return nsp_ == nullptr ? std::string_view("/") : std::string_view(nsp_->name);
 }
 
 EmitResult BroadcastOperator::send(socketio::Encoder& encoder) const {
