@@ -1,0 +1,397 @@
+#include "worker/http/server.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/worker/memory_stream.h"
+
+namespace limpet::http {
+namespace {
+
+using test::MemoryStream;
+
+constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+
+std::string post(std::string_view body, std::string_view more = {}) {
+  return "POST /a HTTP/1.1\r\nHost: h\r\n" + std::string(more) +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+
+std::string chunked(std::initializer_list<std::string_view> pieces, std::string_view trailer = {}) {
+  std::string bytes = "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const auto piece : pieces) {
+    char size[20];
+    std::snprintf(size, sizeof size, "%zx\r\n", piece.size());
+    bytes += size + std::string(piece) + "\r\n";
+  }
+  return bytes + "0\r\n" + std::string(trailer) + "\r\n";
+}
+
+/// Answers at once with the body it got, or parks.
+class Handler final : public RequestHandler {
+ public:
+  Route route(Stream& stream, const RequestHead& head, std::size_t bytes_after_head) override {
+    routed.emplace_back(std::string(head.target), bytes_after_head);
+    if (head.target != take_target) return Route::Here;
+    taken_bytes.assign(head.raw.data(), head.raw.size() + bytes_after_head);
+    static_cast<MemoryStream&>(stream).take();
+    return Route::Taken;
+  }
+  std::size_t body_limit(const RequestHead&) override { return limit; }
+  std::unique_ptr<AwaitedBody> on_body_awaited(const RequestHead&) override {
+    struct Awaited final : AwaitedBody {
+      explicit Awaited(int& counter) : count(counter) { ++count; }
+      ~Awaited() override { --count; }
+      int& count;
+    };
+    return std::make_unique<Awaited>(awaited);
+  }
+  void on_request(Exchange exchange, const Request& request) override {
+    EXPECT_EQ(awaited, 0);
+    targets.emplace_back(request.head.target);
+    bodies.emplace_back(request.body);
+    if (park) {
+      parked.push_back(std::move(exchange));
+      parked.back().on_abandoned([this] { ++abandoned; });
+    } else if (answer) {
+      answer(exchange, request);
+    } else {
+      exchange.answer(Response(200, "text/plain", std::string(request.body)));
+    }
+  }
+
+  std::function<void(Exchange&, const Request&)> answer;
+  std::string take_target = "(none)";
+  std::string taken_bytes;
+  std::size_t limit = 1'000'000;
+  bool park = false;
+  int awaited = 0;
+  int abandoned = 0;
+  std::vector<std::pair<std::string, std::size_t>> routed;
+  std::vector<std::string> targets;
+  std::vector<std::string> bodies;
+  std::vector<Exchange> parked;
+};
+
+class HttpServer : public testing::Test {
+ protected:
+  HttpServer() { server.adopt(stream); }
+
+  static std::string ok(std::string_view body) {
+    return "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) +
+           "\r\n\r\n" + std::string(body);
+  }
+  std::string status_line() {
+    const auto sent = stream.sent();
+    return sent.substr(0, sent.find("\r\n"));
+  }
+
+  Handler handler;
+  Server server{handler, {.header_bytes = 1000}};
+  MemoryStream stream;
+};
+
+TEST_F(HttpServer, AnswersARequest) {
+  stream.receive(kGet);
+  EXPECT_EQ(stream.sent(), ok(""));
+  EXPECT_FALSE(stream.finished());
+  EXPECT_EQ(stream.waiting(), Stream::Waiting::NextRequest);
+}
+
+TEST_F(HttpServer, TakesARequestSplitAtAnyByteAndLeavesItUnreadUntilItIsWhole) {
+  const std::string bytes = post("hello");
+  for (std::size_t split = 1; split < bytes.size(); ++split) {
+    stream.receive(bytes.substr(0, split));
+    EXPECT_EQ(stream.unread(), bytes.substr(0, split));
+    EXPECT_EQ(stream.waiting(), split < bytes.size() - 5 ? Stream::Waiting::Header : Stream::Waiting::Body)
+        << split;
+    stream.receive(bytes.substr(split));
+    EXPECT_EQ(stream.take_sent(), ok("hello")) << split;
+    EXPECT_EQ(stream.unread(), "");
+  }
+}
+
+TEST_F(HttpServer, TakesAChunkedBodySplitAtAnyByte) {
+  const std::string bytes = chunked({"hel", "lo", std::string(300, 'x')}, "Trailer: x\r\n");
+  for (std::size_t split = 1; split < bytes.size(); ++split) {
+    stream.receive(bytes.substr(0, split));
+    EXPECT_EQ(stream.unread(), bytes.substr(0, split));
+    stream.receive(bytes.substr(split));
+    EXPECT_EQ(stream.take_sent(), ok("hello" + std::string(300, 'x'))) << split;
+  }
+}
+
+TEST_F(HttpServer, TakesRequestsByteByByte) {
+  for (const char c : post("one") + chunked({"two", "!"}) + std::string(kGet)) stream.receive({&c, 1});
+  EXPECT_EQ(stream.sent(), ok("one") + ok("two!") + ok(""));
+}
+
+TEST_F(HttpServer, ConsumesABodyThatIsTooLongToStayUnread) {
+  const std::string body(3 * kMaxUnreadBytes, 'b');
+  const std::string bytes = post(body);
+  stream.receive(bytes.substr(0, 1000));
+  stream.receive(bytes.substr(1000, kMaxUnreadBytes));
+  EXPECT_LT(stream.unread().size(), 1000u);
+  stream.receive(bytes.substr(1000 + kMaxUnreadBytes) + std::string(kGet));
+  EXPECT_EQ(stream.sent(), ok(body) + ok(""));
+  EXPECT_EQ(handler.targets, (std::vector<std::string>{"/a", "/a"}));
+}
+
+TEST_F(HttpServer, ConsumesAChunkedBodyThatIsTooLongToStayUnread) {
+  const std::string piece(50'000, 'p');
+  const std::string bytes = chunked({piece, piece, piece, piece}) + std::string(kGet);
+  for (std::size_t at = 0; at < bytes.size(); at += 777) {
+    stream.receive(std::string_view(bytes).substr(at, 777));
+    EXPECT_LE(stream.unread().size(), kMaxUnreadBytes + 777);
+  }
+  EXPECT_EQ(stream.sent(), ok(piece + piece + piece + piece) + ok(""));
+}
+
+TEST_F(HttpServer, TakesABodyOfExactlyTheLimitAndRefusesMoreWith413) {
+  handler.limit = 10;
+  stream.receive(post("0123456789"));
+  stream.receive(chunked({"01234", "56789"}));
+  EXPECT_EQ(stream.take_sent(), ok("0123456789") + ok("0123456789"));
+  stream.receive(post("0123456789x").substr(0, 60));
+  EXPECT_EQ(status_line(), "HTTP/1.1 413 Payload Too Large");
+  EXPECT_TRUE(stream.finished());
+  EXPECT_NE(stream.sent().find("Connection: close"), std::string::npos);
+  EXPECT_EQ(handler.targets.size(), 2u);
+}
+
+TEST_F(HttpServer, RefusesAChunkedBodyAboveTheLimitWith413) {
+  handler.limit = 10;
+  stream.receive(chunked({"01234", "56789", "x"}));
+  EXPECT_EQ(status_line(), "HTTP/1.1 413 Payload Too Large");
+  EXPECT_TRUE(handler.targets.empty());
+}
+
+TEST_F(HttpServer, RefusesABrokenChunkWith400) {
+  stream.receive("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n");
+  EXPECT_EQ(status_line(), "HTTP/1.1 400 Bad Request");
+  EXPECT_TRUE(stream.finished());
+}
+
+TEST_F(HttpServer, RefusesAChunkExtensionWithoutEnd) {
+  stream.receive("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;");
+  for (int i = 0; i < 20 && !stream.finished(); ++i) stream.receive(std::string(100, 'x'));
+  EXPECT_EQ(status_line(), "HTTP/1.1 400 Bad Request");
+}
+
+TEST_F(HttpServer, RefusesWhatIsNoRequestAndEnds) {
+  stream.receive("nonsense\r\n\r\n");
+  EXPECT_EQ(status_line(), "HTTP/1.1 400 Bad Request");
+  EXPECT_TRUE(stream.finished());
+  stream.close();
+  EXPECT_EQ(server.connection_count(), 0u);
+  EXPECT_EQ(server.counts().bad_requests, 1u);
+}
+
+TEST_F(HttpServer, RefusesAHeadThatIsTooLongWith431) {
+  stream.receive("GET / HTTP/1.1\r\nX: " + std::string(1000, 'x'));
+  EXPECT_EQ(status_line(), "HTTP/1.1 431 Request Header Fields Too Large");
+  EXPECT_TRUE(stream.finished());
+}
+
+TEST_F(HttpServer, AnswersPipelinedRequestsInOrder) {
+  stream.receive(post("1") + "\r\n" + post("2") + std::string(kGet));
+  EXPECT_EQ(stream.sent(), ok("1") + ok("2") + ok(""));
+}
+
+TEST_F(HttpServer, LetsPipelinedRequestsWaitForAParkedOne) {
+  handler.park = true;
+  stream.receive(post("1") + post("2"));
+  EXPECT_EQ(handler.bodies, std::vector<std::string>{"1"});
+  EXPECT_TRUE(stream.paused());
+  EXPECT_EQ(stream.waiting(), Stream::Waiting::Response);
+  EXPECT_EQ(stream.unread(), post("2"));
+  handler.park = false;
+  handler.parked[0].answer(Response(200, "text/plain", "late"));
+  EXPECT_FALSE(handler.parked[0].open());
+  EXPECT_FALSE(stream.paused());
+  EXPECT_EQ(stream.sent(), ok("late"));
+  stream.deliver();
+  EXPECT_EQ(stream.sent(), ok("late") + ok("2"));
+}
+
+TEST_F(HttpServer, Answers500ForAnExchangeThatIsDropped) {
+  handler.answer = [](Exchange&, const Request&) {};
+  stream.receive(kGet);
+  EXPECT_EQ(status_line(), "HTTP/1.1 500 Internal Server Error");
+  handler.park = true;
+  stream.take_sent();
+  stream.receive(kGet);
+  handler.parked.clear();
+  EXPECT_EQ(status_line(), "HTTP/1.1 500 Internal Server Error");
+}
+
+TEST_F(HttpServer, TellsWhenTheClientLeavesBeforeItsAnswer) {
+  handler.park = true;
+  stream.receive(kGet);
+  stream.close();
+  EXPECT_EQ(handler.abandoned, 1);
+  EXPECT_FALSE(handler.parked[0].open());
+  handler.parked[0].answer(Response(200));
+  EXPECT_EQ(stream.sent(), "");
+  EXPECT_EQ(server.connection_count(), 0u);
+}
+
+TEST_F(HttpServer, LetsTheAbandonedCallbackDestroyTheExchange) {
+  std::optional<Exchange> kept;
+  handler.answer = [&](Exchange& exchange, const Request&) {
+    kept.emplace(std::move(exchange));
+    kept->on_abandoned([&] { kept.reset(); });
+  };
+  stream.receive(kGet);
+  stream.close();
+  EXPECT_FALSE(kept.has_value());
+}
+
+TEST_F(HttpServer, ClosesBehindTheAnswerIfTheClientOrTheHandlerWantsIt) {
+  stream.receive("GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" + std::string(kGet));
+  EXPECT_EQ(stream.sent(),
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(stream.finished());
+  EXPECT_EQ(handler.targets.size(), 1u);
+}
+
+TEST_F(HttpServer, SaysKeepAliveToHttp10ClientsThatAskForIt) {
+  stream.receive("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  EXPECT_NE(stream.sent().find("Connection: keep-alive\r\n"), std::string::npos);
+  EXPECT_FALSE(stream.finished());
+  stream.take_sent();
+  stream.receive("GET /a HTTP/1.0\r\n\r\n");
+  EXPECT_TRUE(stream.finished());
+}
+
+TEST_F(HttpServer, AnswersHeadWithTheLengthAndWithoutTheBody) {
+  handler.answer = [](Exchange& exchange, const Request&) {
+    exchange.answer(Response(200, "text/plain", "12345"));
+  };
+  stream.receive("HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(stream.sent(), "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n");
+}
+
+TEST_F(HttpServer, SaysContinueToAClientThatWaitsForIt) {
+  const std::string bytes = post("hello", "Expect: 100-continue\r\n");
+  stream.receive(bytes.substr(0, bytes.size() - 5));
+  EXPECT_EQ(stream.take_sent(), "HTTP/1.1 100 Continue\r\n\r\n");
+  stream.receive("hello");
+  EXPECT_EQ(stream.take_sent(), ok("hello"));
+  stream.receive(bytes);
+  EXPECT_EQ(stream.take_sent(), ok("hello")) << "the body was there already";
+  handler.limit = 2;
+  stream.receive(bytes.substr(0, bytes.size() - 5));
+  EXPECT_EQ(status_line(), "HTTP/1.1 413 Payload Too Large");
+}
+
+TEST_F(HttpServer, ConsumesNothingOfARequestThatIsTakenAway) {
+  handler.take_target = "/away";
+  const std::string away = "POST /away HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhel";
+  stream.receive(std::string(kGet) + away);
+  EXPECT_EQ(stream.sent(), ok(""));
+  EXPECT_EQ(handler.taken_bytes, away);
+  EXPECT_EQ(handler.targets.size(), 1u);
+  EXPECT_EQ(server.connection_count(), 0u);
+  EXPECT_EQ(server.counts().taken, 1u);
+}
+
+TEST_F(HttpServer, AsksForTheRouteOncePerRequest) {
+  const std::string bytes = post("hello");
+  for (const char c : bytes) stream.receive({&c, 1});
+  EXPECT_EQ(handler.routed.size(), 1u);
+  EXPECT_EQ(handler.routed[0].second, 0u);
+}
+
+TEST_F(HttpServer, TellsThatABodyIsAwaitedUntilItIsThereOrGivenUp) {
+  const std::string bytes = post("hello");
+  stream.receive(bytes.substr(0, bytes.size() - 6));
+  EXPECT_EQ(handler.awaited, 0) << "the head is not complete";
+  stream.receive(bytes.substr(bytes.size() - 6, 5));
+  EXPECT_EQ(handler.awaited, 1);
+  stream.close();
+  EXPECT_EQ(handler.awaited, 0);
+}
+
+class Recorder final : public StreamReceiver {
+ public:
+  std::size_t on_bytes(Stream&, std::span<char> bytes) override {
+    got.append(bytes.data(), bytes.size());
+    return bytes.size();
+  }
+  void on_closed(Stream&, int) override { ++closed; }
+  std::string got;
+  int closed = 0;
+};
+
+TEST_F(HttpServer, GivesAnUpgradedStreamAndTheRestOfItsBytesToTheNewReceiver) {
+  Recorder recorder;
+  handler.answer = [&](Exchange& exchange, const Request&) {
+    exchange.upgrade(Response(101).add_header("Upgrade", "websocket").add_header("Connection", "Upgrade"),
+                     recorder, &recorder);
+  };
+  stream.receive(std::string(kGet) + "frames");
+  EXPECT_EQ(stream.sent(),
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+  EXPECT_EQ(recorder.got, "frames");
+  EXPECT_EQ(stream.attachment(), &recorder);
+  EXPECT_EQ(stream.waiting(), Stream::Waiting::Nothing);
+  EXPECT_EQ(server.connection_count(), 0u);
+  stream.close();
+  EXPECT_EQ(recorder.closed, 1);
+}
+
+TEST_F(HttpServer, UpgradesAParkedRequestToo) {
+  Recorder recorder;
+  handler.park = true;
+  stream.receive(std::string(kGet) + "early");
+  handler.parked[0].upgrade(Response(101), recorder, nullptr);
+  EXPECT_FALSE(stream.paused());
+  stream.deliver();
+  EXPECT_EQ(recorder.got, "early");
+}
+
+TEST_F(HttpServer, EndsIdleConnectionsAtOnceAndOthersBehindTheirAnswerWhenItDrains) {
+  MemoryStream fresh;
+  MemoryStream busy;
+  server.adopt(fresh);
+  server.adopt(busy);
+  stream.receive(kGet);
+  handler.park = true;
+  busy.receive(kGet);
+  server.drain();
+  EXPECT_TRUE(stream.finished());
+  EXPECT_FALSE(busy.finished());
+  EXPECT_FALSE(fresh.finished()) << "it may be about to ask";
+  handler.parked[0].answer(Response(200));
+  EXPECT_TRUE(busy.finished());
+  handler.park = false;
+  fresh.receive(kGet);
+  EXPECT_TRUE(fresh.finished());
+}
+
+TEST(HttpResponse, CannotBeSplitByAHeaderValue) {
+  Response response(200);
+  response.add_header("X", "a\r\nSet-Cookie: evil\n\x01");
+  EXPECT_EQ(response.header_lines(), "X: aSet-Cookie: evil\r\n");
+}
+
+TEST(HttpResponse, HasNoLengthWith204AndNoBodyWith304) {
+  EXPECT_EQ(render(Response(204), {}).view(), "HTTP/1.1 204 No Content\r\n\r\n");
+  Response not_modified(304);
+  not_modified.body = "hidden";
+  EXPECT_TRUE(render(not_modified, {}).view().ends_with("\r\n\r\n"));
+}
+
+TEST(HttpResponse, SendsASharedBody) {
+  Response response(200);
+  response.shared_body = Buffer::copy_of("shared");
+  EXPECT_TRUE(render(response, {}).view().ends_with("Content-Length: 6\r\n\r\nshared"));
+}
+
+}  // namespace
+}  // namespace limpet::http
