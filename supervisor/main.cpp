@@ -1,1 +1,12 @@
-int main() { return 2; }
+// limpet: `limpet serve` runs a cluster, `limpet ctl` talks to one.
+#include "supervisor/command_line.h"
+#include "supervisor/ctl.h"
+#include "supervisor/serve.h"
+
+int main(int count, char** words) {
+  using namespace limpet::supervisor;
+  const Command command = parse_command_line(count, words);
+  if (const auto* serve = std::get_if<CommandLine>(&command)) return run_serve(*serve);
+  if (const auto* ctl = std::get_if<CtlCommand>(&command)) return run_ctl(*ctl);
+  return std::get<ExitNow>(command).code;
+}

@@ -1,0 +1,161 @@
+#include "supervisor/cluster.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+
+#include "ipc/check.h"
+#include "supervisor/log.h"
+
+namespace limpet::supervisor {
+namespace {
+
+using std::chrono::steady_clock;
+
+/// Between the signal that asks a worker to end and SIGKILL.
+constexpr std::chrono::milliseconds kEndGrace{1000};
+/// Between the deadline that a draining worker keeps by itself and the signal for one that does not.
+constexpr std::chrono::milliseconds kDrainGrace{500};
+
+}  // namespace
+
+Cluster::Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::vector<int> cpus, Program program)
+    : loop_(loop),
+      listeners_(std::move(listeners)),
+      addresses_(listeners_.names()),
+      births_(loop, listeners_, slots, std::move(cpus)),
+      program_(std::move(program)),
+      totals_(slots),
+      heartbeat_(program_.options.heartbeat_interval),
+      ticks_(loop),
+      routes_(slots, true) {
+  for (std::uint16_t slot = 0; slot < slots; ++slot) slots_.push_back(std::make_unique<Slot>(loop, slot));
+}
+
+void Cluster::start_all() {
+  for (const auto& slot : slots_) {
+    slot->vacant_since = steady_clock::now();
+    ensure_tenant(*slot, Milliseconds(0));
+  }
+  tick();
+}
+
+Worker* Cluster::start_worker(std::uint16_t number, std::string* why) {
+  CHECK(!stopping_, "a worker is started while everything stops");
+  Slot& slot = *slots_.at(number);
+  auto worker = births_.start(number, program_, why);
+  if (worker == nullptr) {
+    note_failed_start(slot, *why);
+    return nullptr;
+  }
+  totals_.count_start(number);
+  log(Level::Info, fmt::format("{}: spawned {}", worker->name(), program_.executable));
+  slot.respawn.cancel();
+  watch(*worker);
+  slot.workers.push_back(std::move(worker));
+  return slot.workers.back().get();
+}
+
+void Cluster::watch(Worker& worker) {
+  using Kind = Readiness::Kind;
+  worker.on_message = std::make_unique<Readiness>(loop_, worker.channel.descriptor(), Kind::Read,
+                                                  [this, &worker] { read_messages(worker); });
+  worker.on_end = std::make_unique<Readiness>(loop_, worker.child.descriptor(), Kind::Read,
+                                              [this, &worker] { take_end(worker); });
+  worker.deadline.start(program_.options.boot_deadline, [this, &worker] {
+    // It may have been ready for long, unread, while the supervisor itself was stopped.
+    read_messages(worker);
+    if (worker.is_booting() && !worker.has_ended()) {
+      put_down(worker, SIGABRT, Cause::BootDeadline,
+               fmt::format("not ready after {} ms", program_.options.boot_deadline.count()));
+    }
+  });
+}
+
+void Cluster::seat(Worker& worker) {
+  Slot& slot = *slots_.at(worker.who().slot);
+  Worker* const predecessor = slot.seated();
+  worker.happen(WorkerEvent::IsSeated, predecessor == nullptr ? "the seat is free" : "reload");
+  // The new one first: between the two lines both accept; the other way round, nobody would.
+  worker.tell(ipc::TakeSeat{});
+  if (predecessor != nullptr) drain(*predecessor, "reload");
+  update_routes();
+  announce_if_all_seated();
+}
+
+void Cluster::drain(Worker& worker, std::string_view why) {
+  if (worker.is_seated()) worker.tell(ipc::GiveUpSeat{});
+  worker.happen(WorkerEvent::IsToDrain, why);
+  const Options& options = program_.options;
+  worker.tell(ipc::Drain{options.drain_window, options.drain_deadline});
+  worker.deadline.start(options.drain_deadline + kDrainGrace,
+                        [this, &worker, deadline = options.drain_deadline] {
+                          read_messages(worker);
+                          if (worker.has_ended()) return;
+                          put_down(worker, SIGTERM, Cause::DrainDeadline,
+                                   fmt::format("has not left after {} ms, {} sessions left", deadline.count(),
+                                               worker.sessions_left));
+                        });
+}
+
+void Cluster::put_down(Worker& worker, int signal, Cause cause, std::string why) {
+  if (!worker.cause) {
+    worker.cause = cause;
+    worker.cause_text = std::move(why);
+  }
+  worker.happen(WorkerEvent::IsToStop, worker.cause_text);
+  worker.child.signal(signal);
+  worker.deadline.start(kEndGrace, [&worker] { worker.child.signal(SIGKILL); });
+  update_routes();
+}
+
+void Cluster::stop(bool at_once) {
+  stopping_ = true;
+  // Our copies: a socket is closed for new clients when its worker has closed the other.
+  listeners_.close();
+  for (const auto& slot : slots_) slot->respawn.cancel();
+  each_worker([&](Worker& worker) {
+    if (at_once) {
+      put_down(worker, SIGKILL, Cause::Left, "stop at once");
+    } else if (worker.is_up()) {
+      if (worker.state() != WorkerState::Draining) drain(worker, "stop");
+    } else {
+      put_down(worker, SIGTERM, Cause::Left, "stop");
+    }
+  });
+  const bool empty =
+      std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->workers.empty(); });
+  if (empty && on_empty) on_empty();
+}
+
+Program Cluster::replace_program(Program next) {
+  heartbeat_.change_interval(next.options.heartbeat_interval);
+  return std::exchange(program_, std::move(next));
+}
+
+void Cluster::announce_if_all_seated() {
+  if (announced_ ||
+      !std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->seated() != nullptr; }))
+    return;
+  announced_ = true;
+  if (on_all_seated) on_all_seated();
+}
+
+std::vector<ipc::SlotStatus> Cluster::slot_statuses() const {
+  std::vector<ipc::SlotStatus> result;
+  for (const auto& slot : slots_) result.push_back(slot->status(steady_clock::now()));
+  return result;
+}
+
+ipc::StatsReply Cluster::stats() const {
+  std::vector<Totals::Living> living;
+  for (const auto& slot : slots_) {
+    for (const auto& worker : slot->workers) {
+      if (worker->counters) living.push_back({slot->number, &*worker->counters});
+    }
+  }
+  return totals_.report(living);
+}
+
+}  // namespace limpet::supervisor

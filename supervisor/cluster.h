@@ -1,0 +1,116 @@
+// The slots and their workers: who is started, seated, drained, put down; who is told of whom; where the
+// kernel sends new clients. Owns the workers and the listening sockets; never touches a client's connection,
+// runs no application code. A worker's fault never ends it; a contradiction in its own books always does
+// (CHECK).
+//
+// Reload and stop are sequences of these steps, kept elsewhere: Rollout and Supervisor watch through the
+// callbacks.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "ipc/codec.h"
+#include "supervisor/births.h"
+#include "supervisor/heartbeat_policy.h"
+#include "supervisor/listeners.h"
+#include "supervisor/program.h"
+#include "supervisor/slot.h"
+#include "supervisor/totals.h"
+
+namespace limpet::supervisor {
+
+class Cluster {
+ public:
+  using Milliseconds = std::chrono::milliseconds;
+
+  Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::vector<int> cpus, Program program);
+
+  // ---- steps ----
+  void start_all();
+  /// Null, with the reason in `*why`, if it could not be started; that is told and counted.
+  Worker* start_worker(std::uint16_t slot, std::string* why);
+  /// The worker is ready. Who had the seat gives it up, and drains.
+  void seat(Worker& worker);
+  void drain(Worker& worker, std::string_view why);
+  /// Ends it: `signal` now, SIGKILL a second later.
+  void put_down(Worker& worker, int signal, Cause cause, std::string why);
+  /// From now on: no new worker, no new connection; everybody drains. `at_once`: SIGKILL for all. May be
+  /// called again.
+  void stop(bool at_once);
+  /// Takes effect for workers started from now on, and for deadlines. Returns the one before.
+  Program replace_program(Program next);
+
+  // ---- callbacks, all optional ----
+  /// True: the caller seats it, in its own time.
+  std::function<bool(Worker&)> on_ready;
+  /// After its peers were told; it is in no list any more.
+  std::function<void(const Worker&, Cause, const std::string& obituary)> on_gone;
+  std::function<void()> on_all_seated;  ///< once
+  std::function<void()> on_empty;       ///< after stop(): nobody is left
+
+  // ---- books ----
+  [[nodiscard]] std::uint16_t slots() const noexcept { return static_cast<std::uint16_t>(slots_.size()); }
+  [[nodiscard]] Slot& slot(std::uint16_t number) { return *slots_.at(number); }
+  [[nodiscard]] const Program& program() const noexcept { return program_; }
+  [[nodiscard]] const std::vector<std::string>& addresses() const noexcept { return addresses_; }
+  [[nodiscard]] bool stopping() const noexcept { return stopping_; }
+  [[nodiscard]] std::vector<ipc::SlotStatus> slot_statuses() const;
+  [[nodiscard]] ipc::StatsReply stats() const;
+
+ private:
+  // control_messages.cpp: what workers say
+  void read_messages(Worker& worker);
+  void take_message(Worker& worker, ipc::Datagram& datagram);
+  void obey(Worker& worker, const ipc::WorkerMessage& message, ipc::Datagram& datagram);
+  void welcome(Worker& worker, const ipc::Hello& hello, ipc::Datagram& datagram);
+  void introduce(const Worker& known, Worker& to);
+  void take_ready(Worker& worker);
+  void channel_closed(Worker& worker, std::string_view why);
+
+  // deaths.cpp: how they end
+  void take_end(Worker& worker);
+  void read_last_words(Worker& worker);
+  [[nodiscard]] Cause cause_of(const Worker& worker, const ipc::ExitStatus& status) const;
+  void bury(std::unique_ptr<Worker> worker, const ipc::ExitStatus& status);
+  /// Starts a worker now or, after a death, when the policy says so.
+  void ensure_tenant(Slot& slot, Milliseconds served);
+  void schedule_start(Slot& slot, Milliseconds delay);
+  void note_failed_start(Slot& slot, const std::string& why);
+
+  // watching.cpp: heartbeats and routes
+  void tick();
+  void take_pulse(Worker& worker);
+  void update_routes();
+
+  void watch(Worker& worker);
+  void announce_if_all_seated();
+  template <class Visit>
+  void each_worker(Visit visit) {
+    for (const auto& slot : slots_) {
+      // A copy: a visit may end a worker's membership.
+      std::vector<Worker*> workers;
+      for (const auto& worker : slot->workers) workers.push_back(worker.get());
+      for (Worker* worker : workers) visit(*worker);
+    }
+  }
+
+  Loop& loop_;
+  Listeners listeners_;
+  std::vector<std::string> addresses_;
+  Births births_;
+  Program program_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  Totals totals_;
+  HeartbeatPolicy heartbeat_;
+  Timer ticks_;
+  std::vector<bool> routes_;
+  std::minstd_rand chance_{std::random_device{}()};
+  bool announced_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace limpet::supervisor

@@ -1,0 +1,159 @@
+#include "supervisor/command_line.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+
+#include "supervisor/option_table.h"
+#include "supervisor/runtime_dir.h"
+#include "supervisor/suggestion.h"
+#include "supervisor/version.h"
+
+namespace limpet::supervisor {
+namespace {
+
+constexpr int kUsage = 2;
+
+constexpr const char* kServeFooter =
+    "\nFile (-c FILE) keys are those in [brackets]; a flag beats the file. Table [app] of the file is the "
+    "application's.\n"
+    "The application's own options come after --: limpet serve ./app -- --its-option\n";
+
+std::string unit_hint(const OptionRow& row) {
+  switch (row.unit) {
+    case Unit::Duration:
+      return "TIME";
+    case Unit::Bytes:
+      return "SIZE";
+    case Unit::Plain:
+      return "N";
+    case Unit::Workers:
+      return "N|auto";
+    case Unit::Addresses:
+      return "tcp://ADDR:PORT";
+    case Unit::Transports:
+      return "LIST";
+    case Unit::Text:
+      return "TEXT";
+    case Unit::LogLevel:
+      return "LEVEL";
+    case Unit::Switch:
+      return "";
+  }
+  return "";
+}
+
+std::string help_of(const OptionRow& row) {
+  const std::string standard = row.default_text.empty() || row.unit == Unit::Switch
+                                   ? ""
+                                   : fmt::format(" (default {})", row.default_text);
+  return fmt::format("{}{} [{}]", row.help, standard, name_in_file(row));
+}
+
+/// Holds what CLI11 writes into while it parses.
+struct ServeWords {
+  CommandLine result;
+  std::vector<std::vector<std::string>> values{option_table().size()};
+  std::vector<CLI::Option*> options;
+};
+
+void add_option(CLI::App* serve, std::size_t index, ServeWords* words) {
+  const OptionRow& row = option_table()[index];
+  const std::string help = help_of(row);
+  CLI::Option* option = nullptr;
+  if (row.unit == Unit::Switch) {
+    option = serve->add_flag(std::string(row.flag), help);
+  } else {
+    option = serve->add_option(std::string(row.flag), words->values[index], help);
+    option->expected(1)->allow_extra_args(false)->type_name(unit_hint(row));
+    const bool is_list = row.unit == Unit::Addresses || row.unit == Unit::Transports;
+    option->multi_option_policy(is_list ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::TakeLast);
+  }
+  words->options.push_back(option);
+}
+
+CLI::App* add_serve(CLI::App* app, ServeWords* words) {
+  CLI::App* serve = app->add_subcommand("serve", "run a cluster of workers");
+  serve
+      ->add_option("application", words->result.application,
+                   "the application and its arguments; default: chat, beside limpet")
+      ->type_name("[APP [ARGS...]]");
+  serve->add_option("-c,--config", words->result.file, "read options from this file (limpet.toml)")
+      ->type_name("FILE");
+  serve->add_flag("--check", words->result.check_only, "check the options and the file, say so, and exit");
+  for (std::size_t index = 0; index < option_table().size(); ++index) add_option(serve, index, words);
+  serve->footer(kServeFooter);
+  return serve;
+}
+
+CommandLine finish(ServeWords* words) {
+  for (std::size_t index = 0; index < option_table().size(); ++index) {
+    if (words->options[index]->count() == 0) continue;
+    const bool is_switch = option_table()[index].unit == Unit::Switch;
+    words->result.flags.push_back(
+        {index, is_switch ? std::vector<std::string>{"true"} : words->values[index]});
+  }
+  return std::move(words->result);
+}
+
+CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
+  CLI::App* ctl = app->add_subcommand("ctl", "inspect and control a running cluster");
+  ctl->add_option("--runtime-dir", command->runtime_dir,
+                  "of the supervisor to talk to (default " + default_runtime_dir() + ")")
+      ->type_name("DIR");
+  ctl->require_subcommand(1);
+  for (const CtlVerb& verb : ctl_verbs()) {
+    CLI::App* each = ctl->add_subcommand(std::string(verb.name), std::string(verb.help));
+    each->add_option("--runtime-dir", command->runtime_dir, "as before the verb")->type_name("DIR");
+    if (verb.has_json) each->add_flag("--json", command->json, "as JSON, with a schema_version");
+    if (verb.has_now) each->add_flag("--now", command->now, "do not drain: kill the workers");
+    each->callback([command, &verb] { command->verb = &verb; });
+  }
+  ctl->footer("\nExit codes: 0 done, 1 refused or failed, 2 usage, 3 no supervisor runs there.\n");
+  return ctl;
+}
+
+std::string suggestion_for(int count, char** words) {
+  std::vector<std::string> known = {"--config", "--check", "--help"};
+  for (const OptionRow& row : option_table()) known.emplace_back(row.flag);
+  for (int index = 2; index < count; ++index) {
+    const std::string word = std::string(words[index]).substr(0, std::string(words[index]).find('='));
+    if (word == "--") break;
+    if (!word.starts_with("--") || std::find(known.begin(), known.end(), word) != known.end()) continue;
+    const std::string meant = nearest(word, known);
+    return meant.empty() ? "; options of the application come after --"
+                         : fmt::format("; did you mean {}?", meant);
+  }
+  return "";
+}
+
+}  // namespace
+
+Command parse_command_line(int count, char** words) {
+  CLI::App app(
+      "Limpet: a server for real-time applications. One worker per CPU, clients stay with their worker.",
+      "limpet");
+  app.set_version_flag("--version", std::string("limpet ") + kVersion);
+  app.require_subcommand(1);
+  ServeWords serve_words;
+  CtlCommand ctl_command;
+  const CLI::App* serve = add_serve(&app, &serve_words);
+  add_ctl(&app, &ctl_command);
+  try {
+    app.parse(count, words);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return ExitNow{app.exit(error)};
+    const std::string meant = serve->parsed() ? suggestion_for(count, words) : "";
+    std::fprintf(stderr, "limpet: %s%s\nlimpet: `limpet%s --help` says more\n", error.what(), meant.c_str(),
+                 serve->parsed()                               ? " serve"
+                 : count > 1 && std::string(words[1]) == "ctl" ? " ctl"
+                                                               : "");
+    return ExitNow{kUsage};
+  }
+  if (serve->parsed()) return finish(&serve_words);
+  return ctl_command;
+}
+
+}  // namespace limpet::supervisor

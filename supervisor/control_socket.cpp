@@ -1,0 +1,165 @@
+#include "supervisor/control_socket.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "supervisor/log.h"
+
+namespace limpet::supervisor {
+
+struct ControlSocket::Client {
+  Client(Loop& loop, ipc::Descriptor socket) : channel(std::move(socket)), silence(loop) {}
+  ipc::Channel channel;
+  Timer silence;
+  std::unique_ptr<Readiness> on_message;
+  std::unique_ptr<Readiness> on_writable;
+  bool said_hello = false;
+  bool has_asked = false;
+  bool open = true;
+};
+
+namespace {
+
+ipc::Descriptor listen_at(const std::string& path) {
+  ipc::Descriptor socket(
+      ipc::require(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "control socket"));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  ::unlink(path.c_str());
+  // By umask, not by chmod afterwards: there is no moment in which others could connect.
+  const mode_t before = ::umask(0177);
+  const int bound = ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int error = errno;
+  ::umask(before);
+  if (bound == -1) ipc::throw_system_error("bind control socket " + path, error);
+  ipc::require(::listen(socket.get(), 64), "listen on control socket " + path);
+  return socket;
+}
+
+bool may_ask(const ipc::Descriptor& socket) {
+  ucred peer = {};
+  socklen_t length = sizeof peer;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
+  if (peer.uid == 0 || peer.uid == ::geteuid()) return true;
+  log(Level::Warning, fmt::format("control socket: user {} (pid {}) is refused", peer.uid, peer.pid));
+  return false;
+}
+
+}  // namespace
+
+ControlSocket::ControlSocket(Loop& loop, std::string path, Handler handler)
+    : loop_(loop),
+      path_(std::move(path)),
+      handler_(std::move(handler)),
+      socket_(listen_at(path_)),
+      retry_(loop) {
+  watch_for_clients();
+}
+
+void ControlSocket::watch_for_clients() {
+  on_client_ =
+      std::make_unique<Readiness>(loop_, socket_.get(), Readiness::Kind::Read, [this] { accept_clients(); });
+}
+
+ControlSocket::~ControlSocket() {
+  for (const auto& client : std::list(clients_)) close(client);
+  ::unlink(path_.c_str());
+}
+
+void ControlSocket::accept_clients() {
+  ipc::Descriptor accepted(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!accepted && errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
+    // No descriptor is free: the client keeps the socket readable, and we would spin.
+    log(Level::Error, fmt::format("control socket: accept: {}; retried in 0.2 s", std::strerror(errno)));
+    on_client_.reset();
+    return retry_.start(std::chrono::milliseconds(200), [this] { watch_for_clients(); });
+  }
+  if (!accepted || !may_ask(accepted)) return;
+  make_room();
+  if (clients_.size() >= kClientsLimit) return;
+  auto client = std::make_shared<Client>(loop_, std::move(accepted));
+  clients_.push_back(client);
+  client->on_message = std::make_unique<Readiness>(loop_, client->channel.descriptor(), Readiness::Kind::Read,
+                                                   [this, weak = std::weak_ptr(client)] {
+                                                     if (const auto alive = weak.lock()) read(alive);
+                                                   });
+  client->silence.start(kSilenceLimit, [this, weak = std::weak_ptr(client)] {
+    if (const auto alive = weak.lock()) close(alive);
+  });
+}
+
+/// A thousand silent clients must not lock an operator out: the oldest of those that have asked nothing gives
+/// way.
+void ControlSocket::make_room() {
+  if (clients_.size() < kClientsLimit) return;
+  const auto silent =
+      std::find_if(clients_.begin(), clients_.end(), [](const auto& client) { return !client->has_asked; });
+  if (silent != clients_.end()) close(std::shared_ptr(*silent));
+}
+
+void ControlSocket::read(const std::shared_ptr<Client>& client) {
+  ipc::Datagram datagram;
+  const auto status = client->channel.receive(&datagram);
+  if (status == ipc::ReceiveStatus::Empty) return;
+  if (status != ipc::ReceiveStatus::Message) return close(client);
+  std::string why;
+  const auto request = ipc::decode_ctl_request(datagram, &why);
+  if (!request) {
+    send(client, ipc::Done{1, fmt::format("not understood: {}", why)});
+    return close(client);
+  }
+  take(client, *request);
+}
+
+void ControlSocket::take(const std::shared_ptr<Client>& client, const ipc::CtlRequest& request) {
+  if (const auto* hello = std::get_if<ipc::CtlHello>(&request)) {
+    send(client, ipc::CtlHello{});
+    client->said_hello = hello->protocol_version == ipc::kProtocolVersion;
+    if (client->said_hello) return;
+    send(client, ipc::Done{1, fmt::format("this supervisor speaks protocol {}, you speak {}",
+                                          ipc::kProtocolVersion, hello->protocol_version)});
+    return close(client);
+  }
+  if (!client->said_hello) {
+    send(client, ipc::Done{1, "say hello first"});
+    return close(client);
+  }
+  client->has_asked = true;
+  client->silence.cancel();
+  handler_(request, [this, weak = std::weak_ptr(client)](const ipc::CtlReply& reply) {
+    // A client in our list is alive; with the socket object gone, none is.
+    if (const auto alive = weak.lock(); alive && alive->open) send(alive, reply);
+  });
+}
+
+void ControlSocket::send(const std::shared_ptr<Client>& client, const ipc::CtlReply& reply) {
+  const auto status = client->channel.send(ipc::encode(reply));
+  if (status == ipc::SendStatus::Queued && !client->on_writable) {
+    client->on_writable = std::make_unique<Readiness>(
+        loop_, client->channel.descriptor(), Readiness::Kind::Write, [this, weak = std::weak_ptr(client)] {
+          const auto alive = weak.lock();
+          if (!alive) return;
+          const auto flushed = alive->channel.flush();
+          if (flushed != ipc::SendStatus::Queued) alive->on_writable.reset();
+        });
+  } else if (status != ipc::SendStatus::Sent && status != ipc::SendStatus::Queued) {
+    close(client);
+  }
+}
+
+void ControlSocket::close(const std::shared_ptr<Client>& client) {
+  client->open = false;
+  client->on_message.reset();
+  client->on_writable.reset();
+  client->silence.cancel();
+  clients_.remove(client);
+}
+
+}  // namespace limpet::supervisor

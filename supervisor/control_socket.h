@@ -1,0 +1,52 @@
+// The control socket: where `limpet ctl` asks. Only root and the supervisor's own user are heard; a client
+// that says nonsense, or nothing for too long, is closed and costs nobody else anything. Decides nothing:
+// hands each request to its handler together with a way to reply.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "ipc/channel.h"
+#include "ipc/codec.h"
+#include "supervisor/loop.h"
+
+namespace limpet::supervisor {
+
+class ControlSocket {
+ public:
+  /// May be kept and called long after the request; harmless when the client has gone. A Done is the last
+  /// reply.
+  using Reply = std::function<void(const ipc::CtlReply&)>;
+  using Handler = std::function<void(const ipc::CtlRequest&, Reply)>;
+
+  static constexpr std::size_t kClientsLimit = 32;
+  /// A client that has not asked anything by then is closed.
+  static constexpr std::chrono::milliseconds kSilenceLimit{3000};
+
+  /// Throws std::system_error. Replaces a socket that was left behind: the runtime directory's lock is held.
+  ControlSocket(Loop& loop, std::string path, Handler handler);
+  /// Removes the socket. What clients have not read yet stays readable for them.
+  ~ControlSocket();
+
+ private:
+  struct Client;
+  void watch_for_clients();
+  void accept_clients();
+  void make_room();
+  void read(const std::shared_ptr<Client>& client);
+  void take(const std::shared_ptr<Client>& client, const ipc::CtlRequest& request);
+  void send(const std::shared_ptr<Client>& client, const ipc::CtlReply& reply);
+  void close(const std::shared_ptr<Client>& client);
+
+  Loop& loop_;
+  std::string path_;
+  Handler handler_;
+  ipc::Descriptor socket_;
+  std::list<std::shared_ptr<Client>> clients_;  ///< oldest first
+  std::unique_ptr<Readiness> on_client_;
+  Timer retry_;  ///< of accept, after a failure that does not go away by itself
+};
+
+}  // namespace limpet::supervisor

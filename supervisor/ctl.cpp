@@ -1,0 +1,101 @@
+#include "supervisor/ctl.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <optional>
+
+#include "ipc/codec.h"
+#include "supervisor/ctl_output.h"
+#include "supervisor/runtime_dir.h"
+
+namespace limpet::supervisor {
+namespace {
+
+constexpr CtlVerb kVerbs[] = {
+    {"status", "who serves: slots, workers, what goes on", true, false,
+     [](const CtlCommand&) -> ipc::CtlRequest { return ipc::StatusRequest{}; }},
+    {"stats", "counters, in total and by slot", true, false,
+     [](const CtlCommand&) -> ipc::CtlRequest { return ipc::StatsRequest{}; }},
+    {"reload",
+     "read the configuration again, replace every worker, one slot at a time; waits for the verdict", false,
+     false, [](const CtlCommand&) -> ipc::CtlRequest { return ipc::ReloadRequest{}; }},
+    {"stop", "let every worker drain and leave; waits", false, true,
+     [](const CtlCommand& command) -> ipc::CtlRequest { return ipc::StopRequest{command.now}; }},
+};
+
+std::optional<ipc::Channel> connect_to(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return std::nullopt;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  ipc::Descriptor socket(ipc::require(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), "socket"));
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return std::nullopt;
+  return ipc::Channel(std::move(socket));
+}
+
+/// Blocks until the supervisor has said something; nullopt when it is gone.
+std::optional<ipc::CtlReply> next_reply(ipc::Channel* channel, std::string* why) {
+  *why = "the supervisor has closed the connection";
+  for (;;) {
+    ipc::Datagram datagram;
+    switch (channel->receive(&datagram)) {
+      case ipc::ReceiveStatus::Message:
+        return ipc::decode_ctl_reply(datagram, why);
+      case ipc::ReceiveStatus::Empty:
+        break;
+      default:
+        return std::nullopt;
+    }
+    pollfd wait{channel->descriptor(), POLLIN, 0};
+    (void)::poll(&wait, 1, -1);
+  }
+}
+
+/// The exit code, if this reply is the last.
+std::optional<int> show(const ipc::CtlReply& reply, bool json) {
+  if (const auto* status = std::get_if<ipc::StatusReply>(&reply)) {
+    std::fputs((json ? status_json(*status) : status_table(*status)).c_str(), stdout);
+    return kDone;
+  }
+  if (const auto* stats = std::get_if<ipc::StatsReply>(&reply)) {
+    std::fputs((json ? stats_json(*stats) : stats_table(*stats)).c_str(), stdout);
+    return kDone;
+  }
+  if (const auto* progress = std::get_if<ipc::Progress>(&reply)) std::printf("%s\n", progress->line.c_str());
+  const auto* done = std::get_if<ipc::Done>(&reply);
+  std::fflush(stdout);
+  if (done == nullptr) return std::nullopt;
+  std::fprintf(done->exit_code == 0 ? stdout : stderr, "%s\n", done->line.c_str());
+  return done->exit_code;
+}
+
+}  // namespace
+
+std::span<const CtlVerb> ctl_verbs() { return kVerbs; }
+
+int run_ctl(const CtlCommand& command) {
+  const std::string runtime_dir = command.runtime_dir.empty() ? default_runtime_dir() : command.runtime_dir;
+  auto channel = connect_to(control_path(runtime_dir));
+  if (!channel) {
+    std::fprintf(stderr, "limpet: no supervisor runs in %s\n", runtime_dir.c_str());
+    return kNotRunning;
+  }
+  // A refusal to take a request shows as the end of the replies.
+  (void)channel->send(ipc::encode(ipc::CtlRequest(ipc::CtlHello{})));
+  (void)channel->send(ipc::encode(command.verb->request(command)));
+  std::string why;
+  while (const auto reply = next_reply(&*channel, &why)) {
+    if (const auto code = show(*reply, command.json)) return *code;
+  }
+  std::fprintf(stderr, "limpet: %s: %s\n", std::string(command.verb->name).c_str(), why.c_str());
+  return kRefused;
+}
+
+}  // namespace limpet::supervisor

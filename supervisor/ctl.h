@@ -1,0 +1,36 @@
+// `limpet ctl`: asks a running supervisor over its control socket, shows the answer, ends with the
+// operation's exit code. Blocks. One table of verbs.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ipc/messages.h"
+
+namespace limpet::supervisor {
+
+struct CtlCommand;
+
+struct CtlVerb {
+  std::string_view name;
+  std::string_view help;
+  bool has_json;
+  bool has_now;
+  ipc::CtlRequest (*request)(const CtlCommand&);
+};
+
+struct CtlCommand {
+  const CtlVerb* verb = nullptr;
+  std::string runtime_dir;  ///< empty: default_runtime_dir()
+  bool json = false;
+  bool now = false;
+};
+
+[[nodiscard]] std::span<const CtlVerb> ctl_verbs();
+
+enum CtlExit : int { kDone = 0, kRefused = 1, kNotRunning = 3 };
+
+[[nodiscard]] int run_ctl(const CtlCommand& command);
+
+}  // namespace limpet::supervisor

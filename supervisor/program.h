@@ -1,0 +1,27 @@
+// What a worker is started with beside its place: the application and its settings. Replaced as a whole by a
+// reload; the one before is kept until the reload has succeeded.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ipc/descriptor.h"
+#include "supervisor/options.h"
+
+namespace limpet::supervisor {
+
+struct Program {
+  Options options;
+  std::string executable;
+  std::vector<std::string> arguments;
+  ipc::Descriptor settings;  ///< sealed memfd
+};
+
+/// Finds the application: a path, a name in PATH, or `chat` beside the limpet binary if none is named.
+/// Throws std::runtime_error in words if it cannot be executed.
+[[nodiscard]] Program make_program(const Options& options, const std::vector<std::string>& listen);
+
+/// "./app --level 3"
+[[nodiscard]] std::string to_text(const Program& program);
+
+}  // namespace limpet::supervisor

@@ -1,0 +1,140 @@
+#include "supervisor/supervisor.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "supervisor/log.h"
+#include "supervisor/option_table.h"
+#include "supervisor/runtime_dir.h"
+#include "supervisor/version.h"
+
+namespace limpet::supervisor {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+/// Where the progress of an operation goes that a signal asked for: it is in the log anyway.
+void nobody(const ipc::CtlReply&) {}
+
+}  // namespace
+
+Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, std::string runtime_dir)
+    : loop_(loop),
+      cluster_(cluster),
+      command_line_(std::move(command_line)),
+      runtime_dir_(std::move(runtime_dir)),
+      after_(loop),
+      signals_(loop, {SIGHUP, SIGTERM, SIGINT, SIGQUIT}, [this](int number) { take_signal(number); }),
+      control_(loop, control_path(runtime_dir_),
+               [this](const auto& request, Reply reply) { take_request(request, reply); }) {
+  cluster_.on_ready = [this](Worker& worker) { return rollout_ && rollout_->take_ready(worker); };
+  cluster_.on_gone = [this](const Worker& worker, Cause cause, const std::string& obituary) {
+    if (rollout_) rollout_->take_gone(worker, cause, obituary);
+  };
+  cluster_.on_empty = [this] { finish_stop(); };
+}
+
+void Supervisor::run() {
+  cluster_.start_all();
+  loop_.run();
+}
+
+void Supervisor::take_signal(int number) {
+  log(Level::Info, fmt::format("supervisor: signal {}", ::sigabbrev_np(number)));
+  if (number == SIGHUP) return reload(nobody);
+  stop(cluster_.stopping() && number != SIGQUIT, nobody);
+}
+
+void Supervisor::take_request(const ipc::CtlRequest& request, const Reply& reply) {
+  if (std::holds_alternative<ipc::StatusRequest>(request)) return reply(status());
+  if (std::holds_alternative<ipc::StatsRequest>(request)) return reply(cluster_.stats());
+  if (std::holds_alternative<ipc::ReloadRequest>(request)) return reload(reply);
+  if (const auto* wanted = std::get_if<ipc::StopRequest>(&request)) return stop(wanted->at_once, reply);
+}
+
+std::string Supervisor::operation() const {
+  if (!rollout_ && !cluster_.stopping()) return "";
+  const double since = std::chrono::duration<double>(steady_clock::now() - operation_since_).count();
+  return fmt::format("{} since {:.1f} s", cluster_.stopping() ? "stopping" : "reload", since);
+}
+
+std::optional<Program> Supervisor::read_program_again(std::string* why) const {
+  LoadedOptions loaded = load_options(command_line_);
+  if (!loaded.mistakes.empty()) {
+    for (const std::string& each : loaded.mistakes) *why += (why->empty() ? "" : "\n") + each;
+    return std::nullopt;
+  }
+  for (const std::string& each : changes_that_need_a_restart(cluster_.program().options, loaded.options)) {
+    *why += fmt::format("{}{} has changed, which needs a restart", why->empty() ? "" : "; ", each);
+  }
+  if (!why->empty()) return std::nullopt;
+  try {
+    return make_program(loaded.options, cluster_.addresses());
+  } catch (const std::exception& failure) {
+    *why = failure.what();
+    return std::nullopt;
+  }
+}
+
+void Supervisor::reload(const Reply& reply) {
+  if (const std::string busy = operation(); !busy.empty()) {
+    log(Level::Warning, fmt::format("reload: refused: busy: {}", busy));
+    return reply(ipc::Done{1, fmt::format("busy: {}", busy)});
+  }
+  std::string why;
+  auto program = read_program_again(&why);
+  if (!program) {
+    log(Level::Error, fmt::format("reload: refused: {}; nothing changes", why));
+    return reply(ipc::Done{1, fmt::format("reload refused: {}; nothing changes", why)});
+  }
+  open_log(program->options.log_level);
+  operation_since_ = steady_clock::now();
+  rollout_ = std::make_unique<Rollout>(
+      loop_, cluster_,
+      [reply](const std::string& line) {
+        log(Level::Info, fmt::format("reload: {}", line));
+        reply(ipc::Progress{line});
+      },
+      [this, reply](bool succeeded, const std::string& line) { finish_reload(succeeded, line, reply); });
+  rollout_->begin(*std::move(program));
+}
+
+void Supervisor::finish_reload(bool succeeded, const std::string& line, const Reply& reply) {
+  log(succeeded ? Level::Info : Level::Error, line);
+  // Not here: the rollout itself is calling.
+  after_.start(milliseconds(0), [this, succeeded, line, reply] {
+    rollout_.reset();
+    reply(ipc::Done{static_cast<std::uint8_t>(succeeded ? 0 : 1), line});
+  });
+}
+
+void Supervisor::stop(bool at_once, const Reply& reply) {
+  waiting_for_stop_.push_back(reply);
+  if (!cluster_.stopping()) operation_since_ = steady_clock::now();
+  reply(ipc::Progress{at_once ? "stopping at once" : "stopping: workers drain"});
+  cluster_.stop(at_once);
+}
+
+void Supervisor::finish_stop() {
+  log(Level::Info, "supervisor: every worker is gone; good-bye");
+  for (const Reply& reply : waiting_for_stop_) reply(ipc::Done{0, "stopped"});
+  loop_.stop();
+}
+
+ipc::StatusReply Supervisor::status() const {
+  ipc::StatusReply result;
+  result.version = kVersion;
+  result.pid = static_cast<std::uint32_t>(::getpid());
+  result.uptime = duration_cast<milliseconds>(steady_clock::now() - started_);
+  result.application = to_text(cluster_.program());
+  result.runtime_dir = runtime_dir_;
+  result.operation = operation();
+  result.listeners = cluster_.addresses();
+  result.slots = cluster_.slot_statuses();
+  return result;
+}
+
+}  // namespace limpet::supervisor

@@ -1,0 +1,53 @@
+// `limpet serve` once it runs: passes signals and requests of `limpet ctl` on as operations. One operation at
+// a time; a second is told which one is under way. Owns the cluster and the control socket.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "supervisor/cluster.h"
+#include "supervisor/control_socket.h"
+#include "supervisor/rollout.h"
+
+namespace limpet::supervisor {
+
+class Supervisor {
+ public:
+  Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, std::string runtime_dir);
+
+  /// Returns when everything has stopped.
+  void run();
+
+ private:
+  using Reply = ControlSocket::Reply;
+
+  void take_signal(int number);
+  void take_request(const ipc::CtlRequest& request, const Reply& reply);
+  void reload(const Reply& reply);
+  void finish_reload(bool succeeded, const std::string& line, const Reply& reply);
+  void stop(bool at_once, const Reply& reply);
+  void finish_stop();
+
+  /// "" or "reload since 12.3 s"
+  [[nodiscard]] std::string operation() const;
+  [[nodiscard]] ipc::StatusReply status() const;
+  [[nodiscard]] std::optional<Program> read_program_again(std::string* why) const;
+
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  Loop& loop_;
+  Cluster& cluster_;
+  CommandLine command_line_;
+  std::string runtime_dir_;
+  TimePoint started_ = std::chrono::steady_clock::now();
+  TimePoint operation_since_{};
+  std::unique_ptr<Rollout> rollout_;
+  Timer after_;  ///< what must not happen inside a callback of the rollout that it ends
+  std::vector<Reply> waiting_for_stop_;
+  SignalSource signals_;
+  ControlSocket control_;
+};
+
+}  // namespace limpet::supervisor

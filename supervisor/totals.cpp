@@ -1,0 +1,51 @@
+#include "supervisor/totals.h"
+
+#include <numeric>
+
+namespace limpet::supervisor {
+namespace {
+
+ipc::CounterReport finished(ipc::CounterReport report) {
+  report.total = std::accumulate(report.by_slot.begin(), report.by_slot.end(), std::uint64_t{0});
+  return report;
+}
+
+}  // namespace
+
+void Totals::retire(std::uint16_t slot, const ipc::CounterView& counters) {
+  for (std::size_t index = 0; index < ipc::kCounterCount; ++index) {
+    if (ipc::kCounters[index].kind == ipc::CounterKind::Total) {
+      slots_.at(slot).retired[index] += counters.get(static_cast<ipc::Counter>(index));
+    }
+  }
+}
+
+ipc::StatsReply Totals::report(const std::vector<Living>& living) const {
+  ipc::StatsReply reply;
+  for (std::size_t index = 0; index < ipc::kCounterCount; ++index) {
+    const ipc::CounterRow& row = ipc::kCounters[index];
+    ipc::CounterReport report{std::string(row.name),
+                              std::string(row.unit),
+                              std::string(row.help),
+                              row.kind == ipc::CounterKind::Gauge,
+                              0,
+                              {}};
+    for (const Slot& slot : slots_) report.by_slot.push_back(slot.retired[index]);
+    for (const Living& each : living)
+      report.by_slot.at(each.slot) += each.counters->get(static_cast<ipc::Counter>(index));
+    reply.counters.push_back(finished(std::move(report)));
+  }
+  ipc::CounterReport starts{
+      "workers_started", "workers", "workers started, the first of each slot included", false, 0, {}};
+  for (const Slot& slot : slots_) starts.by_slot.push_back(slot.starts);
+  reply.counters.push_back(finished(std::move(starts)));
+  for (std::size_t cause = 0; cause < kCauses; ++cause) {
+    const CauseRow& row = kCauseTable[cause];
+    ipc::CounterReport report{std::string(row.name), "workers", std::string(row.help), false, 0, {}};
+    for (const Slot& slot : slots_) report.by_slot.push_back(slot.ends[cause]);
+    reply.counters.push_back(finished(std::move(report)));
+  }
+  return reply;
+}
+
+}  // namespace limpet::supervisor

@@ -1,0 +1,40 @@
+// The counters of all workers, living and dead, folded so that totals never decrease: what a worker had
+// counted when it died is added to its slot. Gauges die with their worker.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "ipc/counters.h"
+#include "ipc/messages.h"
+#include "supervisor/causes.h"
+
+namespace limpet::supervisor {
+
+class Totals {
+ public:
+  explicit Totals(std::uint16_t slots) : slots_(slots) {}
+
+  /// Once per worker, when its process is gone (its block is final) and before it leaves the list of the
+  /// living.
+  void retire(std::uint16_t slot, const ipc::CounterView& counters);
+  void count_start(std::uint16_t slot) { ++slots_.at(slot).starts; }
+  [[nodiscard]] std::uint64_t starts(std::uint16_t slot) const { return slots_.at(slot).starts; }
+  void count_end(std::uint16_t slot, Cause cause) { ++slots_.at(slot).ends[static_cast<std::size_t>(cause)]; }
+
+  struct Living {
+    std::uint16_t slot;
+    const ipc::CounterView* counters;
+  };
+  [[nodiscard]] ipc::StatsReply report(const std::vector<Living>& living) const;
+
+ private:
+  struct Slot {
+    std::array<std::uint64_t, ipc::kCounterCount> retired{};
+    std::array<std::uint64_t, kCauses> ends{};
+    std::uint64_t starts = 0;
+  };
+  std::vector<Slot> slots_;
+};
+
+}  // namespace limpet::supervisor

@@ -1,0 +1,67 @@
+// Heartbeats, and where the kernel sends new clients.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+
+#include "supervisor/cluster.h"
+#include "supervisor/log.h"
+
+namespace limpet::supervisor {
+namespace {
+
+using std::chrono::steady_clock;
+
+std::string list_of(const std::vector<bool>& routes, bool wanted) {
+  std::string result;
+  for (std::size_t slot = 0; slot < routes.size(); ++slot) {
+    if (routes[slot] == wanted) result += fmt::format("{}{}", result.empty() ? "" : ", ", slot);
+  }
+  return result;
+}
+
+}  // namespace
+
+void Cluster::tick() {
+  if (heartbeat_.tick(steady_clock::now())) {
+    log(Level::Warning, "supervisor: did not run for a while; every worker gets a fresh deadline");
+  }
+  each_worker([this](Worker& worker) { take_pulse(worker); });
+  update_routes();
+  ticks_.start(heartbeat_.tick_period(), [this] { tick(); });
+}
+
+void Cluster::take_pulse(Worker& worker) {
+  if (!worker.is_up() || worker.has_ended()) return;
+  const auto now = steady_clock::now();
+  const Pulse pulse = heartbeat_.judge(worker.counters->last_beat(), worker.ready_since, now);
+  const bool was_silent = std::exchange(worker.silent, pulse != Pulse::Beating);
+  const double silence =
+      std::chrono::duration<double>(now - std::max(worker.counters->last_beat(), worker.ready_since)).count();
+  if (pulse == Pulse::Hung) {
+    put_down(worker, SIGABRT, Cause::Hung, fmt::format("hung: no heartbeat for {:.1f} s", silence));
+  } else if (worker.silent && !was_silent) {
+    log(Level::Warning,
+        fmt::format("{}: no heartbeat for {:.1f} s; it is routed around", worker.name(), silence));
+  } else if (!worker.silent && was_silent) {
+    log(Level::Info, fmt::format("{}: beats again", worker.name()));
+  }
+}
+
+void Cluster::update_routes() {
+  if (stopping_) return;
+  const auto now = steady_clock::now();
+  std::vector<bool> next;
+  for (const auto& slot : slots_) next.push_back(slot->takes_part(now));
+  // Nobody can take anything: their clients wait where they belong.
+  if (std::none_of(next.begin(), next.end(), [](bool each) { return each; })) next.assign(next.size(), true);
+  if (next == routes_) return;
+  listeners_.route(next);
+  routes_ = next;
+  const std::string out = list_of(routes_, false);
+  log(Level::Info,
+      out.empty() ? "routes: every slot gets its clients"
+                  : fmt::format("routes: clients of slots {} go to slots {}", out, list_of(routes_, true)));
+}
+
+}  // namespace limpet::supervisor

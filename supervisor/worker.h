@@ -1,0 +1,85 @@
+// One incarnation of a worker, as the supervisor knows it: its process, its control channel, the descriptors
+// of the memory that it made, its state. Owns all of them; decides nothing. State changes only through
+// happen(), by the life-cycle table.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ipc/channel.h"
+#include "ipc/counters.h"
+#include "ipc/messages.h"
+#include "ipc/spawn.h"
+#include "supervisor/causes.h"
+#include "supervisor/loop.h"
+#include "supervisor/worker_lifecycle.h"
+
+namespace limpet::supervisor {
+
+class Worker {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  /// What a worker made, for its peers.
+  struct Memory {
+    ipc::Descriptor ring;
+    ipc::Descriptor reader_page;
+    ipc::Descriptor doorbell;
+  };
+
+  Worker(Loop& loop, const ipc::Incarnation& who, ipc::Child child, ipc::Descriptor control);
+
+  [[nodiscard]] const ipc::Incarnation& who() const noexcept { return who_; }
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+  [[nodiscard]] std::string name() const;  ///< "slot 3 gen 7 pid 1234"
+
+  [[nodiscard]] WorkerState state() const noexcept { return state_; }
+  [[nodiscard]] bool is_booting() const noexcept {
+    return state_ == WorkerState::Spawned || state_ == WorkerState::Attaching;
+  }
+  /// Runs the application: it beats, and can be asked to drain.
+  [[nodiscard]] bool is_up() const noexcept {
+    return state_ == WorkerState::Ready || state_ == WorkerState::Serving || state_ == WorkerState::Draining;
+  }
+  [[nodiscard]] bool is_seated() const noexcept { return state_ == WorkerState::Serving; }
+  /// Its process is over, although its status may not have been taken yet.
+  [[nodiscard]] bool has_ended() const noexcept;
+  /// The one place that assigns a state; logs `slot 3 gen 7: ready -> draining (reload)`. Stops the
+  /// supervisor if the event is impossible.
+  void happen(WorkerEvent event, std::string_view why);
+
+  /// A datagram that cannot be delivered is of no use any more: the worker is dead, or will be found out to
+  /// be.
+  void tell(const ipc::SupervisorMessage& message, std::initializer_list<int> descriptors = {});
+
+  ipc::Child child;
+  ipc::Channel channel;
+  std::optional<Memory> memory;              ///< since its hello
+  std::optional<ipc::CounterView> counters;  ///< since its hello
+  std::unique_ptr<Readiness> on_message;
+  std::unique_ptr<Readiness> on_writable;
+  std::unique_ptr<Readiness> on_end;
+  Timer deadline;  ///< of what it is about: to boot, to drain, to end
+
+  const TimePoint born = std::chrono::steady_clock::now();
+  TimePoint ready_since{};
+  bool silent = false;  ///< missed a beat
+  /// Why it ends, when that is known before its status: what we decided, and what it said itself.
+  std::optional<Cause> cause;
+  std::string cause_text;
+  std::string last_words;
+  std::uint64_t sessions_left = 0;
+
+ private:
+  void flush_when_writable();
+
+  Loop& loop_;
+  ipc::Incarnation who_;
+  pid_t pid_;
+  WorkerState state_ = WorkerState::Spawned;
+};
+
+}  // namespace limpet::supervisor
