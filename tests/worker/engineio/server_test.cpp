@@ -1,0 +1,572 @@
+#include "worker/engineio/server.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/worker/engineio/rig.h"
+#include "worker/engineio/packet.h"
+
+namespace limpet::engineio {
+namespace {
+
+using namespace std::chrono_literals;
+using test::binary_message;
+using test::client_frame;
+using test::MemoryStream;
+using test::Reply;
+using test::Rig;
+using test::ServerFrame;
+using test::text_frame;
+using test::text_message;
+using Log = std::vector<std::string>;
+using Frames = std::vector<ServerFrame>;
+
+const std::string kLong(200, 'x');
+
+class Engine : public testing::Test {
+ protected:
+  void send(Session& session, std::string_view text) {
+    const auto frame = text_message(text);
+    session.send({&frame, 1});
+  }
+  Session& last() { return *rig.handler.last; }
+  Log& log() { return rig.handler.log; }
+  Rig rig;
+};
+
+// Opening
+
+TEST_F(Engine, OpensAPollingSession) {
+  const Reply reply = rig.ask("GET", "EIO=4&transport=polling&t=abc");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_TRUE(reply.has("Content-Type: text/plain; charset=UTF-8\r\n"));
+  EXPECT_TRUE(reply.has("cache-control: no-store\r\n"));
+  EXPECT_EQ(
+      reply.body,
+      R"(0{"sid":"aa0000000000000001-_","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000})");
+  EXPECT_EQ(last().transport(), Transport::Polling);
+  EXPECT_EQ(last().sid(), "aa0000000000000001-_");
+  EXPECT_EQ(rig.engine.find("aa0000000000000001-_"), &last());
+  EXPECT_EQ(rig.engine.counts().polling, 1u);
+}
+
+TEST_F(Engine, OpensAWebSocketSession) {
+  MemoryStream& stream = rig.connect("::1");
+  stream.receive(Rig::upgrade_request("EIO=4&transport=websocket"));
+  std::string sent = stream.take_sent();
+  EXPECT_EQ(test::take_reply(sent).status, 101);
+  EXPECT_EQ(
+      test::server_frames(sent),
+      (Frames{
+          {1,
+           R"(0{"sid":"aa0000000000000001-_","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000})"}}));
+  EXPECT_EQ(last().transport(), Transport::WebSocket);
+  EXPECT_EQ(last().address(), "::1");
+  EXPECT_EQ(last().issued_ms(), 1234);
+  EXPECT_EQ(last().handshake_head(), Rig::upgrade_request("EIO=4&transport=websocket"));
+  EXPECT_EQ(rig.http.connection_count(), 0u);
+}
+
+TEST_F(Engine, OpensAWebSocketSessionFromARequestSplitAtAnyByte) {
+  const std::string bytes = Rig::upgrade_request("EIO=4&transport=websocket") + text_frame("4hello");
+  for (std::size_t split = 1; split < bytes.size(); ++split) {
+    MemoryStream& stream = rig.connect();
+    stream.receive(bytes.substr(0, split));
+    stream.receive(bytes.substr(split));
+    EXPECT_EQ(log(), (Log{"open", "text hello"})) << split;
+    log().clear();
+  }
+}
+
+TEST_F(Engine, OffersNoUpgradeIfNoneIsAllowed) {
+  Rig strict({.allow_upgrades = false});
+  EXPECT_NE(strict.ask("GET", "EIO=4&transport=polling").body.find(R"("upgrades":[])"), std::string::npos);
+  const auto query = strict.open_polling();
+  EXPECT_TRUE(strict.probe(query).finished());
+}
+
+// WebSocket
+
+TEST_F(Engine, CarriesMessagesOverAWebSocket) {
+  MemoryStream& stream = rig.open_websocket();
+  stream.receive(text_frame("4hello") + client_frame(2, std::string("\0\x01", 2)) + text_frame("4") +
+                 text_frame("bAQI="));
+  EXPECT_EQ(log(), (Log{"open", "text hello", std::string("binary \0\x01", 9), "text ", "binary \x01\x02"}));
+  const std::vector<http::Buffer> frames = {text_message("a"), binary_message("b")};
+  last().send(frames);
+  EXPECT_EQ(Rig::frames_of(stream), (Frames{{1, "4a"}, {2, "b"}}));
+  EXPECT_EQ(rig.engine.counts().messages_in, 4u);
+}
+
+TEST_F(Engine, TakesFramesSplitAtAnyByte) {
+  MemoryStream& stream = rig.open_websocket();
+  const std::string bytes = text_frame("4" + kLong) + client_frame(1, "4y", {.fin = false}) +
+                            client_frame(9, "") + client_frame(0, "z");
+  for (std::size_t split = 1; split < bytes.size(); ++split) {
+    log().clear();
+    stream.receive(bytes.substr(0, split));
+    stream.receive(bytes.substr(split));
+    EXPECT_EQ(log(), (Log{"text " + kLong, "text yz"})) << split;
+    EXPECT_EQ(Rig::frames_of(stream), (Frames{{10, ""}})) << split;
+  }
+}
+
+TEST_F(Engine, AnswersAPingFrameWithItsPayload) {
+  MemoryStream& stream = rig.open_websocket();
+  stream.receive(client_frame(9, "payload"));
+  EXPECT_EQ(Rig::frames_of(stream), (Frames{{10, "payload"}}));
+}
+
+TEST_F(Engine, EchoesTheClientsCloseAndEndsTheSession) {
+  MemoryStream& stream = rig.open_websocket();
+  stream.receive(client_frame(8, test::close_payload(1001)) + text_frame("4never"));
+  EXPECT_EQ(Rig::frames_of(stream), (Frames{{8, test::close_payload(1001)}}));
+  EXPECT_TRUE(stream.finished());
+  EXPECT_EQ(log(), Log{"open"}) << "reported from tick() only";
+  rig.engine.tick();
+  EXPECT_EQ(log(), (Log{"open", "close transport close"}));
+}
+
+TEST_F(Engine, EndsTheSessionWithItsStream) {
+  MemoryStream& stream = rig.open_websocket();
+  stream.close(ECONNRESET);
+  EXPECT_EQ(rig.engine.session_count(), 0u);
+  EXPECT_LE(rig.engine.next_deadline(), rig.clock.now());
+  rig.engine.tick();
+  EXPECT_EQ(log(), (Log{"open", "close transport close"}));
+}
+
+TEST_F(Engine, ReportsAnEndedSessionOnceAndIgnoresWhatIsSentToIt) {
+  MemoryStream& stream = rig.open_websocket();
+  Session& session = last();
+  session.close(CloseReason::ForcedClose);
+  EXPECT_EQ(Rig::frames_of(stream), (Frames{{8, test::close_payload(1000)}}));
+  session.close(CloseReason::ServerShuttingDown);
+  send(session, "late");
+  EXPECT_FALSE(session.writable());
+  stream.close();
+  rig.engine.tick();
+  rig.engine.tick();
+  EXPECT_EQ(log(), (Log{"open", "close forced close"}));
+  EXPECT_EQ(stream.sent(), "");
+  EXPECT_EQ(rig.engine.counts().closed[static_cast<std::size_t>(CloseReason::ForcedClose)], 1u);
+}
+
+TEST_F(Engine, StopsAtTheMessageInWhichTheSessionIsClosed) {
+  MemoryStream& stream = rig.open_websocket();
+  rig.handler.on_message = [](Session& session, std::string_view) {
+    session.close(CloseReason::ForcedClose);
+  };
+  stream.receive(text_frame("4one") + text_frame("4two"));
+  rig.engine.tick();
+  EXPECT_EQ(log(), (Log{"open", "text one", "close forced close"}));
+}
+
+TEST_F(Engine, LetsTheReportOfOneEndCauseAnother) {
+  rig.open_websocket();
+  Session& first = last();
+  MemoryStream& stream = rig.open_websocket();
+  Session& second = last();
+  const auto query = rig.open_polling();
+  Session& third = last();
+  MemoryStream& poll = rig.poll(query);
+  rig.handler.closed = [&](Session& session) {
+    if (&session == &first) second.close(CloseReason::ForcedClose), send(third, "told");
+  };
+  first.close(CloseReason::ForcedClose);
+  rig.engine.tick();
+  EXPECT_TRUE(stream.finished());
+  EXPECT_EQ(Rig::reply_of(poll).body, "4told");
+  EXPECT_EQ(rig.engine.session_count(), 1u);
+}
+
+TEST_F(Engine, IsWritableWhileNothingWaitsInTheStream) {
+  MemoryStream& stream = rig.open_websocket();
+  EXPECT_TRUE(last().writable());
+  stream.unsent = 1;
+  EXPECT_FALSE(last().writable());
+}
+
+TEST_F(Engine, TreatsACloseAPingAndUnknownPacketsAsTheProtocolSays) {
+  MemoryStream& closing = rig.open_websocket();
+  closing.receive(text_frame("1"));
+  rig.engine.tick();
+  EXPECT_EQ(log().back(), "close transport close");
+  MemoryStream& pinging = rig.open_websocket();
+  pinging.receive(text_frame("2"));
+  rig.engine.tick();
+  EXPECT_EQ(log().back(), "close transport error");
+  MemoryStream& odd = rig.open_websocket();
+  odd.receive(text_frame("0") + text_frame("5") + text_frame("6"));
+  EXPECT_FALSE(odd.finished());
+}
+
+// Polling
+
+TEST_F(Engine, CarriesMessagesOverPolling) {
+  const auto query = rig.open_polling();
+  const Reply reply = rig.ask("POST", query,
+                              "4one\x1e"
+                              "bAQIDBA==\x1e"
+                              "4two");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.body, "ok");
+  EXPECT_TRUE(reply.has("Content-Type: text/html\r\n"));
+  EXPECT_EQ(log(), (Log{"open", "text one", "binary \x01\x02\x03\x04", "text two"}));
+}
+
+TEST_F(Engine, TakesAPostSplitAtAnyByte) {
+  const auto query = rig.open_polling();
+  const std::string bytes = Rig::request("POST", query, "4hello");
+  for (std::size_t split = 1; split < bytes.size(); ++split) {
+    log().clear();
+    MemoryStream& stream = rig.connect();
+    stream.receive(bytes.substr(0, split));
+    stream.receive(bytes.substr(split));
+    EXPECT_EQ(Rig::reply_of(stream).body, "ok");
+    EXPECT_EQ(log(), Log{"text hello"}) << split;
+  }
+}
+
+TEST_F(Engine, AnswersAParkedPollWithEverythingSentInATurn) {
+  const auto query = rig.open_polling();
+  EXPECT_FALSE(last().writable());
+  MemoryStream& poll = rig.poll(query);
+  EXPECT_EQ(poll.sent(), "");
+  EXPECT_TRUE(last().writable());
+  send(last(), "one");
+  const std::vector<http::Buffer> frames = {text_message("two"), binary_message("\x01\x02\x03\x04")};
+  last().send(frames);
+  EXPECT_FALSE(last().writable());
+  EXPECT_EQ(poll.sent(), "") << "at the end of the turn";
+  rig.engine.tick();
+  EXPECT_EQ(Rig::reply_of(poll).body,
+            "4one\x1e"
+            "4two\x1e"
+            "bAQIDBA==");
+}
+
+TEST_F(Engine, AnswersAPollAtOnceWithWhatWaitedForIt) {
+  const auto query = rig.open_polling();
+  send(last(), "one");
+  send(last(), "two");
+  EXPECT_EQ(Rig::reply_of(rig.poll(query)).body,
+            "4one\x1e"
+            "4two");
+  MemoryStream& next = rig.poll(query);
+  rig.engine.tick();
+  EXPECT_EQ(next.sent(), "");
+}
+
+TEST_F(Engine, TellsAParkedPollThatTheServerClosedTheSession) {
+  const auto query = rig.open_polling();
+  MemoryStream& poll = rig.poll(query);
+  send(last(), "last words");
+  last().close(CloseReason::ForcedClose);
+  EXPECT_EQ(Rig::reply_of(poll).body,
+            "4last words\x1e"
+            "1");
+  rig.engine.tick();
+  EXPECT_EQ(log().back(), "close forced close");
+}
+
+TEST_F(Engine, TellsTheNextPollIfNoneIsParkedWhenTheServerCloses) {
+  const auto query = rig.open_polling();
+  send(last(), "last words");
+  last().close(CloseReason::ForcedClose);
+  rig.engine.tick();
+  EXPECT_EQ(log().back(), "close forced close");
+  EXPECT_EQ(rig.engine.session_count(), 0u);
+  EXPECT_EQ(rig.engine.counts().polling, 0u);
+  EXPECT_EQ(rig.ask("POST", query, "4ignored").body, "ok");
+  EXPECT_EQ(log().back(), "close forced close");
+  rig.advance(29s);
+  EXPECT_EQ(rig.ask("GET", query).body,
+            "4last words\x1e"
+            "1");
+  EXPECT_EQ(rig.ask("GET", query).status, 400);
+}
+
+TEST_F(Engine, ForgetsAClosedPollingSessionAfterThirtySeconds) {
+  const auto query = rig.open_polling();
+  last().close(CloseReason::ForcedClose);
+  rig.engine.tick();
+  rig.advance(30s);
+  EXPECT_EQ(rig.ask("GET", query).status, 400);
+  EXPECT_EQ(rig.engine.next_deadline(), std::nullopt);
+}
+
+TEST_F(Engine, TellsTheNextPollEvenInTheTurnOfTheClose) {
+  const auto query = rig.open_polling();
+  last().close(CloseReason::ForcedClose);
+  EXPECT_EQ(Rig::reply_of(rig.poll(query)).body, "1");
+  rig.engine.tick();
+  rig.engine.tick();
+  EXPECT_EQ(log(), (Log{"open", "close forced close"}));
+}
+
+TEST_F(Engine, ReleasesTheParkedPollOfAClientThatCloses) {
+  const auto query = rig.open_polling();
+  MemoryStream& poll = rig.poll(query);
+  EXPECT_EQ(rig.ask("POST", query,
+                    "1\x1e"
+                    "4never")
+                .body,
+            "ok");
+  EXPECT_EQ(Rig::reply_of(poll).body, "6");
+  EXPECT_EQ(log(), (Log{"open", "close transport close"}));
+  EXPECT_EQ(rig.ask("GET", query).status, 400);
+}
+
+TEST_F(Engine, EndsAPollingSessionThatIsNotFetched) {
+  Rig small({.max_queued_bytes = 100});
+  small.open_polling();
+  send(*small.handler.last, std::string(90, 'x'));
+  EXPECT_EQ(small.engine.session_count(), 1u);
+  send(*small.handler.last, std::string(90, 'x'));
+  small.engine.tick();
+  EXPECT_EQ(small.handler.log.back(), "close transport error");
+  EXPECT_EQ(small.engine.counts().overflowed, 1u);
+}
+
+TEST_F(Engine, SpeaksJsonp) {
+  const Reply open = rig.ask("GET", "EIO=4&transport=polling&j=2x");
+  EXPECT_TRUE(open.has("Content-Type: text/javascript; charset=UTF-8\r\n"));
+  EXPECT_TRUE(open.body.starts_with(R"(___eio[2]("0{\"sid\":\"aa)")) << open.body;
+  const std::string query = "EIO=4&transport=polling&j=3&sid=" + std::string(last().sid());
+  send(last(), "a\"b\xe2\x80\xa8");
+  EXPECT_EQ(rig.ask("GET", query).body, R"(___eio[3]("4a\"b\u2028");)");
+  EXPECT_EQ(rig.ask("POST", query, "d=4line%5Cnbreak+%5C%5Cn").body, "ok");
+  EXPECT_EQ(log().back(), "text line\nbreak \\n");
+}
+
+// Heartbeat
+
+TEST_F(Engine, SendsAPingAndWaitsForThePong) {
+  MemoryStream& stream = rig.open_websocket();
+  EXPECT_EQ(rig.engine.next_deadline(), rig.clock.now() + 25s);
+  rig.advance(25s - 1ms);
+  EXPECT_EQ(stream.sent(), "");
+  rig.advance(1ms);
+  EXPECT_EQ(Rig::frames_of(stream), (Frames{{1, "2"}}));
+  EXPECT_EQ(rig.engine.next_deadline(), rig.clock.now() + 20s);
+  rig.advance(10s);
+  stream.receive(text_frame("3"));
+  EXPECT_EQ(rig.engine.next_deadline(), rig.clock.now() + 25s);
+  rig.advance(24s);
+  EXPECT_EQ(stream.sent(), "");
+  rig.advance(1s);
+  EXPECT_EQ(Rig::frames_of(stream), (Frames{{1, "2"}}));
+}
+
+TEST_F(Engine, EndsASessionWhosePongDoesNotCome) {
+  MemoryStream& stream = rig.open_websocket();
+  rig.advance(25s);
+  rig.advance(20s - 1ms);
+  EXPECT_FALSE(stream.finished());
+  stream.receive(text_frame("4data is no pong"));
+  rig.advance(1ms);
+  EXPECT_TRUE(stream.finished());
+  EXPECT_EQ(log().back(), "close ping timeout");
+}
+
+TEST_F(Engine, AbortsAStreamWhosePeerTakesNothing) {
+  MemoryStream& stream = rig.open_websocket();
+  stream.unsent = 100;
+  rig.advance(25s);
+  rig.advance(20s);
+  EXPECT_TRUE(stream.aborted());
+}
+
+TEST_F(Engine, PingsThroughAPoll) {
+  const auto query = rig.open_polling();
+  MemoryStream& poll = rig.poll(query);
+  rig.advance(25s);
+  EXPECT_EQ(Rig::reply_of(poll).body, "2");
+  EXPECT_EQ(rig.ask("POST", query, "3").body, "ok");
+  rig.advance(24s);
+  EXPECT_EQ(rig.engine.session_count(), 1u);
+  MemoryStream& next = rig.poll(query);
+  rig.advance(1s);
+  EXPECT_EQ(Rig::reply_of(next).body, "2");
+  rig.advance(20s);
+  EXPECT_EQ(log().back(), "close ping timeout");
+  EXPECT_EQ(rig.ask("GET", query).status, 400);
+}
+
+// Upgrade
+
+TEST_F(Engine, UpgradesFromPollingToWebSocket) {
+  const auto query = rig.open_polling();
+  MemoryStream& poll = rig.poll(query);
+  MemoryStream& websocket = rig.probe(query);
+  EXPECT_EQ(rig.probe_reply.status, 101);
+  websocket.receive(text_frame("2probe"));
+  EXPECT_EQ(Rig::frames_of(websocket), (Frames{{1, "3probe"}}));
+  rig.advance(99ms);
+  EXPECT_EQ(poll.sent(), "");
+  rig.advance(1ms);
+  EXPECT_EQ(Rig::reply_of(poll).body, "6");
+  send(last(), "waits for the upgrade");
+  EXPECT_EQ(websocket.sent(), "");
+  websocket.receive(text_frame("5") + text_frame("4first"));
+  EXPECT_EQ(last().transport(), Transport::WebSocket);
+  EXPECT_EQ(Rig::frames_of(websocket), (Frames{{1, "4waits for the upgrade"}}));
+  send(last(), "after");
+  EXPECT_EQ(Rig::frames_of(websocket), (Frames{{1, "4after"}}));
+  EXPECT_EQ(log(), (Log{"open", "text first"}));
+  EXPECT_EQ(rig.engine.counts().polling, 0u);
+  EXPECT_EQ(rig.engine.counts().upgraded, 1u);
+  EXPECT_EQ(rig.engine.next_deadline(), http::TimePoint{} + 25s) << "the heartbeat runs on, the rest is over";
+}
+
+TEST_F(Engine, AnswersEveryPollThatStandsInTheWayOfAnUpgrade) {
+  const auto query = rig.open_polling();
+  MemoryStream& websocket = rig.probe(query);
+  websocket.receive(text_frame("2probe"));
+  rig.advance(150ms);
+  MemoryStream& poll = rig.poll(query);
+  rig.advance(100ms);
+  EXPECT_EQ(Rig::reply_of(poll).body, "6");
+  MemoryStream& next = rig.poll(query);
+  rig.advance(100ms);
+  EXPECT_EQ(Rig::reply_of(next).body, "6");
+}
+
+TEST_F(Engine, KeepsMessagesOutOfAPollThatTheUpgradeReleases) {
+  const auto query = rig.open_polling();
+  MemoryStream& poll = rig.poll(query);
+  MemoryStream& websocket = rig.probe(query);
+  websocket.receive(text_frame("2probe"));
+  websocket.take_sent();
+  send(last(), "one");
+  websocket.receive(text_frame("5"));
+  rig.engine.tick();
+  EXPECT_EQ(Rig::reply_of(poll).body, "6");
+  EXPECT_EQ(Rig::frames_of(websocket), (Frames{{1, "4one"}}));
+}
+
+TEST_F(Engine, SurvivesAnUpgradeThatFails) {
+  const auto query = rig.open_polling();
+  for (const std::string& frame :
+       {text_frame("4hello"), text_frame("2nope"), text_frame(""), client_frame(2, "x"), client_frame(8, ""),
+        client_frame(1, "x", {.mask = false})}) {
+    MemoryStream& websocket = rig.probe(query);
+    websocket.receive(frame);
+    EXPECT_EQ(Rig::frames_of(websocket).back().opcode, 8);
+    EXPECT_TRUE(websocket.finished());
+  }
+  rig.probe(query).close();
+  EXPECT_EQ(log(), Log{"open"});
+  EXPECT_EQ(rig.ask("POST", query, "4still here").body, "ok");
+  MemoryStream& websocket = rig.probe(query);
+  websocket.receive(text_frame("2probe") + text_frame("5"));
+  EXPECT_EQ(last().transport(), Transport::WebSocket);
+}
+
+TEST_F(Engine, GivesUpAnUpgradeThatIsNotCompleted) {
+  const auto query = rig.open_polling();
+  MemoryStream& websocket = rig.probe(query);
+  websocket.receive(text_frame("2probe"));
+  rig.advance(10s - 1ms);
+  EXPECT_FALSE(websocket.finished());
+  rig.advance(1ms);
+  EXPECT_TRUE(websocket.finished());
+  EXPECT_EQ(rig.ask("POST", query, "4still here").body, "ok");
+}
+
+TEST_F(Engine, AcceptsAndClosesASecondWebSocketWhileOneIsUpgrading) {
+  const auto query = rig.open_polling();
+  MemoryStream& first = rig.probe(query);
+  MemoryStream& second = rig.probe(query);
+  EXPECT_TRUE(second.finished());
+  EXPECT_FALSE(first.finished());
+}
+
+TEST_F(Engine, TakesAnUpgradeSplitAtAnyByte) {
+  for (std::size_t split = 1;; ++split) {
+    const auto query = rig.open_polling();
+    log().clear();
+    MemoryStream& websocket = rig.probe(query);
+    const std::string bytes =
+        text_frame("2probe") + client_frame(9, "") + text_frame("5") + text_frame("4first");
+    if (split == bytes.size()) break;
+    websocket.receive(bytes.substr(0, split));
+    websocket.receive(bytes.substr(split));
+    EXPECT_EQ(Rig::frames_of(websocket), (Frames{{1, "3probe"}, {10, ""}})) << split;
+    EXPECT_EQ(log(), Log{"text first"}) << split;
+  }
+}
+
+TEST_F(Engine, ClosesTheProbeOfASessionThatEnds) {
+  const auto query = rig.open_polling();
+  MemoryStream& websocket = rig.probe(query);
+  last().close(CloseReason::ForcedClose);
+  EXPECT_TRUE(websocket.finished());
+  websocket.close();
+  rig.engine.tick();
+  EXPECT_EQ(rig.ask("GET", query).body, "1");
+}
+
+// Drain
+
+TEST_F(Engine, DrainsSessionsSoThatTheirClientsComeBack) {
+  MemoryStream& websocket = rig.open_websocket();
+  const auto parked = rig.open_polling();
+  MemoryStream& poll = rig.poll(parked);
+  const auto query = rig.open_polling();
+  EXPECT_EQ(rig.engine.drain(1, 1012), 2u);
+  EXPECT_EQ(Rig::frames_of(websocket), (Frames{{8, test::close_payload(1012)}}));
+  EXPECT_EQ(rig.engine.drain(100, 1012), 0u);
+  EXPECT_EQ(Rig::reply_of(poll).body, "1");
+  rig.engine.tick();
+  EXPECT_EQ(log(), (Log{"open", "open", "open", "close server shutting down", "close server shutting down",
+                        "close server shutting down"}));
+  EXPECT_EQ(rig.ask("GET", query).body, "1");
+}
+
+TEST_F(Engine, VisitsEveryOpenSessionAlsoWhileTheyClose) {
+  for (int i = 0; i < 100; ++i) rig.open_websocket();
+  rig.advance(25s);
+  for (int i = 0; i < 100; ++i) rig.open_websocket();
+  int visited = 0;
+  rig.engine.for_each([&](Session& session) {
+    ++visited;
+    session.close(CloseReason::ForcedClose);
+  });
+  EXPECT_EQ(visited, 200);
+  EXPECT_EQ(rig.engine.session_count(), 0u);
+}
+
+TEST(EngineServer, MayBeDestroyedWithSessionsInEveryState) {
+  Rig rig;
+  rig.open_websocket();
+  const auto parked = rig.open_polling();
+  rig.poll(parked);
+  rig.probe(parked).receive(text_frame("2probe"));
+  rig.open_polling();
+  rig.handler.last->close(CloseReason::ForcedClose);
+  rig.engine.tick();
+  rig.open_polling();
+  rig.handler.last->close(CloseReason::ForcedClose);
+  rig.open_websocket().receive(client_frame(1, "4x", {.fin = false}));
+  rig.handler.last->close(CloseReason::ForcedClose);
+  SUCCEED() << "the sanitizers have the say";
+}
+
+// Packets
+
+TEST(EnginePackets, DecodeBase64AsNodeDoes) {
+  EXPECT_EQ(from_base64("AQIDBA=="), "\x01\x02\x03\x04");
+  EXPECT_EQ(from_base64("AQIDBA"), "\x01\x02\x03\x04");
+  EXPECT_EQ(from_base64("-_-_"), from_base64("+/+/"));
+  EXPECT_EQ(from_base64("A Q\nI D"), "\x01\x02\x03");
+  EXPECT_EQ(from_base64(""), "");
+  for (std::size_t size = 0; size < 100; ++size) {
+    std::string bytes;
+    for (std::size_t i = 0; i < size; ++i) bytes += static_cast<char>(i * 37 + size);
+    EXPECT_EQ(from_base64(base64(bytes)), bytes);
+  }
+}
+
+}  // namespace
+}  // namespace limpet::engineio
