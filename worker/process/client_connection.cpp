@@ -49,6 +49,7 @@ void ClientConnection::send(http::Buffer bytes) {
 void ClientConnection::finish() {
   if (state_ != State::Open) return;
   state_ = State::Finishing;
+  clients_.put_in_list(*this, Clients::kFinishing);
   if (!dirty_) {
     dirty_ = true;
     clients_.dirty_.push_back(this);
@@ -83,7 +84,7 @@ void ClientConnection::on_ready(std::uint32_t events) {
     dirty_ = true;
     clients_.dirty_.push_back(this);
   }
-  if (state_ == State::Finishing) {
+  if (state_ == State::Finishing || state_ == State::Leaving) {
     // Only what is queued counts now; flush() watches for nothing but room.
     if ((events & (EPOLLERR | EPOLLHUP)) != 0) die(ECONNRESET);
     return;
@@ -94,8 +95,10 @@ void ClientConnection::on_ready(std::uint32_t events) {
   }
   if (paused_) {
     // Nobody wants bytes now. The peer's end is told all the same: a parked poll must not outlive its client.
-    if ((events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0) {
-      die((events & EPOLLERR) != 0 ? ECONNRESET : 0);
+    if ((events & EPOLLERR) != 0) {
+      die(ECONNRESET);
+    } else if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0) {
+      end_of_input();
     } else if ((events & EPOLLIN) != 0) {
       watch(watched_ & ~static_cast<std::uint32_t>(EPOLLIN));
     }
@@ -111,7 +114,7 @@ void ClientConnection::read() {
     clients_.counters_.add(ipc::Counter::BytesIn, static_cast<std::uint64_t>(got));
     deliver({buffer.data(), static_cast<std::size_t>(got)});
   } else if (got == 0) {
-    die(0);
+    end_of_input();
   } else if (!would_block(errno)) {
     die(errno);
   }
@@ -132,7 +135,7 @@ void ClientConnection::deliver(std::span<char> fresh) {
 
 std::size_t ClientConnection::feed(std::span<char> bytes) {
   std::size_t consumed = 0;
-  while (consumed < bytes.size() && state_ == State::Open && !paused_ && moving_to_ == kStays) {
+  while (consumed < bytes.size() && state_ == State::Open && !paused_ && receiver() != nullptr) {
     http::StreamReceiver* const before = receiver();
     const std::size_t taken = before->on_bytes(*this, bytes.subspan(consumed));
     const char* const from = std::exchange(taken_from_, nullptr);
@@ -144,15 +147,32 @@ std::size_t ClientConnection::feed(std::span<char> bytes) {
 }
 
 void ClientConnection::keep_unread(std::span<char> rest) {
-  if (moving_to_ != kStays && state_ == State::Open) {
-    clients_.poller_.remove(socket_.get());
-    clients_.mover_(std::move(socket_), *this, moving_to_, {rest.data(), rest.size()});
-    taken_away_ = true;
-    die(0);
-    return;
-  }
-  if (rest.empty() || state_ != State::Open) return;
-  unread_ = std::make_unique<std::vector<char>>(rest.begin(), rest.end());
+  if (state_ != State::Open) return;
+  if (moving_to_ != kStays) return leave(rest);
+  if (!rest.empty()) unread_ = std::make_unique<std::vector<char>>(rest.begin(), rest.end());
+}
+
+void ClientConnection::leave(std::span<char> unread) {
+  // Answers to requests before this one: whoever has the socket next does not know of them.
+  if (write()) return move_away({unread.data(), unread.size()});
+  if (state_ == State::Dead) return;
+  state_ = State::Leaving;
+  unread_ = std::make_unique<std::vector<char>>(unread.begin(), unread.end());
+  watch(EPOLLOUT);
+  clients_.put_in_list(*this, Clients::kFinishing);
+}
+
+void ClientConnection::move_away(std::string_view unread) {
+  clients_.poller_.remove(socket_.get());
+  clients_.mover_(std::move(socket_), *this, moving_to_, unread);
+  taken_away_ = true;
+  die(0);
+}
+
+void ClientConnection::end_of_input() {
+  // Perhaps only half closed: a peer that reads on gets what is queued.
+  if (unsent_ == 0) return die(0);
+  finish();
 }
 
 void ClientConnection::discard_input() {

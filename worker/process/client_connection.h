@@ -44,6 +44,7 @@ class ClientConnection final
   /// return value means nothing then). They go to the receiver set now, or, if `to_slot` is given, travel
   /// there with the socket.
   void take_from(const char* unread, std::optional<std::uint16_t> to_slot = std::nullopt) noexcept {
+    set_receiver(nullptr);
     taken_from_ = unread;
     if (to_slot) moving_to_ = *to_slot;
   }
@@ -56,10 +57,10 @@ class ClientConnection final
  private:
   friend class Clients;
 
-  /// Open: reads and writes. Finishing: writes what is queued. Lingering: all is written and our end is shut;
-  /// reads to the peer's end so that it sees our last bytes instead of a reset. Dead: leaves at the end of
-  /// the turn.
-  enum class State : std::uint8_t { Open, Finishing, Lingering, Dead };
+  /// Open: reads and writes. Leaving: writes what is queued, then travels. Finishing: writes what is queued.
+  /// Lingering: all is written and our end is shut; reads to the peer's end so that it sees our last bytes
+  /// instead of a reset. Dead: leaves at the end of the turn.
+  enum class State : std::uint8_t { Open, Leaving, Finishing, Lingering, Dead };
   static constexpr std::uint16_t kStays = 0xffff;
 
   /// Frames behind the first one; allocated only while more than one waits.
@@ -71,6 +72,9 @@ class ClientConnection final
   void deliver(std::span<char> fresh);
   std::size_t feed(std::span<char> bytes);
   void keep_unread(std::span<char> rest);
+  void leave(std::span<char> unread);
+  void move_away(std::string_view unread);
+  void end_of_input();
   void discard_input();
   /// Writes what the socket takes; false if something is left.
   bool write();

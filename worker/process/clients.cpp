@@ -59,12 +59,19 @@ void Clients::flush() {
     ClientConnection& connection = *dirty_[i];
     connection.dirty_ = false;
     if (connection.state_ == ClientConnection::State::Dead) continue;
+    const std::size_t unsent_before = connection.unsent_;
     const bool all = connection.write();
     if (connection.state_ == ClientConnection::State::Dead) continue;
     if (!all) {
       connection.told_unwritable_ = true;
-      const bool finishing = connection.state_ == ClientConnection::State::Finishing;
-      connection.watch(finishing ? EPOLLOUT : connection.watched_ | EPOLLOUT);
+      const bool open = connection.state_ == ClientConnection::State::Open;
+      connection.watch(open ? connection.watched_ | EPOLLOUT : EPOLLOUT);
+      // Its time-out counts from the last byte that the peer took.
+      if (!open && connection.unsent_ < unsent_before) put_in_list(connection, kFinishing);
+      continue;
+    }
+    if (connection.state_ == ClientConnection::State::Leaving) {
+      connection.move_away({connection.unread_->data(), connection.unread_->size()});
       continue;
     }
     connection.watch(connection.watched_ & ~static_cast<std::uint32_t>(EPOLLOUT));
@@ -75,7 +82,7 @@ void Clients::flush() {
       put_in_list(connection, kLingering);
     } else if (connection.told_unwritable_) {
       connection.told_unwritable_ = false;
-      connection.receiver()->on_writable(connection);
+      if (connection.receiver() != nullptr) connection.receiver()->on_writable(connection);
     }
   }
   dirty_.clear();
@@ -134,6 +141,7 @@ http::TimePoint Clients::next_deadline() const noexcept {
 
 std::chrono::milliseconds Clients::timeout_of(std::size_t waiting) const noexcept {
   if (waiting == kLingering) return kLingerTimeout;
+  if (waiting == kFinishing) return limits_.body_timeout;
   switch (static_cast<http::Stream::Waiting>(waiting)) {
     case http::Stream::Waiting::Header:
       return limits_.header_timeout;

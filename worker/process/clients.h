@@ -53,8 +53,9 @@ class Clients {
  private:
   friend class ClientConnection;
   using List = boost::intrusive::list<ClientConnection, boost::intrusive::constant_time_size<false>>;
-  static constexpr std::size_t kWaitings = 6;  ///< http::Stream::Waiting's five, then Lingering
-  static constexpr std::size_t kLingering = 5;
+  static constexpr std::size_t kWaitings = 7;  ///< http::Stream::Waiting's five, then these two
+  static constexpr std::size_t kFinishing = 5;
+  static constexpr std::size_t kLingering = 6;
 
   [[nodiscard]] std::chrono::milliseconds timeout_of(std::size_t waiting) const noexcept;
   void put_in_list(ClientConnection& connection, std::size_t waiting);

@@ -14,6 +14,7 @@ std::size_t DrainSchedule::take_due(http::TimePoint now) {
   if (passed >= window_) {
     // Also sessions that appeared since the start (a handshake that was under way).
     taken_ = sessions_;
+    window_over_ = true;
     return std::numeric_limits<std::size_t>::max();
   }
   // The first is due at once, the last at the end of the window.
@@ -26,7 +27,8 @@ std::size_t DrainSchedule::take_due(http::TimePoint now) {
 }
 
 http::TimePoint DrainSchedule::next_due() const noexcept {
-  if (taken_ >= sessions_) return std::min(deadline_, start_ + window_);
+  if (window_over_) return deadline_;
+  if (taken_ >= sessions_) return start_ + window_;
   const auto offset = window_ * static_cast<std::int64_t>(taken_) / static_cast<std::int64_t>(sessions_);
   return start_ + offset + std::chrono::milliseconds(1);
 }

@@ -28,6 +28,7 @@ class DrainSchedule {
   std::chrono::milliseconds window_;
   http::TimePoint deadline_;
   std::size_t taken_ = 0;
+  bool window_over_ = false;  // and take_due() has said so
 };
 
 }  // namespace limpet::process

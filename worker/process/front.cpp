@@ -70,7 +70,8 @@ http::RequestHandler::Route Front::route(http::Stream& stream, const http::Reque
   // A request whose end cannot be counted here travels with its connection; what follows it is routed from
   // there.
   const bool countable = !head.upgrade && !head.chunked && head.method != "HEAD";
-  if (more_behind && countable) {
+  const bool fits = head.raw.size() + bytes_after_head <= ipc::kHandoverLimitBytes;
+  if ((more_behind || !fits) && countable) {
     relay(client, *owner, head);
   } else {
     client.take_from(head.raw.data(), *owner);
@@ -102,8 +103,16 @@ std::size_t Front::body_limit(const http::RequestHead& head) {
   return engine_.matches(head) ? engine_.body_limit() : kRouteBodyBytes;
 }
 
+std::unique_ptr<http::AwaitedBody> Front::on_body_awaited(const http::RequestHead& head) {
+  return engine_.matches(head) ? engine_.on_body_awaited(head) : nullptr;
+}
+
 void Front::on_request(http::Exchange exchange, const http::Request& request) {
   counters_.add(ipc::Counter::HttpRequests);
+  // Before the routes are asked, which wants a copy of the whole request.
+  if (engine_.matches(request.head) && http::raw_query_value(request.head.query, "EIO")) {
+    return engine_.on_request(std::move(exchange), request);
+  }
   auto answer = socketio_.handle_http(to_route_request(request, exchange.peer_address()));
   if (answer) {
     if (answer->status >= 400) counters_.add(ipc::Counter::HttpErrors);

@@ -27,6 +27,7 @@ class Front final : public http::RequestHandler {
 
   Route route(http::Stream& stream, const http::RequestHead& head, std::size_t bytes_after_head) override;
   std::size_t body_limit(const http::RequestHead& head) override;
+  std::unique_ptr<http::AwaitedBody> on_body_awaited(const http::RequestHead& head) override;
   void on_request(http::Exchange exchange, const http::Request& request) override;
 
  private:

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "worker/process/sid_source.h"
 
 namespace limpet::process {
@@ -55,6 +57,11 @@ void Handovers::send(ipc::HandoverKind kind, const ipc::Descriptor& socket, cons
       counters_.add(ipc::Counter::HandoversFailed);
       return;
   }
+}
+
+bool Handovers::deferred() const noexcept {
+  return std::any_of(senders_.begin(), senders_.end(),
+                     [](const ipc::Channel& sender) { return sender.wants_write(); });
 }
 
 bool Handovers::turn() {

@@ -38,6 +38,8 @@ class Handovers {
   /// Takes a bounded number of arrivals, sends what waits for room, asks for the next readiness. Once per
   /// turn. True if more may be waiting.
   bool turn();
+  /// Something waits for room in another slot's inbox: turn() again within a millisecond or so.
+  [[nodiscard]] bool deferred() const noexcept;
 
  private:
   std::uint16_t own_slot_;

@@ -14,6 +14,13 @@ namespace {
 
 namespace json = boost::json;
 
+/// So that no time point overflows.
+constexpr std::chrono::duration<std::uint64_t, std::milli> kLongest = std::chrono::hours(365 * 24);
+
+[[noreturn]] void refuse(std::string_view key, std::string_view wanted) {
+  throw std::runtime_error("settings: " + std::string(key) + ": wants " + std::string(wanted));
+}
+
 /// One object of the settings; its getters name the key when a value is of the wrong kind.
 class Section {
  public:
@@ -21,12 +28,15 @@ class Section {
     const json::value* found = parent.if_contains(name);
     if (found == nullptr) return;
     object_ = found->if_object();
-    if (object_ == nullptr) fail(name_, "an object");
+    if (object_ == nullptr) refuse(name_, "an object");
   }
-  Section(const json::object& top) : object_(&top) {}
+  explicit Section(const json::object& top) : object_(&top) {}
 
   void read(std::string_view key, std::chrono::milliseconds& into) const {
-    if (const auto number = number_of(key)) into = std::chrono::milliseconds(*number);
+    const auto number = number_of(key);
+    if (!number) return;
+    if (*number > kLongest.count()) fail(key, "at most a year");
+    into = std::chrono::milliseconds(*number);
   }
   void read(std::string_view key, std::size_t& into) const {
     if (const auto number = number_of(key)) into = *number;
@@ -63,8 +73,7 @@ class Section {
     return number;
   }
   [[noreturn]] void fail(std::string_view key, std::string_view wanted) const {
-    throw std::runtime_error("settings: " + std::string(name_) + "." + std::string(key) + ": wants " +
-                             std::string(wanted));
+    refuse(name_.empty() ? std::string(key) : std::string(name_) + "." + std::string(key), wanted);
   }
 
   std::string_view name_;
@@ -76,8 +85,8 @@ class Section {
 Settings parse_settings(std::string_view text) {
   json::error_code error;
   const json::value parsed = json::parse(text, error);
-  if (error || !parsed.is_object())
-    throw std::runtime_error("settings: not a JSON object: " + error.message());
+  if (error) throw std::runtime_error("settings: no JSON: " + error.message());
+  if (!parsed.is_object()) throw std::runtime_error("settings: no JSON object");
   const json::object& top = parsed.get_object();
   Settings settings;
 
@@ -108,7 +117,8 @@ Settings parse_settings(std::string_view text) {
   ring.read("lap_after_ms", settings.ring.lap_after);
   ring.read("deferred_bytes", settings.ring.deferred_bytes);
 
-  if (const json::value* app = top.if_contains("app"); app != nullptr && app->is_object()) {
+  if (const json::value* app = top.if_contains("app"); app != nullptr) {
+    if (!app->is_object()) refuse("app", "an object");
     settings.app = app->get_object();
   }
   return settings;

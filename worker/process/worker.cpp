@@ -32,6 +32,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLongestWait{250};
 /// Between attempts to write what the own ring had no room for.
 constexpr milliseconds kDeferredRetry{1};
+/// Asio handlers of one turn: an application's own that post each other must not keep the rest waiting.
+constexpr int kHandlersPerTurn = 64;
 /// WebSocket close code of a drain: "service restart" (RFC 6455 registry). Clients come back.
 constexpr std::uint16_t kServiceRestart = 1012;
 /// A worker whose supervisor has died, or that got SIGTERM, drains in its own time.
@@ -359,16 +361,18 @@ void Worker::Core::turn() {
 void Worker::Core::wait() {
   if (link_) link_->turn();
   if (doorbell_watch_) doorbell_watch_->arm();
-  if (has_work()) {
-    context_.poll_one();
-    return;
+  if (!poller_ready_) poller_watch_.arm();
+  if (!has_work()) {
+    if (!rings_ || rings_->fall_asleep()) {
+      const auto until = std::min(next_deadline(), std::chrono::steady_clock::now() + kLongestWait);
+      context_.run_one_until(until);
+    }
+    if (rings_) rings_->wake_up();
   }
-  poller_watch_.arm();
-  if (!rings_ || rings_->fall_asleep()) {
-    const auto until = std::min(next_deadline(), std::chrono::steady_clock::now() + kLongestWait);
-    context_.run_one_until(until);
+  // Also without a wait: rings that always have something must not keep clients, signals and the supervisor
+  // from being heard.
+  for (int i = 0; i < kHandlersPerTurn && context_.poll_one() > 0; ++i) {
   }
-  if (rings_) rings_->wake_up();
 }
 
 bool Worker::Core::has_work() const {
@@ -381,7 +385,8 @@ http::TimePoint Worker::Core::next_deadline() const {
   next = std::min(next, engine_.next_deadline().value_or(next));
   next = std::min(next, socketio_.next_deadline().value_or(next));
   if (drain_) next = std::min({next, drain_->next_due(), drain_progress_at_});
-  if (rings_ && rings_->deferred()) next = std::min(next, clock_.now() + kDeferredRetry);
+  if ((rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred()))
+    next = std::min(next, clock_.now() + kDeferredRetry);
   return next;
 }
 
