@@ -36,7 +36,7 @@ Loop::Loop(ipc::Descriptor listening, ipc::Descriptor peer)
   broadcast_length_ = frame.size();
   for (std::uint32_t at = 0; at < kMostQueued; ++at) broadcasts_ += frame;
   watch(listening_.get());
-  watch(peer_.get());
+  if (peer_) watch(peer_.get());
 }
 
 void Loop::run() {
@@ -141,8 +141,9 @@ void Loop::forget(int client) {
 
 void Loop::publish() {
   // The peer first: it works while this process does.
-  const ssize_t sent = send(peer_.get(), &asked_, sizeof asked_, MSG_NOSIGNAL);
-  if (sent != sizeof asked_) throw std::runtime_error("raw_loop: the other process does not read");
+  if (peer_ && send(peer_.get(), &asked_, sizeof asked_, MSG_NOSIGNAL) != sizeof asked_) {
+    throw std::runtime_error("raw_loop: the other process does not read");
+  }
   deliver(asked_);
   asked_ = 0;
 }

@@ -16,7 +16,8 @@ namespace limpet::bench {
 
 class Loop {
  public:
-  /// `peer`: a SOCK_SEQPACKET end; one datagram is the number of broadcasts (32 bits) to deliver here.
+  /// `peer`: a SOCK_SEQPACKET end; one datagram is the number of broadcasts (32 bits) to deliver here. Empty:
+  /// there is no other process.
   Loop(ipc::Descriptor listening, ipc::Descriptor peer);
   [[noreturn]] void run();
 

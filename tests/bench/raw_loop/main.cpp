@@ -13,6 +13,8 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <string_view>
+#include <vector>
 
 #include "tests/bench/raw_loop/loop.h"
 
@@ -20,7 +22,7 @@ namespace limpet::bench {
 namespace {
 
 constexpr int kBacklog = 4096;
-constexpr std::size_t kProcesses = 2;
+constexpr std::size_t kMostProcesses = 2;
 
 sockaddr_in loopback(std::uint16_t port) {
   sockaddr_in address{};
@@ -61,7 +63,7 @@ void raise_open_files() {
   ipc::require(setrlimit(RLIMIT_NOFILE, &limit), "raw_loop: raise the limit of open files");
 }
 
-[[noreturn]] void serve(ipc::Descriptor listening, ipc::Descriptor peer) {
+[[noreturn]] void run_loop(ipc::Descriptor listening, ipc::Descriptor peer) {
   ipc::require(prctl(PR_SET_PDEATHSIG, SIGKILL), "raw_loop: die with the parent");
   try {
     Loop(std::move(listening), std::move(peer)).run();
@@ -82,7 +84,7 @@ sigset_t block_signals() {
 }
 
 /// Waits for SIGTERM, or for a process that failed; ends all. Gives the exit code.
-int await_end(const sigset_t& signals, const std::array<pid_t, kProcesses>& children) {
+int await_end(const sigset_t& signals, const std::vector<pid_t>& children) {
   int signal = 0;
   sigwait(&signals, &signal);
   for (const pid_t child : children) kill(child, SIGKILL);
@@ -90,29 +92,30 @@ int await_end(const sigset_t& signals, const std::array<pid_t, kProcesses>& chil
   return signal == SIGTERM ? 0 : 1;
 }
 
-int serve_in_two() {
+int serve(std::size_t processes) {
   raise_open_files();
   const sigset_t signals = block_signals();
-  std::array<int, kProcesses> pair{};
+  std::array<int, kMostProcesses> pair{};
   ipc::require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()),
                "raw_loop: make a socket pair");
-  std::array<ipc::Descriptor, kProcesses> peers{ipc::Descriptor(pair[0]), ipc::Descriptor(pair[1])};
-  std::array<ipc::Descriptor, kProcesses> listening;
+  std::array<ipc::Descriptor, kMostProcesses> peers{ipc::Descriptor(pair[0]), ipc::Descriptor(pair[1])};
+  std::array<ipc::Descriptor, kMostProcesses> listening;
   listening[0] = listening_socket(0);
   const std::uint16_t port = port_of(listening[0]);
-  listening[1] = listening_socket(port);
-  std::array<pid_t, kProcesses> children{};
-  for (std::size_t at = 0; at < kProcesses; ++at) {
-    children[at] = ipc::require(fork(), "raw_loop: fork");
-    if (children[at] > 0) continue;
+  if (processes > 1) listening[1] = listening_socket(port);
+  std::vector<pid_t> children;
+  for (std::size_t at = 0; at < processes; ++at) {
+    children.push_back(ipc::require(fork(), "raw_loop: fork"));
+    if (children.back() > 0) continue;
     // A descriptor of the other process's socket would keep connections in its accept queue for nobody.
     listening[1 - at] = {};
     peers[1 - at] = {};
-    serve(std::move(listening[at]), std::move(peers[at]));
+    if (processes == 1) peers[at] = {};
+    run_loop(std::move(listening[at]), std::move(peers[at]));
   }
   listening = {};
   peers = {};
-  std::printf("raw_loop: serving on tcp://127.0.0.1:%u with 2 processes\n", port);
+  std::printf("raw_loop: serving on tcp://127.0.0.1:%u with %zu processes\n", port, processes);
   std::fflush(stdout);
   return await_end(signals, children);
 }
@@ -120,9 +123,9 @@ int serve_in_two() {
 }  // namespace
 }  // namespace limpet::bench
 
-int main() {
+int main(int argc, char** argv) {
   try {
-    return limpet::bench::serve_in_two();
+    return limpet::bench::serve(argc > 1 && std::string_view(argv[1]) == "1" ? 1 : 2);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;
