@@ -1,6 +1,6 @@
-// bucket -> slot, the one table of ownership. 4,096 buckets; the first two characters of a sid name its bucket (12 bits
-// of base64url). The supervisor writes it, every worker reads it (kClusterPage).
-// Invariant B1: only the supervisor's process writes. B2: a read during a change gives the old or the new slot.
+// bucket -> slot, the one table of ownership. 4,096 buckets; the first two characters of a sid name its
+// bucket (12 bits of base64url). The supervisor writes it, every worker reads it (kClusterPage). Invariant
+// B1: only the supervisor's process writes. B2: a read during a change gives the old or the new slot.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ inline constexpr std::uint16_t kBuckets = 4096;
 
 class BucketTable {
  public:
-  /// The supervisor's: creates the page with buckets dealt evenly to `slots` slots by rendezvous hashing (a change of the
-  /// number of slots moves 1/N of them). Throws std::system_error.
+  /// The supervisor's: creates the page with buckets dealt evenly to `slots` slots by rendezvous hashing (a
+  /// change of the number of slots moves 1/N of them). Throws std::system_error.
   static BucketTable create(std::uint16_t slots);
   /// A worker's, from the inherited descriptor. nullopt, with the reason, if it is not such a page.
   static std::optional<BucketTable> map(const Descriptor& memory, std::string* why);

@@ -1,9 +1,9 @@
-// Counters of a worker in shared memory: one sealed block per worker incarnation, written by that worker alone, read by
-// the supervisor (`ctl stats`, heartbeat) even while the worker hangs. One row per counter in kCounters; names, help
-// texts and metrics come from there.
+// Counters of a worker in shared memory: one sealed block per worker incarnation, written by that worker
+// alone, read by the supervisor (`ctl stats`, heartbeat) even while the worker hangs. One row per counter in
+// kCounters; names, help texts and metrics come from there.
 //
-// Invariants: C1 every word has one writing process. C2 a counter that is not a gauge never decreases within a block.
-// C3 `beat` is CLOCK_MONOTONIC in ns of the worker's last loop turn.
+// Invariants: C1 every word has one writing process. C2 a counter that is not a gauge never decreases within
+// a block. C3 `beat` is CLOCK_MONOTONIC in ns of the worker's last loop turn.
 #pragma once
 
 #include <array>
@@ -30,33 +30,41 @@ struct CounterRow {
 };
 
 // id, name, kind, unit, help
-#define LIMPET_COUNTERS(ROW)                                                                                          \
-  ROW(ConnectionsAccepted, "connections_accepted", Total, "connections", "client connections accepted")              \
-  ROW(ConnectionsOpen, "connections_open", Gauge, "connections", "client connections open now")                      \
-  ROW(ConnectionsTimedOut, "connections_timed_out", Total, "connections", "closed for slow header, body or idleness") \
-  ROW(HttpRequests, "http_requests", Total, "requests", "HTTP requests answered here, upgrades included")            \
-  ROW(HttpErrors, "http_errors", Total, "requests", "HTTP requests answered with a status of 400 or above")          \
-  ROW(SessionsOpened, "sessions_opened", Total, "sessions", "Engine.IO sessions opened")                             \
-  ROW(SessionsOpen, "sessions_open", Gauge, "sessions", "Engine.IO sessions open now")                               \
-  ROW(SessionsPolling, "sessions_polling", Gauge, "sessions", "open sessions whose transport is long-polling")       \
-  ROW(SessionsDropped, "sessions_dropped", Total, "sessions", "sessions closed because the client could not keep up") \
-  ROW(SessionsRefused, "sessions_refused", Total, "sessions", "sessions closed for a client's mistake")              \
-  ROW(SessionsDrained, "sessions_drained", Total, "sessions", "sessions whose transport a drain closed")             \
-  ROW(SocketsOpen, "sockets_open", Gauge, "sockets", "Socket.IO sockets connected now, all namespaces")              \
-  ROW(PacketsIn, "packets_in", Total, "packets", "Socket.IO packets received from clients")                          \
-  ROW(PacketsOut, "packets_out", Total, "packets", "Socket.IO packets queued to clients")                            \
-  ROW(BytesIn, "bytes_in", Total, "bytes", "bytes read from clients")                                                \
-  ROW(BytesOut, "bytes_out", Total, "bytes", "bytes written to clients")                                             \
-  ROW(BroadcastsPublished, "broadcasts_published", Total, "records", "emits written to the own ring")                \
-  ROW(BroadcastsDeferred, "broadcasts_deferred", Total, "records", "emits queued because the own ring was full")     \
-  ROW(BroadcastsLost, "broadcasts_lost", Total, "records", "emits given up: too large, or the private queue full")   \
-  ROW(BroadcastsReceived, "broadcasts_received", Total, "records", "emits read from other workers' rings")           \
-  ROW(RingGaps, "ring_gaps", Total, "gaps", "times this worker was lapped and told so (io.on_gap)")                  \
-  ROW(HandoversOut, "handovers_out", Total, "connections", "connections handed to the slot that owns the session")   \
-  ROW(HandoversIn, "handovers_in", Total, "connections", "connections and requests taken from other slots")          \
-  ROW(RequestsRelayed, "requests_relayed", Total, "requests", "requests relayed to their owner; the connection stayed") \
-  ROW(HandoversFailed, "handovers_failed", Total, "connections", "handovers refused by a full inbox or a bad message") \
-  ROW(HandlerExceptions, "handler_exceptions", Total, "exceptions", "exceptions of application handlers")            \
+#define LIMPET_COUNTERS(ROW)                                                                                \
+  ROW(ConnectionsAccepted, "connections_accepted", Total, "connections", "client connections accepted")     \
+  ROW(ConnectionsOpen, "connections_open", Gauge, "connections", "client connections open now")             \
+  ROW(ConnectionsTimedOut, "connections_timed_out", Total, "connections",                                   \
+      "closed for slow header, body or idleness")                                                           \
+  ROW(HttpRequests, "http_requests", Total, "requests", "HTTP requests answered here, upgrades included")   \
+  ROW(HttpErrors, "http_errors", Total, "requests", "HTTP requests answered with a status of 400 or above") \
+  ROW(SessionsOpened, "sessions_opened", Total, "sessions", "Engine.IO sessions opened")                    \
+  ROW(SessionsOpen, "sessions_open", Gauge, "sessions", "Engine.IO sessions open now")                      \
+  ROW(SessionsPolling, "sessions_polling", Gauge, "sessions",                                               \
+      "open sessions whose transport is long-polling")                                                      \
+  ROW(SessionsDropped, "sessions_dropped", Total, "sessions",                                               \
+      "sessions closed because the client could not keep up")                                               \
+  ROW(SessionsRefused, "sessions_refused", Total, "sessions", "sessions closed for a client's mistake")     \
+  ROW(SessionsDrained, "sessions_drained", Total, "sessions", "sessions whose transport a drain closed")    \
+  ROW(SocketsOpen, "sockets_open", Gauge, "sockets", "Socket.IO sockets connected now, all namespaces")     \
+  ROW(PacketsIn, "packets_in", Total, "packets", "Socket.IO packets received from clients")                 \
+  ROW(PacketsOut, "packets_out", Total, "packets", "Socket.IO packets queued to clients")                   \
+  ROW(BytesIn, "bytes_in", Total, "bytes", "bytes read from clients")                                       \
+  ROW(BytesOut, "bytes_out", Total, "bytes", "bytes written to clients")                                    \
+  ROW(BroadcastsPublished, "broadcasts_published", Total, "records", "emits written to the own ring")       \
+  ROW(BroadcastsDeferred, "broadcasts_deferred", Total, "records",                                          \
+      "emits queued because the own ring was full")                                                         \
+  ROW(BroadcastsLost, "broadcasts_lost", Total, "records",                                                  \
+      "emits given up: too large, or the private queue full")                                               \
+  ROW(BroadcastsReceived, "broadcasts_received", Total, "records", "emits read from other workers' rings")  \
+  ROW(RingGaps, "ring_gaps", Total, "gaps", "times this worker was lapped and told so (io.on_gap)")         \
+  ROW(HandoversOut, "handovers_out", Total, "connections",                                                  \
+      "connections handed to the slot that owns the session")                                               \
+  ROW(HandoversIn, "handovers_in", Total, "connections", "connections and requests taken from other slots") \
+  ROW(RequestsRelayed, "requests_relayed", Total, "requests",                                               \
+      "requests relayed to their owner; the connection stayed")                                             \
+  ROW(HandoversFailed, "handovers_failed", Total, "connections",                                            \
+      "handovers refused by a full inbox or a bad message")                                                 \
+  ROW(HandlerExceptions, "handler_exceptions", Total, "exceptions", "exceptions of application handlers")   \
   ROW(LoopTurns, "loop_turns", Total, "turns", "turns of the worker's loop")
 
 enum class Counter : std::uint16_t {
@@ -109,7 +117,8 @@ class CounterBlock {
 /// The supervisor's side of one block.
 class CounterView {
  public:
-  /// Maps a block that a worker sent. nullopt, with the reason in `*why`, if it is not a sealed block of `who`.
+  /// Maps a block that a worker sent. nullopt, with the reason in `*why`, if it is not a sealed block of
+  /// `who`.
   static std::optional<CounterView> map(const Descriptor& memory, const Incarnation& who, std::string* why);
   CounterView(CounterView&&) noexcept;
   CounterView& operator=(CounterView&&) noexcept;

@@ -22,7 +22,8 @@ struct Incarnation {
   bool operator==(const Incarnation&) const = default;
 };
 
-// ---- worker to supervisor, on the control channel --------------------------------------------------------------
+// ---- worker to supervisor, on the control channel
+// --------------------------------------------------------------
 
 /// First message of a worker. Descriptors: ring, reader page, counters (sealed memfds), doorbell (eventfd).
 struct Hello {
@@ -45,7 +46,8 @@ struct Leaving {};
 
 using WorkerMessage = std::variant<Hello, Ready, Failed, DrainProgress, Leaving>;
 
-// ---- supervisor to worker ---------------------------------------------------------------------------------------
+// ---- supervisor to worker
+// ---------------------------------------------------------------------------------------
 
 /// Answer to Hello, after one PeerJoined for each ring there is: attach is complete, set up the application.
 struct Welcome {
@@ -63,8 +65,8 @@ struct PeerLeft {
 struct TakeSeat {};
 /// Stop both.
 struct GiveUpSeat {};
-/// Stop accepting, close every session's transport spread evenly over `window`, say Leaving and exit; what is still
-/// open at `deadline` (from now) is closed at once.
+/// Stop accepting, close every session's transport spread evenly over `window`, say Leaving and exit; what is
+/// still open at `deadline` (from now) is closed at once.
 struct Drain {
   std::chrono::milliseconds window{0};
   std::chrono::milliseconds deadline{0};
@@ -72,7 +74,8 @@ struct Drain {
 
 using SupervisorMessage = std::variant<Welcome, PeerJoined, PeerLeft, TakeSeat, GiveUpSeat, Drain>;
 
-// ---- between workers, on inboxes --------------------------------------------------------------------------------
+// ---- between workers, on inboxes
+// --------------------------------------------------------------------------------
 
 /// A datagram of a socket with the default buffer takes it, beside addresses.
 inline constexpr std::size_t kHandoverLimitBytes = 48u << 10;
@@ -89,10 +92,11 @@ struct Handover {
   std::string client_address{};  ///< as Socket.IO's handshake.address shows it
   std::uint16_t client_port = 0;
   std::uint16_t listener = 0;  ///< index of the listening address that accepted it
-  std::string bytes{};           ///< ≤ kHandoverLimitBytes
+  std::string bytes{};         ///< ≤ kHandoverLimitBytes
 };
 
-// ---- limpet ctl to supervisor and back, on the control socket ---------------------------------------------------
+// ---- limpet ctl to supervisor and back, on the control socket
+// ---------------------------------------------------
 
 struct StatusRequest {};
 struct StatsRequest {};
