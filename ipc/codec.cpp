@@ -39,8 +39,7 @@ struct Overloaded : Cases... {
 template <class... Cases>
 Overloaded(Cases...) -> Overloaded<Cases...>;
 
-// ---- writing
-// --------------------------------------------------------------------------------------------------------
+// ---- writing ----
 
 /// Cut at the limit: a long exception text becomes a shorter line, not a refused message.
 class Text {
@@ -139,8 +138,7 @@ void put(wire::Done::Builder to, const Done& done) {
   to.setLine(Text(done.line));
 }
 
-// ---- reading
-// --------------------------------------------------------------------------------------------------------
+// ---- reading ----
 
 /// A message beyond the limits of the schema. Never leaves this file.
 class Refusal : public std::runtime_error {
@@ -298,8 +296,7 @@ Done read(const Door& door, wire::Done::Reader from) {
   return {.exit_code = from.getExitCode(), .line = door.text(from.getLine(), "line")};
 }
 
-// ---- envelopes
-// ------------------------------------------------------------------------------------------------------
+// ---- envelopes ----
 
 template <class Which>
 [[noreturn]] void refuse_unknown(Which which) {

@@ -6,8 +6,8 @@
 //   kClusterPage      read-only memfd: bucket -> slot (ipc/bucket_table.h)
 //   kSettings         sealed memfd: one JSON object (keys below)
 //   kInbox            SOCK_SEQPACKET, the receiving end of its slot's inbox (ipc/inbox.h)
-//   kFirstListener …  its slot's listening sockets, non-blocking, one per configured address, in configured
-//   order behind those      the sending ends of every slot's inbox, in slot order, its own included
+//   kFirstListener …  its slot's listening sockets, non-blocking, one per address, in configured order
+//   behind those      the sending ends of every slot's inbox, in slot order, its own included
 // and the environment variable kVariable. Everything else it had is closed. stdin is /dev/null, stdout and
 // stderr are the supervisor's. Its process group is its own; its parent-death signal is SIGTERM.
 #pragma once
@@ -57,11 +57,9 @@ struct Heritage {
 //   "listen":   ["tcp://0.0.0.0:3000", …]   for messages; the sockets are inherited
 //   "heartbeat_interval_ms": 2500
 //   "socketio": {"path": "/socket.io", "ping_interval_ms": 25000, "ping_timeout_ms": 20000,
-//   "upgrade_timeout_ms": 10000,
-//                "connect_timeout_ms": 45000, "max_payload_bytes": 1000000, "transports":
-//                ["polling","websocket"]}
+//                "upgrade_timeout_ms": 10000, "connect_timeout_ms": 45000, "max_payload_bytes": 1000000,
+//                "transports": ["polling","websocket"]}
 //   "limits":   {"header_bytes": 16384, "header_timeout_ms": 10000, "body_timeout_ms": 30000,
-//   "idle_timeout_ms": 60000,
-//                "send_queue_bytes": 16777216}
+//                "idle_timeout_ms": 60000, "send_queue_bytes": 16777216}
 //   "ring":     {"capacity_bytes": 16777216, "lap_after_ms": 100, "deferred_bytes": 67108864}
 //   "app":      {…}   table [app] of limpet.toml, as it stands there

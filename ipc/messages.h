@@ -22,8 +22,7 @@ struct Incarnation {
   bool operator==(const Incarnation&) const = default;
 };
 
-// ---- worker to supervisor, on the control channel
-// --------------------------------------------------------------
+// ---- worker to supervisor, on the control channel ----
 
 /// First message of a worker. Descriptors: ring, reader page, counters (sealed memfds), doorbell (eventfd).
 struct Hello {
@@ -46,8 +45,7 @@ struct Leaving {};
 
 using WorkerMessage = std::variant<Hello, Ready, Failed, DrainProgress, Leaving>;
 
-// ---- supervisor to worker
-// ---------------------------------------------------------------------------------------
+// ---- supervisor to worker ----
 
 /// Answer to Hello, after one PeerJoined for each ring there is: attach is complete, set up the application.
 struct Welcome {
@@ -74,8 +72,7 @@ struct Drain {
 
 using SupervisorMessage = std::variant<Welcome, PeerJoined, PeerLeft, TakeSeat, GiveUpSeat, Drain>;
 
-// ---- between workers, on inboxes
-// --------------------------------------------------------------------------------
+// ---- between workers, on inboxes ----
 
 /// A datagram of a socket with the default buffer takes it, beside addresses.
 inline constexpr std::size_t kHandoverLimitBytes = 48u << 10;
@@ -95,8 +92,7 @@ struct Handover {
   std::string bytes{};         ///< ≤ kHandoverLimitBytes
 };
 
-// ---- limpet ctl to supervisor and back, on the control socket
-// ---------------------------------------------------
+// ---- limpet ctl to supervisor and back, on the control socket ----
 
 struct StatusRequest {};
 struct StatsRequest {};
