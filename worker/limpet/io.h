@@ -67,7 +67,7 @@ class Io : public Namespace {
   explicit Io(socketio::Server& server);
 
   /// The namespace of that name ("/admin"), made if need be.
-  [[nodiscard]] Namespace of(std::string_view name) const;
+  Namespace of(std::string_view name) const;
 
   /// Answers GET and HEAD of exactly this path. The handler must not block.
   void get(std::string_view path, HttpHandler handler) const;
