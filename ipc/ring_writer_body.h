@@ -28,20 +28,35 @@ class Gather {
 
   void copy_to(std::byte* to, std::size_t bytes) {
     while (bytes > 0) {
-      const auto rest = parts_.front().subspan(offset_);
-      const std::size_t now = std::min(bytes, rest.size());
-      if (now > 0) std::memcpy(to, rest.data(), now);
-      to += now;
-      bytes -= now;
-      offset_ += now;
-      if (now == rest.size()) {
-        parts_ = parts_.subspan(1);
-        offset_ = 0;
-      }
+      const auto piece = next(bytes);
+      if (!piece.empty()) std::memcpy(to, piece.data(), piece.size());
+      to += piece.size();
+      bytes -= piece.size();
     }
+  }
+  std::vector<std::byte> rest(std::size_t bytes) {
+    std::vector<std::byte> copy;
+    copy.reserve(bytes);
+    while (copy.size() < bytes) {
+      const auto piece = next(bytes - copy.size());
+      copy.insert(copy.end(), piece.begin(), piece.end());
+    }
+    return copy;
   }
 
  private:
+  // The next bytes that lie in one part, `most` at most.
+  std::span<const std::byte> next(std::size_t most) {
+    const auto left = parts_.front().subspan(offset_);
+    if (left.size() > most) {
+      offset_ += most;
+      return left.first(most);
+    }
+    parts_ = parts_.subspan(1);
+    offset_ = 0;
+    return left;
+  }
+
   std::span<const std::span<const std::byte>> parts_;
   std::size_t offset_ = 0;
 };
@@ -113,8 +128,7 @@ PublishResult BasicRingWriter<kOrder>::publish_fragments(std::span<const std::sp
     if (record.last()) return PublishResult::Published;
   }
   if (!pending.begun && queued_bytes_ + left > queue_limit_bytes_) return PublishResult::QueueFull;
-  pending.bytes.resize(left);
-  source.copy_to(pending.bytes.data(), left);
+  pending.bytes = source.rest(left);
   queued_bytes_ += left;
   queue_.push_back(std::move(pending));
   return PublishResult::Deferred;
