@@ -1,6 +1,6 @@
 // The server that a client test talks to. LIMPET_PEER says which:
 //   limpet (default)  `limpet serve probe_app`, one worker (LIMPET_WORKERS=N: more)
-//   alone             `probe_app` by itself, without a supervisor
+//   alone             `probe_app` by itself, without a supervisor and with its default settings
 //   node              the official server (reference.mjs), which proves that a test is right
 import fs from "node:fs";
 import os from "node:os";
@@ -40,7 +40,7 @@ function spawnPeer(settings, directory) {
   const file = path.join(directory, "limpet.toml");
   fs.writeFileSync(file, limpetToml(settings));
   const listen = ["--listen", "tcp://127.0.0.1:0"];
-  if (kind === "alone") return new Process(build("probe_app"), [...listen, "-c", file]);
+  if (kind === "alone") return new Process(build("probe_app"), listen);
   const runtime = ["--workers", String(workers), "--runtime-dir", path.join(directory, "run")];
   return new Process(build("limpet"), ["serve", build("probe_app"), "-c", file, ...listen, ...runtime]);
 }
