@@ -16,3 +16,6 @@ endfunction()
 
 ring_executable(ring_single_step ${CMAKE_CURRENT_LIST_DIR}/ring_single_step.cpp GTest::gtest_main)
 gtest_discover_tests(ring_single_step TEST_PREFIX ring. PROPERTIES TIMEOUT 300 LABELS "ring;singlestep")
+
+ring_executable(ring_stress ${CMAKE_CURRENT_LIST_DIR}/ring_stress.cpp GTest::gtest_main)
+gtest_discover_tests(ring_stress TEST_PREFIX ring. PROPERTIES TIMEOUT 300 LABELS ring)
