@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "ipc/check.h"
 #include "supervisor/log.h"
@@ -34,10 +35,11 @@ Cluster::Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::vect
 }
 
 void Cluster::start_all() {
-  for (const auto& slot : slots_) {
-    slot->vacant_since = steady_clock::now();
-    ensure_tenant(*slot, Milliseconds(0));
-  }
+  for (const auto& slot : slots_) slot->vacant_since = steady_clock::now();
+  std::string why;
+  // What not even one worker can be made of is no cluster: the operator looks at this terminal now.
+  if (start_worker(0, &why) == nullptr) throw std::runtime_error("start the first worker: " + why);
+  for (const auto& slot : slots_) ensure_tenant(*slot, Milliseconds(0));
   tick();
 }
 

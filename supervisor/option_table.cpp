@@ -96,7 +96,7 @@ std::optional<std::pair<double, std::string_view>> number_and_unit(std::string_v
   double number = 0;
   const auto [end, error] =
       std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-  if (error != std::errc() || number < 0 || number > 1e15) return std::nullopt;
+  if (error != std::errc() || !(number >= 0 && number <= 1e15)) return std::nullopt;
   return std::pair(number, text.substr(static_cast<std::size_t>(end - text.data())));
 }
 

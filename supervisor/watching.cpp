@@ -54,14 +54,16 @@ void Cluster::update_routes() {
   std::vector<bool> next;
   for (const auto& slot : slots_) next.push_back(slot->takes_part(now));
   // Nobody can take anything: their clients wait where they belong.
-  if (std::none_of(next.begin(), next.end(), [](bool each) { return each; })) next.assign(next.size(), true);
+  const bool nobody = std::none_of(next.begin(), next.end(), [](bool each) { return each; });
+  if (nobody) next.assign(next.size(), true);
   if (next == routes_) return;
   listeners_.route(next);
   routes_ = next;
   const std::string out = list_of(routes_, false);
   log(Level::Info,
-      out.empty() ? "routes: every slot gets its clients"
-                  : fmt::format("routes: clients of slots {} go to slots {}", out, list_of(routes_, true)));
+      nobody        ? "routes: no slot serves; clients wait at their own"
+      : out.empty() ? "routes: every slot gets its clients"
+                    : fmt::format("routes: clients of slots {} go to slots {}", out, list_of(routes_, true)));
 }
 
 }  // namespace limpet::supervisor

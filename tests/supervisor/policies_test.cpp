@@ -12,7 +12,8 @@ using namespace std::chrono_literals;
 
 TEST(RespawnPolicy, doubles_from_a_tenth_of_a_second_to_half_a_minute) {
   RespawnPolicy policy;
-  for (const auto expected : {100ms, 200ms, 400ms, 800ms, 1600ms, 3200ms, 6400ms, 12800ms, 25600ms, 30000ms, 30000ms}) {
+  for (const auto expected :
+       {100ms, 200ms, 400ms, 800ms, 1600ms, 3200ms, 6400ms, 12800ms, 25600ms, 30000ms, 30000ms}) {
     EXPECT_EQ(policy.delay_after_death(0ms, 0), expected);
   }
 }
@@ -64,7 +65,8 @@ TEST_F(Heartbeat, a_late_tick_of_the_supervisor_grants_a_fresh_deadline) {
 TEST(Lifecycle, a_worker_that_gave_up_its_seat_can_only_leave) {
   for (std::size_t event = 0; event < kWorkerEvents; ++event) {
     const LifeRow& row = life_row(WorkerState::Draining, static_cast<WorkerEvent>(event));
-    EXPECT_TRUE(row.next == WorkerState::Draining || row.next == WorkerState::Stopping || row.next == WorkerState::Dead);
+    EXPECT_TRUE(row.next == WorkerState::Draining || row.next == WorkerState::Stopping ||
+                row.next == WorkerState::Dead);
   }
 }
 

@@ -1,0 +1,226 @@
+#include "supervisor/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <fstream>
+
+#include "supervisor/option_table.h"
+#include "supervisor/settings.h"
+#include "supervisor/suggestion.h"
+#include "tests/supervisor/running_server.h"
+
+namespace limpet::supervisor {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using namespace std::chrono_literals;
+
+class OptionsFile : public testing::Test {
+ protected:
+  LoadedOptions load(const std::string& text, std::vector<GivenFlag> flags = {}) {
+    std::ofstream(file_) << text;
+    return load_options({file_, {}, std::move(flags), false});
+  }
+  /// The mistakes without the name of the file.
+  std::vector<std::string> mistakes(const std::string& text) {
+    std::vector<std::string> result = load(text).mistakes;
+    for (std::string& each : result) {
+      EXPECT_TRUE(each.starts_with(file_ + ":")) << each;
+      each.erase(0, file_.size() + 1);
+    }
+    return result;
+  }
+  static GivenFlag flag(std::string_view name, std::vector<std::string> values) {
+    for (std::size_t row = 0; row < option_table().size(); ++row) {
+      if (option_table()[row].flag == name) return {row, std::move(values)};
+    }
+    ADD_FAILURE() << "no flag " << name;
+    return {};
+  }
+
+  TemporaryDirectory directory_;
+  std::string file_ = directory_.path() + "/limpet.toml";
+};
+
+TEST_F(OptionsFile, an_empty_file_gives_the_defaults) {
+  const LoadedOptions loaded = load("");
+  EXPECT_THAT(loaded.mistakes, IsEmpty());
+  EXPECT_EQ(loaded.options, load_options({}).options);
+  EXPECT_EQ(loaded.options.heartbeat_interval, 2500ms);
+  EXPECT_EQ(loaded.options.max_payload, 1'000'000U);
+  EXPECT_THAT(loaded.options.transports, ElementsAre("polling", "websocket"));
+}
+
+TEST_F(OptionsFile, each_kind_of_value_is_read) {
+  const LoadedOptions loaded = load(R"(
+listen = ["tcp://127.0.0.1:1", "tcp://[::1]:2"]
+workers = 3
+pin = true
+application = ["./app", "--fast"]
+[supervision]
+heartbeat_interval = "1.5s"
+[socketio]
+path = "/live"
+transports = ["websocket"]
+[ring]
+capacity = "1MiB"
+)");
+  EXPECT_THAT(loaded.mistakes, IsEmpty());
+  EXPECT_THAT(loaded.options.listen, ElementsAre("tcp://127.0.0.1:1", "tcp://[::1]:2"));
+  EXPECT_EQ(loaded.options.workers, 3U);
+  EXPECT_TRUE(loaded.options.pin);
+  EXPECT_THAT(loaded.options.application, ElementsAre("./app", "--fast"));
+  EXPECT_EQ(loaded.options.heartbeat_interval, 1500ms);
+  EXPECT_EQ(loaded.options.socketio_path, "/live");
+  EXPECT_THAT(loaded.options.transports, ElementsAre("websocket"));
+  EXPECT_EQ(loaded.options.ring_capacity, 1U << 20);
+}
+
+TEST_F(OptionsFile, a_flag_beats_the_file) {
+  const LoadedOptions loaded = load("workers = 3\nbacklog = 7\n", {flag("--workers", {"auto"})});
+  EXPECT_EQ(loaded.options.workers, 0U);
+  EXPECT_EQ(loaded.options.backlog, 7U);
+}
+
+TEST_F(OptionsFile, each_mistake_is_told_with_its_line_and_what_would_be_right) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"\nwokers = 3\n", "2: unknown key 'wokers'; did you mean 'workers'?"},
+      {"xyzzy = 1\n", "1: unknown key 'xyzzy'; `limpet serve --help` lists all"},
+      {"[socketio]\npingInterval = \"1s\"\n",
+       "2: unknown key 'socketio.pingInterval'; did you mean 'socketio.ping_interval'?"},
+      {"[limits]\nping_interval = \"1s\"\n",
+       "2: unknown key 'limits.ping_interval'; did you mean 'socketio.ping_interval'?"},
+      {"[sockets]\nx = 1\n", "1: unknown key 'sockets'; did you mean 'socketio'?"},
+      {"workers = \"many\"\n", "1: workers: 'many' is no number; from 1 to 256, or \"auto\" is right"},
+      {"workers = 0\n", "1: workers: is out of range; from 1 to 256 is right"},
+      {"workers = 257\n", "1: workers: is out of range"},
+      {"workers = 1.5\n", "1: workers: '1.5' is no number"},
+      {"workers = -1\n", "1: workers: '-1' is no number"},
+      {"workers = [1, 2]\n", "1: workers: has 2 values; one is right"},
+      {"pin = \"yes\"\n", "1: pin: 'yes' is neither true nor false"},
+      {"listen = \"localhost:80\"\n", "1: listen: 'localhost:80' is no address; tcp://ADDRESS:PORT is one"},
+      {"listen = []\n", "1: listen: is empty"},
+      {"log_level = \"loud\"\n",
+       "1: log_level: 'loud' is no log level; debug, info, warning, error, critical are"},
+      {"[socketio]\nping_interval = 25\n", "2: socketio.ping_interval: '25' is no duration"},
+      {"[socketio]\nping_interval = \"25 parsec\"\n",
+       "2: socketio.ping_interval: '25 parsec' is no duration"},
+      {"[socketio]\nping_interval = \"1ms\"\n",
+       "2: socketio.ping_interval: is out of range; from \"100ms\" to \"3600s\" is right"},
+      {"[socketio]\nmax_payload = \"1TB\"\n", "2: socketio.max_payload: '1TB' is no number"},
+      {"[socketio]\npath = \"x\"\n", "2: socketio.path: 'x' is no path"},
+      {"[socketio]\ntransports = [\"smoke\"]\n", "2: socketio.transports: 'smoke' is no transport"},
+      {"socketio = 3\n", "1: 'socketio' is no table; [socketio] begins one"},
+      {"app = 3\n", "1: 'app' is no table"},
+      {"[workers]\nx = 1\n", "1: 'workers' is a table; a value is right"},
+      {"workers = 1\nworkers = 2\n", "2: "},
+      {"\n\nlisten = [\n", "4: "},
+  };
+  for (const auto& [text, expected] : cases) {
+    const auto told = mistakes(text);
+    ASSERT_EQ(told.size(), 1U) << text;
+    EXPECT_THAT(told.front(), HasSubstr(expected)) << text;
+  }
+}
+
+TEST_F(OptionsFile, all_mistakes_are_told_at_once) {
+  EXPECT_EQ(mistakes("wokers = 1\nbacklog = 0\n[rong]\nx = 1\n").size(), 3U);
+}
+
+TEST_F(OptionsFile, values_that_contradict_each_other_are_refused) {
+  EXPECT_THAT(load("[ring]\ncapacity = 3000000\n").mistakes,
+              ElementsAre(HasSubstr("ring.capacity: 3000000 bytes is no power of two")));
+  EXPECT_THAT(load("[reload]\ndrain_window = \"2m\"\n").mistakes,
+              ElementsAre(HasSubstr("reload.drain_window (120000 ms) is longer")));
+}
+
+TEST_F(OptionsFile, a_file_that_is_not_there_is_told) {
+  EXPECT_THAT(load_options({directory_.path() + "/none.toml", {}, {}, false}).mistakes,
+              ElementsAre(HasSubstr("none.toml: cannot be read: No such file")));
+}
+
+TEST_F(OptionsFile, the_application_gets_its_table_as_it_stands_there) {
+  const LoadedOptions loaded =
+      load("[app]\nname = \"chat\"\nrooms = [1, 2.5, true]\nopened = 2024-01-02\n[app.deep]\nx = -1\n");
+  ASSERT_THAT(loaded.mistakes, IsEmpty());
+  const auto settings = boost::json::parse(settings_json(loaded.options, {"tcp://127.0.0.1:9"}));
+  EXPECT_EQ(
+      settings.at("app"),
+      boost::json::parse(R"({"name":"chat","rooms":[1,2.5,true],"opened":"2024-01-02","deep":{"x":-1}})"));
+}
+
+TEST(Settings, have_every_key_that_heritage_h_names) {
+  const auto settings = boost::json::parse(settings_json(load_options({}).options, {"tcp://127.0.0.1:9"}));
+  EXPECT_EQ(settings, boost::json::parse(R"({
+    "listen": ["tcp://127.0.0.1:9"], "heartbeat_interval_ms": 2500,
+    "socketio": {"path": "/socket.io", "ping_interval_ms": 25000, "ping_timeout_ms": 20000, "upgrade_timeout_ms": 10000,
+                 "connect_timeout_ms": 45000, "max_payload_bytes": 1000000, "transports": ["polling", "websocket"]},
+    "limits": {"header_bytes": 16384, "header_timeout_ms": 10000, "body_timeout_ms": 30000, "idle_timeout_ms": 60000,
+               "send_queue_bytes": 16777216},
+    "ring": {"capacity_bytes": 16777216, "lap_after_ms": 100, "deferred_bytes": 67108864},
+    "app": {}})"));
+}
+
+TEST(OptionTable, limits_hold_at_their_edges) {
+  for (const OptionRow& row : option_table()) {
+    if (row.most == 0) continue;
+    const std::string unit = row.unit == Unit::Duration ? "ms" : "";
+    Options options;
+    EXPECT_EQ(assign(row, {std::to_string(row.least) + unit}, &options), "") << row.flag;
+    EXPECT_EQ(assign(row, {std::to_string(row.most) + unit}, &options), "") << row.flag;
+    EXPECT_NE(assign(row, {std::to_string(row.most + 1) + unit}, &options), "") << row.flag;
+    if (row.least > 0) {
+      EXPECT_NE(assign(row, {std::to_string(row.least - 1) + unit}, &options), "") << row.flag;
+    }
+  }
+}
+
+TEST(OptionTable, names_what_a_reload_cannot_change) {
+  const Options before = load_options({}).options;
+  Options after = before;
+  after.ping_interval = 1s;
+  EXPECT_THAT(changes_that_need_a_restart(before, after), IsEmpty());
+  after.workers = 7;
+  after.listen = {"tcp://127.0.0.1:1"};
+  EXPECT_THAT(changes_that_need_a_restart(before, after), ElementsAre("listen", "workers"));
+}
+
+TEST(OptionTable, stands_in_the_manual_row_by_row) {
+  std::ifstream manual(LIMPET_SOURCE_DIR "/docs/operations.md");
+  const std::string text((std::istreambuf_iterator<char>(manual)), {});
+  for (const OptionRow& row : option_table()) {
+    const std::string standard = row.default_text.empty() ? "" : " `" + std::string(row.default_text) + "`";
+    EXPECT_THAT(text,
+                HasSubstr("| `" + std::string(row.flag) + "` | `" + name_in_file(row) + "` |" + standard))
+        << row.flag;
+  }
+}
+
+TEST(Durations, have_a_unit) {
+  EXPECT_EQ(parse_duration("25s"), 25000ms);
+  EXPECT_EQ(parse_duration("2.5s"), 2500ms);
+  EXPECT_EQ(parse_duration("0ms"), 0ms);
+  EXPECT_EQ(parse_duration("2m"), 120s);
+  EXPECT_EQ(parse_duration("1h"), 3600s);
+  for (const char* text : {"", "s", "25", "-1s", "1d", "1s ", "1e3s", "inf s", "nans"})
+    EXPECT_FALSE(parse_duration(text)) << text;
+}
+
+TEST(Bytes, may_have_a_unit) {
+  EXPECT_EQ(parse_bytes("0"), 0U);
+  EXPECT_EQ(parse_bytes("16KiB"), 16384U);
+  EXPECT_EQ(parse_bytes("1.5MiB"), 1572864U);
+  for (const char* text : {"", "KiB", "1.5", "-1", "1KB", "1 KiB"}) EXPECT_FALSE(parse_bytes(text)) << text;
+}
+
+TEST(Suggestion, is_made_only_if_it_is_near) {
+  EXPECT_EQ(nearest("wokers", {"listen", "workers"}), "workers");
+  EXPECT_EQ(nearest("zzz", {"listen", "workers"}), "");
+}
+
+}  // namespace
+}  // namespace limpet::supervisor
