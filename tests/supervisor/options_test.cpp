@@ -118,7 +118,7 @@ TEST_F(OptionsFile, each_mistake_is_told_with_its_line_and_what_would_be_right) 
       {"app = 3\n", "1: 'app' is no table"},
       {"[workers]\nx = 1\n", "1: 'workers' is a table; a value is right"},
       {"workers = 1\nworkers = 2\n", "2: "},
-      {"\n\nlisten = [\n", "4: "},
+      {"\n\nlisten = [\n", "3: Error while parsing array"},
   };
   for (const auto& [text, expected] : cases) {
     const auto told = mistakes(text);
