@@ -6,9 +6,10 @@ import { within } from "../system/process.mjs";
 export const bothTransports = [["polling"], ["websocket"]];
 
 /// An official client, from the given address of 127.0.0.0/8 on every transport (its own `localAddress` does not reach
-/// long-polling: an http.Agent does).
+/// long-polling: an http.Agent does). As without an agent, each poll has a connection of its own: with keepAlive, a poll
+/// whose reused connection is reset never ends (xmlhttprequest-ssl sends it again, without its end).
 export function client(url, { from = "127.0.0.1", agent = undefined, ...options } = {}) {
-  agent ??= new http.Agent({ localAddress: from, keepAlive: true });
+  agent ??= new http.Agent({ localAddress: from });
   const socket = io(url, { agent, forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 500, timeout: 10_000, ...options });
   socket.ownAgent = agent;
   return socket;
