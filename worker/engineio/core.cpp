@@ -64,12 +64,7 @@ Core::~Core() {
   std::erase_if(ended_,
                 [](const OpenSession* session) { return session->phase != OpenSession::Phase::Ended; });
   for (OpenSession* session : ended_) delete session;
-  table_.for_each([this](OpenSession& session) {
-    if (session.stream != nullptr) session.stream->set_receiver(&discarder_);
-    if (session.polling) forget_probe(session);
-    session.leave();
-    delete &session;
-  });
+  table_.for_each([](OpenSession& session) { delete &session; });
 }
 
 OpenSession& Core::create(const http::RequestHead& head, std::string_view address) {

@@ -6,6 +6,8 @@
 // then. What an open session knows is plain: sid, handshake head, times, which timer it waits for, queued
 // frames, the assembled part of a fragmented message; no closures.
 //
+// It must outlive the http::Server that feeds it; its own end touches no stream.
+//
 // All time-outs have constant durations, so each kind is a first-in-first-out list: O(1) per session and
 // turn.
 #pragma once

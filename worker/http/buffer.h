@@ -51,6 +51,7 @@ class Buffer {
   }
   /// Only while this is the one handle.
   [[nodiscard]] char* data() noexcept { return block_->bytes() + block_->begin; }
+  [[nodiscard]] bool shared() const noexcept { return block_ != nullptr && block_->references > 1; }
   /// Drops bytes in front and behind; only while this is the one handle. `begin` and `end` count from the
   /// current view.
   void narrow(std::size_t begin, std::size_t end) noexcept {

@@ -1,5 +1,10 @@
 #include "worker/http/request.h"
 
+// GCC 12 with sanitizers sees an uninitialised boost::optional inside Beast, wrongly.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>

@@ -49,10 +49,7 @@ Stream& Exchange::upgrade(const Response& response, StreamReceiver& receiver, vo
 std::string Exchange::peer_address() const { return connection_->stream().peer_address(); }
 
 Server::~Server() {
-  while (connections_ != nullptr) {
-    connections_->stream_->set_receiver(nullptr);
-    delete connections_;
-  }
+  while (connections_ != nullptr) delete connections_;
 }
 
 void Server::adopt(Stream& stream) { new Connection(*this, stream); }

@@ -8,7 +8,8 @@
 // read and does not move. Pipelined requests wait in the stream (pause_reading) until the answer before them
 // is out.
 //
-// Streams must not call back after their Server is gone: destroy the streams first.
+// Streams must not call back after their Server is gone, whose end does not touch them. Exchanges that are
+// kept somewhere are closed by its end.
 #pragma once
 
 #include <array>
