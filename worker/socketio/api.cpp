@@ -238,7 +238,8 @@ EmitResult BroadcastOperator::send(socketio::Encoder& encoder) const {
   const Names rooms(rooms_, std::nullopt);
   const Names except(except_,
                      sender_ ? std::optional<std::string_view>(socketio::view_of(*sender_)) : std::nullopt);
-  return server_->broadcast({.nsp = nsp_->name,
+  return server_->broadcast(*nsp_,
+                            {.nsp = nsp_->name,
                              .rooms = rooms.view(),
                              .except = except.view(),
                              .is_volatile = is_volatile_,

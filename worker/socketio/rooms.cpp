@@ -45,8 +45,8 @@ void Server::leave_room(const Membership& place) {
   if (room.members.empty()) nsp.rooms.erase(nsp.rooms.find(room.name));
 }
 
-EmitResult Server::broadcast(const Broadcast& broadcast, bool local) {
-  deliver(broadcast);
+EmitResult Server::broadcast(const NamespaceState& nsp, const Broadcast& broadcast, bool local) {
+  deliver_in(nsp, broadcast);
   if (local || adapter_ == nullptr) return EmitResult::Published;
   return adapter_->publish(broadcast);
 }
@@ -77,8 +77,10 @@ void Server::mark_members(const NamespaceState& nsp, std::string_view room, std:
 
 void Server::deliver(const Broadcast& broadcast) {
   const auto found = namespaces_.find(broadcast.nsp);
-  if (found == namespaces_.end()) return;
-  const NamespaceState& nsp = *found->second;
+  if (found != namespaces_.end()) deliver_in(*found->second, broadcast);
+}
+
+void Server::deliver_in(const NamespaceState& nsp, const Broadcast& broadcast) {
   if (nsp.members.empty()) return;
 
   // The two common forms, all but the sender and one room, look at no socket's state: only at the list.

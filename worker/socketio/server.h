@@ -110,7 +110,7 @@ class Server final : public engineio::SessionHandler {
   bool leave(SocketState& socket, std::string_view room);
   void disconnect(SocketState& socket, bool close);
   /// To the sockets of this worker, and through the adapter unless `local`.
-  EmitResult broadcast(const Broadcast& broadcast, bool local);
+  EmitResult broadcast(const NamespaceState& nsp, const Broadcast& broadcast, bool local);
   SocketExtras& extras(SocketState& socket);
   HttpRoutes& routes() noexcept { return routes_; }
   TimerQueue& timers() noexcept { return timers_; }
@@ -168,6 +168,7 @@ class Server final : public engineio::SessionHandler {
   void note_failure(std::string_view what, std::string_view why) noexcept;
 
   [[nodiscard]] SocketState* socket_with_id(const NamespaceState& nsp, std::string_view id) const noexcept;
+  void deliver_in(const NamespaceState& nsp, const Broadcast& broadcast);
   std::uint32_t next_mark();
   void mark_members(const NamespaceState& nsp, std::string_view room, std::uint32_t mark);
   /// `mark` not 0: skips sockets that carry it, and gives it to the others.
