@@ -40,10 +40,13 @@ struct Decimal {
 
 Response& Response::add_header(std::string_view name, std::string_view value) {
   const auto append_safe = [this](std::string_view text) {
-    for (const char c : text) {
-      if (!is_control(c)) headers_.push_back(c);
-    }
+    const std::size_t begin = headers_.size();
+    headers_ += text;
+    headers_.erase(
+        std::remove_if(headers_.begin() + static_cast<std::ptrdiff_t>(begin), headers_.end(), is_control),
+        headers_.end());
   };
+  if (headers_.empty()) headers_.reserve(160);
   append_safe(name);
   headers_ += ": ";
   append_safe(value);

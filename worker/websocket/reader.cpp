@@ -19,7 +19,8 @@ struct Header {
   bool masked = false;
   bool reserved = false;
   std::uint8_t opcode = 0;
-  std::size_t size = 0;  // header bytes, mask included
+  std::size_t size = 0;           // header bytes, mask included
+  std::uint8_t length_field = 0;  // up to 125: the length; else it follows
   std::uint64_t payload = 0;
   std::uint32_t mask = 0;
 };
@@ -40,7 +41,8 @@ Header read_header(std::span<const char> bytes) noexcept {
   header.reserved = (first & 0x70u) != 0;
   header.opcode = first & 0x0fu;
   header.masked = (second & 0x80u) != 0;
-  header.payload = second & 0x7fu;
+  header.length_field = second & 0x7fu;
+  header.payload = header.length_field;
   const std::size_t extended = header.payload == 126 ? 2 : header.payload == 127 ? 8 : 0;
   header.size = 2 + extended + kMaskBytes;
   if (bytes.size() < 2 + extended) return header;
@@ -65,7 +67,7 @@ bool breaks_protocol(const Header& header, bool assembling) noexcept {
     case Opcode::Close:
     case Opcode::Ping:
     case Opcode::Pong:
-      return !header.fin || header.payload > kMaxControlBytes;
+      return !header.fin || header.length_field > kMaxControlBytes;
   }
   return true;
 }

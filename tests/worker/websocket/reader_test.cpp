@@ -119,6 +119,10 @@ TEST(WebSocketReader, FailsWith1002OnWhatTheProtocolForbids) {
   }
 }
 
+TEST(WebSocketReader, FailsWith1002OnAControlFrameWhoseShortLengthIsWrittenLong) {
+  EXPECT_EQ(receive_all(std::string("\x89\xfe\x00\x01....x", 9)), failed(CloseCode::ProtocolError));
+}
+
 TEST(WebSocketReader, TellsFromTheFirstTwoBytesThatAFrameIsForbidden) {
   EXPECT_EQ(receive_all(client_frame(1, "x", {.mask = false}).substr(0, 2)),
             failed(CloseCode::ProtocolError));
