@@ -190,7 +190,7 @@ export class Polling {
   static async connect(port, options = {}) {
     const session = await Polling.open(port, options);
     await session.post("40");
-    const reply = (await session.get()).body;
+    const [reply] = await session.packets(); // broadcasts may follow
     if (!reply.startsWith("40{")) throw new Error(`no CONNECT: ${reply}`);
     session.id = JSON.parse(reply.slice(2)).sid;
     return session;

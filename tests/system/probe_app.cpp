@@ -62,7 +62,7 @@ void server_word(const Io& io, const Names& rooms, const Names& except, std::str
   chosen(rooms.empty() ? io.except(except.front()) : io.to(rooms.front()), rooms, except).emit("word", text);
 }
 
-void handle_echoes(Socket& socket) {
+void handle_echoes(const Io& io, Socket& socket) {
   socket.on("echo", [](Socket from, Args args, Ack ack) {
     if (ack) {
       ack(args);
@@ -83,9 +83,10 @@ void handle_echoes(Socket& socket) {
           answering.emit("answered", error ? "too late" : "in time");
         });
   });
-  socket.on("whoami", [](Socket from, Ack ack) {
+  socket.on("whoami", [io](Socket from, Ack ack) {
     const auto handshake = from.handshake();
     ack(boost::json::object{{"id", from.id()},
+                            {"slot", io.slot()},
                             {"address", handshake.address},
                             {"query", boost::json::object{{"room", handshake.query("room")}}},
                             {"auth", handshake.auth},
@@ -128,7 +129,7 @@ void handle_rooms(const Io& io, Socket& socket) {
 }
 
 void on_connection(const Io& io, Socket& socket) {
-  handle_echoes(socket);
+  handle_echoes(io, socket);
   handle_rooms(io, socket);
   socket.on("chat message", [](Socket from, std::string_view user, std::string_view message) {
     from.broadcast().emit("chat message", std::string(message) + " from " + std::string(user));
