@@ -1,0 +1,583 @@
+#include "worker/process/clients.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/worker/process/clients_kit.h"
+
+namespace limpet::process::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using Waiting = http::Stream::Waiting;
+
+// ---- writing
+
+TEST_F(ClientsTest, EverythingQueuedInATurnIsOneWrite) {
+  // One write to a packet socket is one packet.
+  auto [client, peer] = connect(recorder_, SOCK_SEQPACKET);
+  for (const char* word : {"one ", "two ", "three"}) client->send(buffer(word));
+  EXPECT_EQ(client->unsent_bytes(), 13u);
+  turn();
+  std::array<char, 100> packet{};
+  EXPECT_EQ(::recv(peer.descriptor(), packet.data(), packet.size(), 0), 13);
+  EXPECT_STREQ(packet.data(), "one two three");
+  EXPECT_EQ(client->unsent_bytes(), 0u);
+  EXPECT_EQ(count(ipc::Counter::BytesOut), 13u);
+  EXPECT_EQ(recorder_.writable, 0) << "what was written at once needs no word";
+}
+
+TEST_F(ClientsTest, AOneBufferQueueIsOneWriteAsWell) {
+  auto [client, peer] = connect(recorder_, SOCK_SEQPACKET);
+  client->send(buffer("alone"));
+  turn();
+  EXPECT_EQ(peer.read(), "alone");
+}
+
+TEST_F(ClientsTest, ASharedBufferGoesToEverybody) {
+  auto [first, first_peer] = connect(recorder_);
+  auto [second, second_peer] = connect(recorder_);
+  const http::Buffer shared = buffer("to all");
+  first->send(shared);
+  second->send(shared);
+  turn();
+  EXPECT_EQ(first_peer.read(), "to all");
+  EXPECT_EQ(second_peer.read(), "to all");
+}
+
+TEST_F(ClientsTest, ASlowReaderGetsEveryByteInOrder) {
+  auto [ours, theirs] = socket_pair();
+  shrink_send_buffer(ours);
+  ClientConnection* client = adopt(std::move(ours), recorder_);
+  Peer peer(std::move(theirs));
+  std::string wanted;
+  for (std::uint32_t i = 0; i < 700; ++i) {  // more buffers than one system call takes
+    const std::string bytes = pattern(1 + i * 7 % 900, i);
+    wanted += bytes;
+    client->send(buffer(bytes));
+  }
+  std::string got;
+  while (got.size() < wanted.size()) {
+    turn();
+    ASSERT_EQ(recorder_.writable, client->unsent_bytes() > 0 ? 0 : 1) << "told once, when all is written";
+    if (client->unsent_bytes() > 0) {  // queued behind what waits
+      client->send(buffer("x"));
+      wanted += "x";
+    }
+    const std::string some = peer.read(997);
+    ASSERT_NE(some, "") << "after " << got.size();
+    got += some;
+  }
+  EXPECT_TRUE(got == wanted);
+  EXPECT_EQ(client->unsent_bytes(), 0u);
+}
+
+TEST_F(ClientsTest, AClientThatReadsNothingIsDroppedAboveTheQueueLimit) {
+  auto [ours, theirs] = socket_pair();
+  shrink_send_buffer(ours);
+  ClientConnection* client = adopt(std::move(ours), recorder_);
+  const Peer peer(std::move(theirs));
+  client->send(buffer(std::string(limits().send_queue_bytes, 'x')));
+  EXPECT_FALSE(client->closing()) << "at the limit";
+  client->send(buffer("x"));
+  EXPECT_TRUE(client->closing()) << "above the limit";
+  EXPECT_THAT(recorder_.closed, IsEmpty()) << "never from inside send";
+  turn();
+  EXPECT_THAT(recorder_.closed, ElementsAre(ENOBUFS));
+  EXPECT_EQ(count(ipc::Counter::SessionsDropped), 1u);
+  EXPECT_EQ(clients_.open(), 0u);
+}
+
+TEST_F(ClientsTest, AnEmptyBufferIsNothing) {
+  auto [client, peer] = connect(recorder_);
+  client->send({});
+  client->send(buffer(""));
+  EXPECT_FALSE(clients_.has_work());
+}
+
+TEST_F(ClientsTest, APeerThatHasGoneIsToldAsAnError) {
+  auto [client, peer] = connect(recorder_);
+  peer.close();
+  client->send(buffer("anybody?"));
+  clients_.flush();
+  clients_.bury();
+  EXPECT_THAT(recorder_.closed, ElementsAre(EPIPE));
+}
+
+TEST_F(ClientsTest, AWritableReceiverMayQueueAtOnce) {
+  struct Refill final : Recorder {
+    void on_writable(http::Stream& stream) override {
+      if (writable++ == 0) stream.send(buffer("more"));
+    }
+  } refill;
+  auto [ours, theirs] = socket_pair();
+  shrink_send_buffer(ours);
+  ClientConnection* client = adopt(std::move(ours), refill);
+  Peer peer(std::move(theirs));
+  client->send(buffer(std::string(100'000, 'x')));
+  std::string got;
+  do {
+    turn();
+    got += peer.read();
+  } while (refill.writable == 0);
+  got += peer.read();
+  EXPECT_EQ(got.size(), 100'004u);
+  EXPECT_TRUE(got.ends_with("more")) << "in the same turn";
+  clients_.close_all();
+}
+
+// ---- reading
+
+TEST_F(ClientsTest, BytesReachTheReceiver) {
+  auto [client, peer] = connect(recorder_);
+  peer.write("hello");
+  turn();
+  EXPECT_EQ(recorder_.received, "hello");
+  EXPECT_EQ(count(ipc::Counter::BytesIn), 5u);
+}
+
+TEST_F(ClientsTest, UnconsumedBytesComeAgainWithTheNext) {
+  recorder_.act = [](http::Stream&, std::span<char> bytes) { return bytes.size() < 6 ? 0u : 4u; };
+  auto [client, peer] = connect(recorder_);
+  peer.write("abc");
+  turn();
+  EXPECT_EQ(recorder_.seen, "abc");
+  turn();
+  EXPECT_EQ(recorder_.calls, 1) << "only together with something new";
+  peer.write("defg");
+  turn();
+  EXPECT_EQ(recorder_.seen, "abcdefg");
+  peer.write("h");
+  turn();
+  EXPECT_EQ(recorder_.seen, "efgh");
+}
+
+TEST_F(ClientsTest, BytesOfAnAdoptedConnectionComeBeforeWhatItStillReceives) {
+  auto [client, peer] = connect(recorder_, SOCK_STREAM, "first ");
+  peer.write("second");
+  EXPECT_TRUE(clients_.has_work());
+  turn();
+  turn();
+  EXPECT_EQ(recorder_.received, "first second");
+}
+
+TEST_F(ClientsTest, APausedReceiverGetsNothingUntilItGoesOn) {
+  auto [client, peer] = connect(recorder_);
+  client->pause_reading(true);
+  peer.write("later");
+  turn();
+  turn();
+  EXPECT_EQ(recorder_.calls, 0);
+  EXPECT_FALSE(clients_.has_work()) << "and it costs no turns";
+  client->pause_reading(false);
+  turn();
+  EXPECT_EQ(recorder_.received, "later");
+}
+
+TEST_F(ClientsTest, AReceiverThatPausesItselfGetsTheRestLater) {
+  recorder_.act = [this](http::Stream& stream, std::span<char> bytes) {
+    recorder_.received.append(bytes.data(), 3);
+    stream.pause_reading(true);
+    return 3u;
+  };
+  auto [client, peer] = connect(recorder_);
+  peer.write("abcdef");
+  turn();
+  turn();
+  EXPECT_EQ(recorder_.received, "abc");
+  client->pause_reading(false);
+  turn();
+  EXPECT_EQ(recorder_.received, "abcdef") << "without a new byte from the peer";
+}
+
+TEST_F(ClientsTest, TheEndIsToldAlsoToAPausedReceiver) {
+  auto [client, peer] = connect(recorder_);
+  client->pause_reading(true);
+  peer.close();
+  turn();
+  EXPECT_THAT(recorder_.closed, ElementsAre(0));
+}
+
+TEST_F(ClientsTest, BytesInFrontOfTheEndAreDelivered) {
+  auto [client, peer] = connect(recorder_);
+  peer.write("last words");
+  peer.close();
+  ASSERT_TRUE(turn_until([&] { return !recorder_.closed.empty(); }));
+  EXPECT_EQ(recorder_.received, "last words");
+  EXPECT_THAT(recorder_.closed, ElementsAre(0));
+}
+
+TEST_F(ClientsTest, APeerThatHalfClosedGetsWhatIsQueued) {
+  auto [ours, theirs] = socket_pair();
+  shrink_send_buffer(ours);
+  ClientConnection* client = adopt(std::move(ours), recorder_);
+  Peer peer(std::move(theirs));
+  const std::string answer = pattern(300'000);
+  client->send(buffer(answer));
+  peer.half_close();
+  std::string got;
+  while (!peer.at_end()) {
+    turn();
+    const std::string some = peer.read();
+    ASSERT_TRUE(!some.empty() || peer.at_end()) << got.size();
+    got += some;
+  }
+  EXPECT_TRUE(got == answer);
+  turn();
+  EXPECT_THAT(recorder_.closed, ElementsAre(0));
+}
+
+TEST_F(ClientsTest, AReceiverSetDuringACallGetsTheRestAtOnce) {
+  Recorder second;
+  recorder_.act = [&second](http::Stream& stream, std::span<char>) {
+    stream.set_receiver(&second);
+    return 4u;
+  };
+  auto [client, peer] = connect(recorder_);
+  peer.write("GET frame");
+  turn();
+  EXPECT_EQ(recorder_.calls, 1);
+  EXPECT_EQ(second.received, "frame");
+  peer.close();
+  turn();
+  EXPECT_THAT(second.closed, ElementsAre(0));
+  EXPECT_THAT(recorder_.closed, IsEmpty());
+}
+
+// ---- ends
+
+TEST_F(ClientsTest, AnAbortedConnectionEndsWithTheTurn) {
+  auto [client, peer] = connect(recorder_);
+  client->send(buffer("never sent"));
+  client->abort();
+  EXPECT_THAT(recorder_.closed, IsEmpty()) << "never from inside abort";
+  turn();
+  EXPECT_THAT(recorder_.closed, ElementsAre(ECONNABORTED));
+  EXPECT_EQ(peer.read(), "");
+  EXPECT_TRUE(peer.at_end());
+}
+
+TEST_F(ClientsTest, AFinishedConnectionStillWritesWhatIsQueued) {
+  auto [client, peer] = connect(recorder_);
+  client->send(buffer("goodbye"));
+  client->finish();
+  client->send(buffer("too late"));
+  EXPECT_TRUE(client->closing());
+  turn();
+  EXPECT_EQ(peer.read(), "goodbye");
+  EXPECT_TRUE(peer.at_end());
+  EXPECT_THAT(recorder_.closed, IsEmpty()) << "it lingers for the peer's end";
+  peer.close();
+  turn();
+  EXPECT_THAT(recorder_.closed, ElementsAre(0));
+}
+
+TEST_F(ClientsTest, AClientThatIsStillSendingGetsTheAnswerAndNoReset) {
+  auto [ours, theirs] = tcp_pair();
+  recorder_.act = [](http::Stream& stream, std::span<char> bytes) {
+    stream.send(buffer("413"));
+    stream.finish();
+    return bytes.size();
+  };
+  adopt(std::move(ours), recorder_);
+  Peer peer(std::move(theirs));
+  const std::string upload(200'000, 'u');
+  // More than our end reads in one turn: a close would answer the rest with a reset.
+  std::size_t sent = peer.write(upload);
+  ASSERT_GT(sent, 65'536u);
+  ASSERT_TRUE(turn_until([&] { return recorder_.calls == 1; }));
+  for (int burst = 0; burst < 5; ++burst) {
+    ASSERT_TRUE(peer.wait_for(POLLOUT));
+    sent += peer.write(upload);
+    turn();
+  }
+  ASSERT_TRUE(peer.wait_for(POLLIN));
+  EXPECT_EQ(peer.read(), "413");
+  ASSERT_TRUE(peer.wait_for(POLLIN));
+  (void)peer.read();
+  EXPECT_TRUE(peer.at_end()) << "error " << peer.error();
+  peer.close();
+  ASSERT_TRUE(turn_until([&] { return !recorder_.closed.empty(); }));
+  EXPECT_EQ(recorder_.calls, 1) << "what came behind finish() is dropped";
+  EXPECT_THAT(recorder_.closed, ElementsAre(0));
+}
+
+TEST_F(ClientsTest, LingeringEndsAfterTwoSeconds) {
+  auto [client, peer] = connect(recorder_);
+  client->finish();
+  turn();
+  EXPECT_EQ(clients_.next_deadline(), clock_.now() + 2s);
+  pass(1999ms);
+  peer.write("and another thing");
+  turn();
+  EXPECT_THAT(recorder_.closed, IsEmpty());
+  pass(1ms);
+  turn();
+  EXPECT_THAT(recorder_.closed, ElementsAre(ETIMEDOUT));
+  EXPECT_EQ(count(ipc::Counter::ConnectionsTimedOut), 0u) << "it was at its end anyway";
+}
+
+TEST_F(ClientsTest, AFinishedConnectionWhosePeerReadsNothingTimesOut) {
+  auto [ours, theirs] = socket_pair();
+  shrink_send_buffer(ours);
+  ClientConnection* client = adopt(std::move(ours), recorder_);
+  Peer peer(std::move(theirs));
+  client->send(buffer(std::string(500'000, 'x')));
+  client->finish();
+  turn();
+  pass(29s);
+  ASSERT_NE(peer.read(100'000), "");
+  turn();
+  pass(29s);
+  turn();
+  EXPECT_THAT(recorder_.closed, IsEmpty()) << "it took something 29 s ago";
+  pass(1s);
+  turn();
+  EXPECT_THAT(recorder_.closed, ElementsAre(ETIMEDOUT));
+}
+
+TEST_F(ClientsTest, AllAreToldWhenAllAreClosed) {
+  Recorder other;
+  auto [first, first_peer] = connect(recorder_);
+  auto [second, second_peer] = connect(other);
+  second->finish();
+  clients_.close_all();
+  EXPECT_THAT(recorder_.closed, ElementsAre(0));
+  EXPECT_THAT(other.closed, ElementsAre(0));
+  EXPECT_EQ(clients_.open(), 0u);
+  EXPECT_EQ(count(ipc::Counter::ConnectionsOpen), 0u);
+}
+
+TEST_F(ClientsTest, AReceiverThatLearnsOfAnEndMayEndOthers) {
+  struct Chain final : Recorder {
+    void on_closed(http::Stream& stream, int error) override {
+      Recorder::on_closed(stream, error);
+      next->send(buffer("dropped with it"));
+      next->abort();
+    }
+    http::Stream* next = nullptr;
+  } chain;
+  auto [first, first_peer] = connect(chain);
+  auto [second, second_peer] = connect(recorder_);
+  chain.next = second;
+  first->abort();
+  turn();
+  EXPECT_THAT(recorder_.closed, ElementsAre(ECONNABORTED)) << "in the same turn";
+  EXPECT_FALSE(clients_.has_work());
+  turn();
+}
+
+TEST_F(ClientsTest, ARelayedRequestIsOverWhenItsConnectionWouldWaitForTheNext) {
+  auto [client, peer] = connect(recorder_);
+  client->serve_one_request();
+  client->set_waiting(Waiting::Header);
+  EXPECT_FALSE(client->closing());
+  client->send(buffer("answer"));
+  client->set_waiting(Waiting::NextRequest);
+  turn();
+  EXPECT_EQ(peer.read(), "answer");
+  EXPECT_TRUE(peer.at_end());
+}
+
+// ---- time-outs
+
+class ClientsTimeOuts : public ClientsTest,
+                        public testing::WithParamInterface<std::pair<Waiting, std::chrono::milliseconds>> {};
+
+TEST_P(ClientsTimeOuts, EndAConnectionThatWaitsTooLong) {
+  const auto [waiting, timeout] = GetParam();
+  auto [client, peer] = connect(recorder_);
+  client->set_waiting(waiting);
+  EXPECT_EQ(clients_.next_deadline(), clock_.now() + timeout);
+  pass(timeout - 1ms);
+  turn();
+  EXPECT_THAT(recorder_.closed, IsEmpty());
+  pass(1ms);
+  turn();
+  EXPECT_THAT(recorder_.closed, ElementsAre(ETIMEDOUT));
+  EXPECT_EQ(count(ipc::Counter::ConnectionsTimedOut), 1u);
+  EXPECT_EQ(clients_.next_deadline(), http::TimePoint::max());
+}
+
+TEST_P(ClientsTimeOuts, BeginAnewWhenTheWaitingIsToldAgain) {
+  const auto [waiting, timeout] = GetParam();
+  auto [client, peer] = connect(recorder_);
+  client->set_waiting(waiting);
+  pass(timeout - 1ms);
+  client->set_waiting(waiting);
+  pass(timeout - 1ms);
+  turn();
+  EXPECT_THAT(recorder_.closed, IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(OfEachKind, ClientsTimeOuts,
+                         testing::Values(std::pair{Waiting::Header, 10'000ms},
+                                         std::pair{Waiting::Body, 30'000ms},
+                                         std::pair{Waiting::NextRequest, 60'000ms}),
+                         [](const auto& kind) {
+                           return std::string(kind.param.first == Waiting::Header ? "Header"
+                                              : kind.param.first == Waiting::Body ? "Body"
+                                                                                  : "NextRequest");
+                         });
+
+TEST_F(ClientsTest, AParkedResponseAndAnOpenSessionHaveNoTimeOutHere) {
+  Recorder other;
+  auto [parked, parked_peer] = connect(recorder_);
+  auto [session, session_peer] = connect(other);
+  parked->set_waiting(Waiting::Response);
+  session->set_waiting(Waiting::Nothing);
+  EXPECT_EQ(clients_.next_deadline(), http::TimePoint::max());
+  pass(24h);
+  turn();
+  EXPECT_THAT(recorder_.closed, IsEmpty());
+  EXPECT_THAT(other.closed, IsEmpty());
+  clients_.close_all();
+}
+
+TEST_F(ClientsTest, TheOneThatWaitsLongestIsDueFirst) {
+  Recorder early;
+  auto [late_client, late_peer] = connect(recorder_);
+  auto [early_client, early_peer] = connect(early);
+  early_client->set_waiting(Waiting::Header);
+  pass(1s);
+  late_client->set_waiting(Waiting::Header);
+  EXPECT_EQ(clients_.next_deadline(), clock_.now() + 9s);
+  pass(9s);
+  turn();
+  EXPECT_THAT(early.closed, ElementsAre(ETIMEDOUT));
+  EXPECT_THAT(recorder_.closed, IsEmpty());
+  EXPECT_EQ(clients_.next_deadline(), clock_.now() + 1s);
+}
+
+// ---- moving
+
+struct Moved {
+  ipc::Descriptor socket;
+  std::string address;
+  std::uint16_t port;
+  std::uint16_t listener;
+  std::uint16_t to_slot;
+  std::string unread;
+};
+
+class MovingClients : public ClientsTest {
+ protected:
+  MovingClients() {
+    clients_.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
+                              std::string_view unread) {
+      moved_.emplace_back(Moved{std::move(socket), from.peer().text(), from.peer().port(), from.listener(),
+                                to_slot, std::string(unread)});
+    });
+  }
+  /// Takes `answered` bytes, answers them with `answer`, and sends the rest to slot 3.
+  void answer_then_leave(std::size_t answered, std::string answer = {}) {
+    recorder_.act = [answered, answer = std::move(answer)](http::Stream& stream, std::span<char> bytes) {
+      stream.send(buffer(answer));
+      static_cast<ClientConnection&>(stream).take_from(bytes.data() + answered, std::uint16_t{3});
+      return std::size_t{0};  // means nothing
+    };
+  }
+  std::vector<Moved> moved_;
+};
+
+TEST_F(MovingClients, ASocketTravelsWithExactlyItsUnreadBytes) {
+  answer_then_leave(4);
+  auto [client, peer] = connect(recorder_);
+  peer.write("one two");
+  turn();
+  ASSERT_EQ(moved_.size(), 1u);
+  EXPECT_EQ(moved_[0].unread, "two");
+  EXPECT_EQ(moved_[0].to_slot, 3);
+  EXPECT_EQ(moved_[0].address, "127.0.0.5");
+  EXPECT_EQ(moved_[0].port, 4711);
+  EXPECT_EQ(moved_[0].listener, 1);
+  EXPECT_THAT(recorder_.closed, IsEmpty()) << "whoever gave it away is told nothing any more";
+  EXPECT_EQ(clients_.open(), 0u);
+
+  Peer taker(std::move(moved_[0].socket));
+  taker.write("from the new owner");
+  EXPECT_EQ(peer.read(), "from the new owner");
+  peer.write("three");
+  turn();
+  EXPECT_EQ(recorder_.calls, 1) << "this worker reads it no more";
+  EXPECT_EQ(taker.read(), "three");
+}
+
+TEST_F(MovingClients, BytesThatHadWaitedTravelToo) {
+  int calls = 0;
+  recorder_.act = [&calls](http::Stream& stream, std::span<char> bytes) {
+    if (++calls == 2) static_cast<ClientConnection&>(stream).take_from(bytes.data(), std::uint16_t{0});
+    return std::size_t{0};
+  };
+  auto [client, peer] = connect(recorder_);
+  peer.write("half a ");
+  turn();
+  peer.write("request");
+  turn();
+  ASSERT_EQ(moved_.size(), 1u);
+  EXPECT_EQ(moved_[0].unread, "half a request");
+  EXPECT_EQ(moved_[0].to_slot, 0);
+}
+
+TEST_F(MovingClients, AnAnswerQueuedBeforeIsWrittenBeforeTheSocketLeaves) {
+  answer_then_leave(4, "first answer");
+  auto [client, peer] = connect(recorder_);
+  peer.write("one two");
+  turn();
+  ASSERT_EQ(moved_.size(), 1u);
+  EXPECT_EQ(peer.read(), "first answer");
+}
+
+TEST_F(MovingClients, ASlowReaderGetsTheWholeAnswerBeforeTheSocketLeaves) {
+  const std::string answer = pattern(200'000);
+  answer_then_leave(4, answer);
+  auto [ours, theirs] = socket_pair();
+  shrink_send_buffer(ours);
+  adopt(std::move(ours), recorder_);
+  Peer peer(std::move(theirs));
+  peer.write("one two");
+  turn();
+  peer.write(" three");  // stays in the kernel, for the new owner
+  EXPECT_THAT(moved_, IsEmpty());
+  std::string got;
+  while (got.size() < answer.size()) {
+    const std::string some = peer.read(50'000);
+    ASSERT_NE(some, "");
+    got += some;
+    turn();
+  }
+  EXPECT_TRUE(got == answer);
+  ASSERT_EQ(moved_.size(), 1u);
+  EXPECT_EQ(moved_[0].unread, "two");
+  EXPECT_EQ(Peer(std::move(moved_[0].socket)).read(), " three");
+  EXPECT_EQ(recorder_.calls, 1);
+  EXPECT_EQ(recorder_.writable, 0) << "it is nobody's any more";
+}
+
+TEST_F(MovingClients, AConnectionDroppedInTheSameCallDoesNotTravel) {
+  answer_then_leave(4, std::string(limits().send_queue_bytes + 1, 'x'));
+  auto [client, peer] = connect(recorder_);
+  peer.write("one two");
+  turn();
+  EXPECT_THAT(moved_, IsEmpty());
+  EXPECT_THAT(recorder_.closed, IsEmpty()) << "its receiver may be gone by now";
+  EXPECT_EQ(clients_.open(), 0u);
+}
+
+TEST_F(MovingClients, BytesTakenFromAReceiverGoToTheNextOne) {
+  Recorder next;
+  recorder_.act = [&next](http::Stream& stream, std::span<char> bytes) {
+    static_cast<ClientConnection&>(stream).take_from(bytes.data() + 4);
+    stream.set_receiver(&next);
+    return std::size_t{1};  // means nothing
+  };
+  auto [client, peer] = connect(recorder_);
+  peer.write("one two");
+  turn();
+  EXPECT_EQ(next.received, "two");
+  EXPECT_THAT(moved_, IsEmpty());
+  clients_.close_all();
+}
+
+}  // namespace
+}  // namespace limpet::process::test

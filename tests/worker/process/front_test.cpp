@@ -1,0 +1,215 @@
+// Two slots in one process, joined by real inbox sockets: requests for a session of one that reach the other.
+#include "worker/process/front.h"
+
+#include <gmock/gmock.h>
+
+#include <boost/asio/io_context.hpp>
+#include <map>
+#include <memory>
+
+#include "tests/worker/process/clients_kit.h"
+#include "worker/process/sid_source.h"
+#include "worker/socketio/server.h"
+
+namespace limpet::process::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+/// A worker without its rings and supervisor.
+struct Slot {
+  Slot(std::uint16_t own, const ipc::BucketTable& table, const http::Clock& shared_clock,
+       ipc::Descriptor inbox, std::vector<ipc::Descriptor> senders)
+      : sids(&table, own),
+        socketio(shared_clock, {}, [this](std::span<char, 20> id) { sids.fill(id); }),
+        engine({}, shared_clock, socketio,
+               {.new_sid = [this](std::span<char, 20> sid) { sids.fill(sid); },
+                .wall_clock_ms = {},
+                .refuse = {}}),
+        clock(shared_clock),
+        handovers(context, table, own, std::move(inbox), std::move(senders), counters,
+                  [this](ipc::ReceivedHandover arrival) { front.take_in(std::move(arrival)); }) {
+    clients.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
+                             std::string_view unread) {
+      handovers.send(ipc::HandoverKind::Connection, socket, from, to_slot, unread);
+    });
+    io.on_connection([](Socket&) {});
+    io.get("/where", [own](const HttpRequest&) { return HttpResponse::text("slot " + std::to_string(own)); });
+    handovers.start_reading();
+  }
+  ~Slot() { clients.close_all(); }
+
+  void turn() {
+    context.restart();  // it stops whenever nothing is being waited for
+    context.poll();
+    (void)poller.dispatch();
+    clients.redeliver();
+    (void)handovers.turn();
+    socketio.tick();
+    engine.tick();
+    clients.flush();
+    clients.bury();
+  }
+
+  SidSource sids;
+  boost::asio::io_context context;
+  Poller poller;
+  ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
+  socketio::Server socketio;
+  Io io{socketio};
+  engineio::Server engine;
+  http::Clock clock;
+  Clients clients{poller, clock, counters, {}};
+  Handovers handovers;
+  Front front{clients, engine, socketio, &handovers, 16384, counters};
+};
+
+class FrontTest : public testing::Test {
+ protected:
+  FrontTest() {
+    std::vector<ipc::Inbox> inboxes;
+    for (int i = 0; i < 2; ++i) inboxes.push_back(ipc::make_inbox());
+    for (std::uint16_t own = 0; own < 2; ++own) {
+      std::vector<ipc::Descriptor> senders;
+      for (const auto& inbox : inboxes) senders.push_back(inbox.sending.duplicate());
+      slots_.push_back(
+          std::make_unique<Slot>(own, table_, clock_, std::move(inboxes[own].receiving), std::move(senders)));
+    }
+  }
+
+  Peer connect_to(std::size_t slot) {
+    auto [ours, theirs] = socket_pair();
+    slots_[slot]->front.welcome(std::move(ours), PeerAddress::from_text("127.0.0.9", 99), 0);
+    return Peer(std::move(theirs));
+  }
+  /// Everything the peer gets until nothing happens any more. Sockets of one kernel: no time passes on the
+  /// way.
+  std::string answer_to(Peer& peer) {
+    std::string got;
+    for (int idle = 0; idle < 8;) {
+      for (const auto& slot : slots_) slot->turn();
+      const std::string some = peer.read();
+      got += some;
+      idle = some.empty() ? idle + 1 : 0;
+    }
+    return got;
+  }
+  std::string ask(Peer& peer, const std::string& request) {
+    EXPECT_EQ(peer.write(request), request.size());
+    return answer_to(peer);
+  }
+  /// A session of `slot`, connected to the main namespace; its sid.
+  std::string open_session(std::size_t slot) {
+    Peer peer = connect_to(slot);
+    const std::string opened = ask(peer, get("/socket.io/?EIO=4&transport=polling"));
+    EXPECT_THAT(opened, StartsWith("HTTP/1.1 200"));
+    const std::string sid = opened.substr(opened.find("\"sid\":\"") + 7, 20);
+    EXPECT_EQ(table_.owner(bucket_of(sid).value_or(0)), slot);
+    return sid;
+  }
+  static std::string get(const std::string& target) {
+    return "GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n";
+  }
+  static std::string poll_of(const std::string& sid) {
+    return get("/socket.io/?EIO=4&transport=polling&sid=" + sid);
+  }
+  static std::string post_of(const std::string& sid, const std::string& body) {
+    return "POST /socket.io/?EIO=4&transport=polling&sid=" + sid +
+           " HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain;charset=UTF-8\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+  [[nodiscard]] std::uint64_t count(std::size_t slot, ipc::Counter counter) const {
+    return slots_[slot]->counters.get(counter);
+  }
+
+  ipc::BucketTable table_ = ipc::BucketTable::create(2);
+  http::Clock clock_{http::TimePoint(1000s)};
+  std::vector<std::unique_ptr<Slot>> slots_;
+};
+
+TEST_F(FrontTest, ARequestThatReachedTheOtherSlotTravelsToItsSessionsOwner) {
+  const std::string sid = open_session(0);
+  Peer peer = connect_to(1);
+  EXPECT_THAT(ask(peer, post_of(sid, "40")), testing::EndsWith("ok"));
+  EXPECT_THAT(ask(peer, poll_of(sid)), HasSubstr("40{\"sid\":"));
+  EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 1u) << "the connection stays with the owner";
+  EXPECT_EQ(count(0, ipc::Counter::HandoversIn), 1u);
+  EXPECT_EQ(slots_[1]->clients.open(), 0u);
+}
+
+TEST_F(FrontTest, AnotherSlotsPipelinedRequestIsRelayedAndTheNextIsServedHere) {
+  const std::string sid = open_session(0);
+  Peer peer = connect_to(1);
+  const std::string answers = ask(peer, get("/where") + post_of(sid, "40") + get("/where") + poll_of(sid));
+  const std::size_t first = answers.find("slot 1");
+  const std::size_t second = answers.find("ok", first);
+  const std::size_t third = answers.find("slot 1", second);
+  const std::size_t fourth = answers.find("40{\"sid\":", third);
+  EXPECT_NE(fourth, std::string::npos) << "in the order of the requests:\n" << answers;
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
+  EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 1u) << "the last one took the connection along";
+}
+
+TEST_F(FrontTest, APollParkedAtItsOwnerThroughARelayIsAnswered) {
+  const std::string sid = open_session(0);
+  Peer peer = connect_to(1);
+  (void)ask(peer, post_of(sid, "40"));
+  Peer relayed = connect_to(1);
+  EXPECT_THAT(ask(relayed, poll_of(sid) + poll_of("BBBB")), HasSubstr("40{\"sid\":"));
+  Peer again = connect_to(1);
+  EXPECT_EQ(ask(again, poll_of(sid) + get("/where")), "") << "parked: nothing to tell";
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 2u);
+  slots_[0]->io.emit("news");
+  const std::string answers = answer_to(again);
+  EXPECT_THAT(answers, HasSubstr("42[\"news\"]"));
+  EXPECT_THAT(answers, HasSubstr("slot 1")) << "and the request behind it is served here";
+}
+
+TEST_F(FrontTest, ABodyTooLongForAnInboxIsRelayed) {
+  const std::string sid = open_session(0);
+  Peer peer = connect_to(1);
+  (void)ask(peer, post_of(sid, "40"));
+  Peer sender = connect_to(1);
+  const std::string body = "42[\"big\",\"" + std::string(60'000, 'x') + "\"]";
+  EXPECT_THAT(ask(sender, post_of(sid, body)), testing::EndsWith("ok"));
+  EXPECT_EQ(count(1, ipc::Counter::HandoversFailed), 0u);
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
+}
+
+TEST_F(FrontTest, ABodyThatArrivesInPiecesReachesItsOwner) {
+  const std::string sid = open_session(0);
+  Peer peer = connect_to(1);
+  const std::string request = post_of(sid, "40");
+  EXPECT_EQ(ask(peer, request.substr(0, 30)), "");
+  EXPECT_EQ(ask(peer, request.substr(30, request.size() - 31)), "");
+  EXPECT_THAT(ask(peer, request.substr(request.size() - 1)), testing::EndsWith("ok"));
+}
+
+TEST_F(FrontTest, OwnSessionsUnknownSidsAndOtherPathsStayHere) {
+  const std::string sid = open_session(1);
+  Peer peer = connect_to(1);
+  EXPECT_THAT(ask(peer, post_of(sid, "40")), testing::EndsWith("ok"));
+  EXPECT_THAT(ask(peer, poll_of("no-such-sid")), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(ask(peer, get("/where?sid=" + open_session(0))), testing::EndsWith("slot 1"));
+  EXPECT_THAT(ask(peer, get("/nowhere")), StartsWith("HTTP/1.1 404"));
+  EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 0u);
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 0u);
+}
+
+TEST_F(FrontTest, AFullInboxCostsTheConnectionAndIsCounted) {
+  const std::string sid = open_session(0);
+  slots_[0]->handovers.stop_reading();
+  std::vector<Peer> peers;
+  while (count(1, ipc::Counter::HandoversFailed) == 0) {
+    ASSERT_LT(peers.size(), 5000u);
+    peers.push_back(connect_to(1));
+    peers.back().write(post_of(sid, std::string(30'000, 'x')).substr(0, 30'000));
+    slots_[1]->turn();
+  }
+  EXPECT_EQ(answer_to(peers.back()), "");
+  EXPECT_TRUE(peers.back().at_end());
+}
+
+}  // namespace
+}  // namespace limpet::process::test
