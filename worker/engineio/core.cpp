@@ -116,10 +116,12 @@ void Core::send(OpenSession& session, std::span<const http::Buffer> frames) {
 
 void Core::close(OpenSession& session, CloseReason reason, websocket::CloseCode code) {
   if (!session.open()) return;
-  if (!session.polling || session.poll_parked()) {
+  if (!session.polling || (session.poll_parked() && session.polling->queue.empty())) {
     end(session, reason, code);
     return;
   }
+  // The client acts on a close before it decodes the messages of the same payload: these go first, alone.
+  if (session.poll_parked()) answer_poll(session, {});
   abandon_probe(session);
   mark_closed(session, OpenSession::Phase::Lingering, reason);
   linger_.join(session, clock_.now() + kLinger);

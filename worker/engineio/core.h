@@ -45,6 +45,7 @@ class Core {
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
   [[nodiscard]] std::size_t open_count() const noexcept { return open_count_; }
+  [[nodiscard]] bool has_lingering() const noexcept { return linger_.front() != nullptr; }
 
  private:
   friend class AwaitedPost;

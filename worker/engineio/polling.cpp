@@ -74,11 +74,11 @@ void Core::on_poll(OpenSession& session, http::Exchange exchange, const Query& q
   }
   note_jsonp(polling, query.jsonp);
   polling.poll = std::move(exchange);
-  if (!session.open()) {
+  if (!polling.queue.empty()) {
+    answer_poll(session, {});
+  } else if (!session.open()) {
     answer_poll(session, "1");
     release(session);
-  } else if (!polling.queue.empty()) {
-    answer_poll(session, {});
   } else {
     polling.poll.on_abandoned([this, &session] { on_poll_abandoned(session); });
   }

@@ -68,6 +68,8 @@ void Server::for_each(const std::function<void(Session&)>& visit) {
 
 std::size_t Server::session_count() const noexcept { return core_->open_count(); }
 
+bool Server::has_lingering() const noexcept { return core_->has_lingering(); }
+
 const Counts& Server::counts() const noexcept { return core_->counts(); }
 
 }  // namespace limpet::engineio

@@ -122,6 +122,8 @@ class Server {
   void for_each(const std::function<void(Session&)>& visit);
 
   [[nodiscard]] std::size_t session_count() const noexcept;
+  /// Closed polling sessions that wait for their client's next poll, to tell it so.
+  [[nodiscard]] bool has_lingering() const noexcept;
   [[nodiscard]] const Counts& counts() const noexcept;
 
  private:

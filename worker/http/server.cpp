@@ -54,8 +54,7 @@ Server::~Server() {
 
 void Server::adopt(Stream& stream) { new Connection(*this, stream); }
 
-void Server::drain() {
-  draining_ = true;
+void Server::end_idle() {
   for (Connection* connection = connections_; connection != nullptr; connection = connection->next_)
     connection->end_if_idle();
 }

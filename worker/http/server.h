@@ -114,8 +114,10 @@ class Server {
 
   /// Serves requests on `stream` from its first unread byte on.
   void adopt(Stream& stream);
-  /// From now on every answer ends its connection, and connections between two requests end at once.
-  void drain();
+  /// From now on every answer ends its connection.
+  void drain() noexcept { draining_ = true; }
+  /// Connections between two requests end.
+  void end_idle();
   [[nodiscard]] std::size_t connection_count() const noexcept { return connection_count_; }
   [[nodiscard]] const ServerCounts& counts() const noexcept { return counts_; }
 

@@ -20,7 +20,7 @@ bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULD
 
 ClientConnection::ClientConnection(Clients& clients, ipc::Descriptor socket, const PeerAddress& peer,
                                    std::uint16_t listener)
-    : clients_(clients), socket_(std::move(socket)), peer_(peer), listener_(listener) {}
+    : clients_(clients), socket_(std::move(socket)), listener_(listener), peer_(peer) {}
 
 ClientConnection::~ClientConnection() {
   if (rest_ != nullptr) clients_.give_back(std::move(rest_));
@@ -189,18 +189,17 @@ bool ClientConnection::write() {
       continue;
     }
     const std::string_view bytes = first_.view().substr(sent_of_first_);
-    const ssize_t written = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (written < 0) {
-      if (!would_block(errno)) die(errno);
+    if (!note_written(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), bytes.size()))
       return false;
-    }
-    drop_written(static_cast<std::size_t>(written));
-    if (static_cast<std::size_t>(written) < bytes.size()) return false;
   }
   return true;
 }
 
 bool ClientConnection::write_many() {
+  if (unsent_ <= Clients::kGatherBytes) {
+    const std::string_view bytes = clients_.gather(*this);
+    return note_written(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), bytes.size());
+  }
   std::array<iovec, kMaxVectors> vectors;
   const auto entry = [](std::string_view bytes) {
     return iovec{const_cast<char*>(bytes.data()), bytes.size()};
@@ -216,17 +215,27 @@ bool ClientConnection::write_many() {
   msghdr message{};
   message.msg_iov = vectors.data();
   message.msg_iovlen = count;
-  const ssize_t written = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+  return note_written(::sendmsg(socket_.get(), &message, MSG_NOSIGNAL), total);
+}
+
+bool ClientConnection::note_written(ssize_t written, std::size_t wanted) {
   if (written < 0) {
     if (!would_block(errno)) die(errno);
     return false;
   }
   drop_written(static_cast<std::size_t>(written));
-  return static_cast<std::size_t>(written) == total;
+  return static_cast<std::size_t>(written) == wanted;
 }
 
 void ClientConnection::drop_written(std::size_t written) {
   clients_.counters_.add(ipc::Counter::BytesOut, written);
+  if (written == unsent_) {
+    unsent_ = 0;
+    sent_of_first_ = 0;
+    first_ = {};
+    if (rest_ != nullptr) clients_.give_back(std::move(rest_));
+    return;
+  }
   unsent_ -= written;
   written += sent_of_first_;
   sent_of_first_ = 0;

@@ -79,24 +79,19 @@ class ClientConnection final
   /// Writes what the socket takes; false if something is left.
   bool write();
   bool write_many();
+  bool note_written(ssize_t written, std::size_t wanted);
   void drop_written(std::size_t written);
   void die(int error) noexcept;
   void watch(std::uint32_t events) noexcept;
 
+  // What a broadcast touches stands together: with thousands of connections, each cache line counts.
   Clients& clients_;
-  ipc::Descriptor socket_;
-  std::uint32_t sent_of_first_ = 0;
   http::Buffer first_;
   std::unique_ptr<Queue> rest_;
-  std::unique_ptr<std::vector<char>> unread_;
-  const char* taken_from_ = nullptr;
   std::size_t unsent_ = 0;
-  http::TimePoint waiting_since_{};
-  int error_ = 0;
+  ipc::Descriptor socket_;
+  std::uint32_t sent_of_first_ = 0;
   std::uint32_t watched_ = 0;
-  PeerAddress peer_;
-  std::uint16_t listener_;
-  std::uint16_t moving_to_ = kStays;
   State state_ = State::Open;
   Waiting waiting_ = Waiting::Nothing;
   bool dirty_ : 1 = false;
@@ -105,6 +100,13 @@ class ClientConnection final
   bool redeliver_ : 1 = false;
   bool taken_away_ : 1 = false;
   bool one_request_ : 1 = false;
+  std::uint16_t listener_;
+  std::uint16_t moving_to_ = kStays;
+  int error_ = 0;
+  std::unique_ptr<std::vector<char>> unread_;
+  const char* taken_from_ = nullptr;
+  http::TimePoint waiting_since_{};
+  PeerAddress peer_;
 };
 
 }  // namespace limpet::process

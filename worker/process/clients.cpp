@@ -55,7 +55,9 @@ void Clients::redeliver() {
 void Clients::flush() {
   // write() may queue nothing, and on_writable may: those connections are appended and written in this same
   // call.
+  constexpr std::size_t kAhead = 4;  // connections lie scattered: ask for those that come soon
   for (std::size_t i = 0; i < dirty_.size(); ++i) {
+    if (i + kAhead < dirty_.size()) __builtin_prefetch(&dirty_[i + kAhead]->first_, 1);
     ClientConnection& connection = *dirty_[i];
     connection.dirty_ = false;
     if (connection.state_ == ClientConnection::State::Dead) continue;
@@ -86,6 +88,7 @@ void Clients::flush() {
     }
   }
   dirty_.clear();
+  gathered_frames_.clear();
 }
 
 void Clients::check_deadlines() {
@@ -160,6 +163,26 @@ void Clients::put_in_list(ClientConnection& connection, std::size_t waiting) {
   connection.unlink();
   connection.waiting_since_ = clock_.now();
   lists_[waiting].push_back(connection);
+}
+
+std::string_view Clients::gather(const ClientConnection& connection) {
+  const auto& rest = connection.rest_->frames;
+  const auto same = [](const http::Buffer& a, const http::Buffer& b) {
+    return a.view().data() == b.view().data();
+  };
+  const bool made_already = connection.sent_of_first_ == 0 && gathered_frames_.size() == rest.size() + 1 &&
+                            same(gathered_frames_.front(), connection.first_) &&
+                            std::equal(rest.begin(), rest.end(), gathered_frames_.begin() + 1, same);
+  if (made_already) return gathered_;
+  gathered_.assign(connection.first_.view().substr(connection.sent_of_first_));
+  for (const http::Buffer& frame : rest) gathered_.append(frame.view());
+  gathered_frames_.clear();
+  // Worth remembering only if somebody else has the frames too.
+  if (connection.sent_of_first_ == 0 && connection.first_.shared()) {
+    gathered_frames_.push_back(connection.first_);
+    gathered_frames_.insert(gathered_frames_.end(), rest.begin(), rest.end());
+  }
+  return gathered_;
 }
 
 std::unique_ptr<ClientConnection::Queue> Clients::take_queue() {

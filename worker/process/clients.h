@@ -59,6 +59,12 @@ class Clients {
 
   [[nodiscard]] std::chrono::milliseconds timeout_of(std::size_t waiting) const noexcept;
   void put_in_list(ClientConnection& connection, std::size_t waiting);
+  /// Up to this size, what a connection has queued is sent as one run of bytes: cheaper for the kernel than a
+  /// vector of many small ones.
+  static constexpr std::size_t kGatherBytes = 64 * 1024;
+  /// The queued bytes in one run, good until the next call. Members of one room have the same frames queued,
+  /// so the run made for one connection is mostly right for the next as well, and is not made again.
+  std::string_view gather(const ClientConnection& connection);
   std::unique_ptr<ClientConnection::Queue> take_queue();
   void give_back(std::unique_ptr<ClientConnection::Queue> queue);
 
@@ -76,6 +82,10 @@ class Clients {
   std::vector<ClientConnection*> dead_;
   std::vector<std::unique_ptr<ClientConnection::Queue>> spare_queues_;
   std::unique_ptr<std::array<char, 64 * 1024>> read_buffer_;
+  std::string gathered_;
+  /// The frames that gathered_ was made of, the first one whole. Handles, so that no other frame can take
+  /// their place in memory. Forgotten at the end of flush().
+  std::vector<http::Buffer> gathered_frames_;
   std::size_t open_ = 0;
 };
 

@@ -40,6 +40,8 @@ constexpr std::uint16_t kServiceRestart = 1012;
 constexpr milliseconds kOrphanWindow{2000};
 constexpr milliseconds kOrphanDeadline{5000};
 constexpr milliseconds kDrainProgressInterval{1000};
+/// How long behind its window a drain waits for the next polls of closed polling sessions.
+constexpr milliseconds kDrainLinger{1000};
 
 std::uint64_t sum(const auto& numbers) {
   return std::accumulate(numbers.begin(), numbers.end(), std::uint64_t{0});
@@ -107,6 +109,7 @@ class Worker::Core {
   std::optional<Watch> doorbell_watch_;
   std::optional<DrainSchedule> drain_;
   http::TimePoint drain_progress_at_{};
+  http::TimePoint drain_linger_until_{};
   std::optional<int> exit_code_;
   bool poller_ready_ = true;
   bool more_in_rings_ = false;
@@ -313,6 +316,7 @@ void Worker::Core::start_drain(milliseconds window, milliseconds deadline) {
   front_->http().drain();
   drain_.emplace(clock_.now(), engine_.session_count(), window, deadline);
   drain_progress_at_ = clock_.now() + kDrainProgressInterval;
+  drain_linger_until_ = clock_.now() + window + kDrainLinger;
 }
 
 void Worker::Core::continue_drain() {
@@ -321,7 +325,11 @@ void Worker::Core::continue_drain() {
     const std::size_t left = engine_.drain(due, kServiceRestart);
     counters_.add(ipc::Counter::SessionsDrained, before - std::min(before, left));
   }
-  const bool empty = engine_.session_count() == 0 && clients_.open() == 0;
+  const bool told =
+      engine_.session_count() == 0 && (!engine_.has_lingering() || clock_.now() >= drain_linger_until_);
+  // Idle connections are where the last polls come from: only when no session is left that wants one.
+  if (told) front_->http().end_idle();
+  const bool empty = told && clients_.open() == 0;
   if ((empty && !(rings_ && rings_->deferred())) || drain_->overdue(clock_.now())) {
     leave();
   } else if (link_ && drain_progress_at_ <= clock_.now()) {
@@ -385,6 +393,7 @@ http::TimePoint Worker::Core::next_deadline() const {
   next = std::min(next, engine_.next_deadline().value_or(next));
   next = std::min(next, socketio_.next_deadline().value_or(next));
   if (drain_) next = std::min({next, drain_->next_due(), drain_progress_at_});
+  if (drain_ && clock_.now() < drain_linger_until_) next = std::min(next, drain_linger_until_);
   if ((rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred()))
     next = std::min(next, clock_.now() + kDeferredRetry);
   return next;
