@@ -1,7 +1,7 @@
 // Many official clients that chat. What is counted: each line reaches every other client exactly once, and the lines of
 // one sender arrive in their order.
 import assert from "node:assert/strict";
-import { client, leave } from "../client/official.mjs";
+import { ask, client, leave } from "../client/official.mjs";
 import { within } from "./process.mjs";
 
 class Member {
@@ -14,7 +14,7 @@ class Member {
     this.reasons = [];
     this.socket = client(url, options);
     this.socket.on("connect", () => (this.connects += 1, this.#wake()));
-    this.socket.on("disconnect", (reason) => this.reasons.push(reason));
+    this.socket.on("disconnect", (reason) => (this.reasons.push(reason), this.#wake()));
     this.socket.on("chat message", (text) => this.#hear(text));
   }
 
@@ -90,6 +90,11 @@ export class Fleet {
       this.members.map((member) => member.until(() => member.linesOf(round) >= expected, () => `${member.linesOf(round)} of ${expected} lines`, deadlineMs)),
     );
     this.assertNoMistakes();
+  }
+
+  /// The slot that owns each member's session: its address's, unless that was routed around when it connected.
+  slots() {
+    return Promise.all(this.members.map(async ({ socket }) => (await ask(socket, "whoami")).slot));
   }
 
   assertNoMistakes() {
