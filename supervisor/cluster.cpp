@@ -105,6 +105,7 @@ void Cluster::put_down(Worker& worker, int signal, Cause cause, std::string why)
   if (!worker.cause) {
     worker.cause = cause;
     worker.cause_text = std::move(why);
+    worker.ended_while = worker.state();
   }
   worker.happen(WorkerEvent::IsToStop, worker.cause_text);
   worker.child.signal(signal);

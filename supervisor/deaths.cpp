@@ -84,8 +84,9 @@ void Cluster::bury(std::unique_ptr<Worker> worker, const ipc::ExitStatus& status
   const WorkerState last_state = worker->state();
   const Cause cause = cause_of(*worker, status);
   const milliseconds served = time_served(*worker);
+  const WorkerState ended_while = worker->cause ? worker->ended_while : last_state;
   const std::string obituary =
-      fmt::format("{}: {}", worker->name(), how_it_ended(*worker, last_state, cause, status));
+      fmt::format("{}: {}", worker->name(), how_it_ended(*worker, ended_while, cause, status));
   worker->happen(WorkerEvent::HasEnded, to_text(status));
   worker->on_end.reset();
   worker->on_message.reset();

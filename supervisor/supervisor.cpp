@@ -90,7 +90,6 @@ void Supervisor::reload(const Reply& reply) {
     log(Level::Error, fmt::format("reload: refused: {}; nothing changes", why));
     return reply(ipc::Done{1, fmt::format("reload refused: {}; nothing changes", why)});
   }
-  open_log(program->options.log_level);
   operation_since_ = steady_clock::now();
   rollout_ = std::make_unique<Rollout>(
       loop_, cluster_,
@@ -104,6 +103,7 @@ void Supervisor::reload(const Reply& reply) {
 
 void Supervisor::finish_reload(bool succeeded, const std::string& line, const Reply& reply) {
   log(succeeded ? Level::Info : Level::Error, line);
+  if (succeeded) open_log(cluster_.program().options.log_level);
   // Not here: the rollout itself is calling.
   after_.start(milliseconds(0), [this, succeeded, line, reply] {
     rollout_.reset();

@@ -70,6 +70,7 @@ class Worker {
   /// Why it ends, when that is known before its status: what we decided, and what it said itself.
   std::optional<Cause> cause;
   std::string cause_text;
+  WorkerState ended_while = WorkerState::Dead;  ///< what it was when `cause` was decided
   std::string last_words;
   std::uint64_t sessions_left = 0;
 
