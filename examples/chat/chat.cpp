@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
     io.files("/", folder(io, "public", "public"));
     io.serve_client(folder(io, "client", "node_modules/socket.io-client/dist"));
     io.get("/worker", [io](const HttpRequest&) {
-      return HttpResponse::text(std::string("worker: ").append(std::to_string(io.slot())).append("\n"));
+      return HttpResponse::text(std::string("worker: ").append(std::to_string(io.slot())));
     });
 
     io.on_connection([io](Socket& socket) {

@@ -91,7 +91,9 @@ void Server::on_text(engineio::Session& session, std::string_view text) {
     return close_client(*client, "parse error", engineio::CloseReason::ParseError);
   }
   if (packet.attachments > 0) {
-    client->assembly = std::make_unique<ClientState::Assembly>(std::string(text), packet.attachments);
+    client->assembly = std::make_unique<ClientState::Assembly>();
+    client->assembly->text = text;
+    client->assembly->expected = packet.attachments;
     return;
   }
   receive(*client, packet, {});

@@ -98,7 +98,7 @@ struct ClientState {
   /// A packet whose attachments are still to come.
   struct Assembly {
     std::string text;
-    std::uint32_t expected;
+    std::uint32_t expected = 0;
     std::vector<http::Buffer> attachments;
   };
   std::unique_ptr<Assembly> assembly;
