@@ -30,13 +30,11 @@ struct Gap {
 /// Where a reader's messages go. Neither call may throw, or destroy or poll the reader that makes it.
 class RingSink {
  public:
+  virtual ~RingSink() = default;
   /// `message` is valid during the call, and aligned for Cap'n Proto words.
   virtual void on_message(std::span<const std::byte> message, std::uint64_t sequence) = 0;
   /// Always before the first message behind the gap.
   virtual void on_gap(const Gap& gap) = 0;
-
- protected:
-  ~RingSink() = default;
 };
 
 /// One poll ends after the record with which one of the two is reached.

@@ -48,7 +48,7 @@ class Remember final : public RingSink {
   void on_gap(const Gap& gap) override {
     lost += gap.lost_at_least;
     ++gaps;
-    story.push_back("gap");
+    story.emplace_back("gap");
   }
   std::vector<std::string> messages;
   std::vector<std::uint64_t> sequences;

@@ -4,9 +4,10 @@
 // nothing of the message, and nothing torn, twice or silently lost. (A tracer with PTRACE_SINGLESTEP does the
 // same at ten times the cost.) Label singlestep.
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <csignal>
 
 #include "tests/ipc/ring_checker.h"
 

@@ -4,12 +4,12 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <random>
 
 #include "tests/ipc/ring_checker.h"
@@ -254,7 +254,7 @@ TEST(RingStress, keeps_every_invariant_while_its_writers_are_killed_and_everybod
     laps += round.laps_waited_for;
   }
   std::printf("%llu rounds, %llu writers killed, %d stopped, %d laps forced, %llu messages, %llu gaps told\n",
-              static_cast<unsigned long long>(rounds), static_cast<unsigned long long>(rounds * kWriters),
+              static_cast<unsigned long long>(rounds), static_cast<unsigned long long>(rounds) * kWriters,
               stops, laps, static_cast<unsigned long long>(messages), static_cast<unsigned long long>(gaps));
   EXPECT_GT(messages, 0u);
 }

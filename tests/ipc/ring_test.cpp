@@ -8,20 +8,20 @@ namespace {
 class Ring : public ::testing::Test {
  protected:
   void start(const RingOptions& options) {
-    writer_ = std::make_unique<RingWriter>(RingWriter::create(kWriter, options));
+    writer = std::make_unique<RingWriter>(RingWriter::create(kWriter, options));
   }
   TestReader& add_reader(std::uint16_t lane = 1) {
     auto reader = std::make_unique<TestReader>(Incarnation{1, lane, 20u + lane}, kLanes);
-    EXPECT_TRUE(introduce(*writer_, *reader, &reader->why)) << reader->why;
-    EXPECT_TRUE(reader->attach(writer_->descriptor(), kWriter)) << reader->why;
-    readers_.push_back(std::move(reader));
-    return *readers_.back();
+    EXPECT_TRUE(introduce(*writer, *reader, &reader->why)) << reader->why;
+    EXPECT_TRUE(reader->attach(writer->descriptor(), kWriter)) << reader->why;
+    readers.push_back(std::move(reader));
+    return *readers.back();
   }
-  PublishResult publish(std::string_view text) { return writer_->publish(bytes_of(text)); }
+  PublishResult publish(std::string_view text) { return writer->publish(bytes_of(text)); }
 
-  std::unique_ptr<RingWriter> writer_;
-  std::vector<std::unique_ptr<TestReader>> readers_;
-  RingWriter::TimePoint now_{1h};
+  std::unique_ptr<RingWriter> writer;
+  std::vector<std::unique_ptr<TestReader>> readers;
+  RingWriter::TimePoint now{1h};
 };
 
 TEST_F(Ring, delivers_what_was_published_in_order) {
@@ -42,7 +42,7 @@ TEST_F(Ring, joins_the_parts_of_a_message) {
   start(small_ring());
   TestReader& reader = add_reader();
   const std::span<const std::byte> parts[] = {bytes_of("head,"), {}, bytes_of("room,"), bytes_of("frame")};
-  ASSERT_EQ(writer_->publish(parts), PublishResult::Published);
+  ASSERT_EQ(writer->publish(parts), PublishResult::Published);
   reader.poll();
   EXPECT_EQ(reader.sink.messages, std::vector<std::string>{"head,room,frame"});
 }
@@ -66,7 +66,7 @@ TEST_F(Ring, delivers_the_same_to_every_reader) {
   start(small_ring());
   add_reader(1), add_reader(2), add_reader(3);
   for (int i = 0; i < 10; ++i) ASSERT_EQ(publish("to all " + std::to_string(i)), PublishResult::Published);
-  for (auto& reader : readers_) {
+  for (auto& reader : readers) {
     reader->poll();
     EXPECT_EQ(reader->sink.messages.size(), 10u);
     EXPECT_EQ(reader->sink.messages.back(), "to all 9");
@@ -94,12 +94,12 @@ TEST_F(Ring, takes_sixteen_mebibytes_and_refuses_one_byte_more) {
   const std::string largest = pattern(1, kMaxMessageBytes);
   EXPECT_EQ(publish(largest), PublishResult::Deferred) << "with its headers it is longer than the ring";
   EXPECT_EQ(publish(pattern(2, kMaxMessageBytes + 1)), PublishResult::TooLarge);
-  EXPECT_EQ(writer_->sequence(), 1u) << "what is refused uses no sequence";
+  EXPECT_EQ(writer->sequence(), 1u) << "what is refused uses no sequence";
   reader.poll();
   EXPECT_TRUE(reader.sink.messages.empty());
-  writer_->retry(now_);
-  EXPECT_FALSE(writer_->deferred());
-  EXPECT_EQ(writer_->deferred_bytes(), 0u);
+  writer->retry(now);
+  EXPECT_FALSE(writer->deferred());
+  EXPECT_EQ(writer->deferred_bytes(), 0u);
   reader.poll();
   ASSERT_EQ(reader.sink.messages.size(), 1u);
   EXPECT_TRUE(reader.sink.messages[0] == largest);
@@ -110,14 +110,14 @@ TEST_F(Ring, passes_a_message_of_many_times_its_own_length) {
   TestReader& reader = add_reader();
   const std::string large = pattern(1, 300'000);
   ASSERT_EQ(publish(large), PublishResult::Deferred);
-  for (int turn = 0; writer_->deferred() && turn < 1000; ++turn) {
+  for (int turn = 0; writer->deferred() && turn < 1000; ++turn) {
     reader.poll();
-    writer_->retry(now_);
+    writer->retry(now);
   }
   reader.poll();
   ASSERT_EQ(reader.sink.messages.size(), 1u);
   EXPECT_TRUE(reader.sink.messages[0] == large);
-  EXPECT_EQ(writer_->laps(), 0u);
+  EXPECT_EQ(writer->laps(), 0u);
 }
 
 TEST_F(Ring, ends_a_poll_when_its_budget_is_used_up) {
@@ -146,13 +146,13 @@ TEST_F(Ring, keeps_the_order_of_what_it_defers) {
     deferred |= result == PublishResult::Deferred;
     if (sequence % 7 == 0) {
       reader.poll();
-      writer_->retry(now_);
+      writer->retry(now);
     }
   }
   EXPECT_TRUE(deferred);
-  while (writer_->deferred()) {
+  while (writer->deferred()) {
     reader.poll();
-    writer_->retry(now_);
+    writer->retry(now);
   }
   reader.poll();
   EXPECT_TRUE(reader.sink.messages == published);
@@ -167,9 +167,9 @@ TEST_F(Ring, tells_every_reader_of_what_its_full_queue_did_not_take) {
   std::uint64_t refused = 0;
   for (int i = 0; i < 12; ++i) refused += publish(pattern(1, 900)) == PublishResult::QueueFull ? 1 : 0;
   ASSERT_GT(refused, 0u);
-  while (writer_->deferred()) {
+  while (writer->deferred()) {
     reader.poll();
-    writer_->retry(now_);
+    writer->retry(now);
   }
   ASSERT_EQ(publish("after"), PublishResult::Published);
   reader.poll();
@@ -186,10 +186,10 @@ TEST_F(Ring, takes_a_message_exactly_up_to_the_limit_of_its_queue) {
   add_reader();
   while (publish(pattern(1, 900)) == PublishResult::Published) {
   }
-  ASSERT_EQ(writer_->deferred_bytes(), 900u);
+  ASSERT_EQ(writer->deferred_bytes(), 900u);
   EXPECT_EQ(publish(pattern(1, 101)), PublishResult::QueueFull);
   EXPECT_EQ(publish(pattern(1, 100)), PublishResult::Deferred);
-  EXPECT_EQ(writer_->deferred_bytes(), 1000u);
+  EXPECT_EQ(writer->deferred_bytes(), 1000u);
 }
 
 // ---- a reader that stands still
@@ -199,20 +199,20 @@ TEST_F(Ring, laps_a_reader_that_stands_still_and_tells_it_before_anything_newer)
   TestReader& reader = add_reader();
   std::uint64_t published = 0;
   while (publish(pattern(published + 1, 200)) == PublishResult::Published) ++published;
-  writer_->retry(now_);
-  writer_->retry(now_ + 99ms);
-  EXPECT_TRUE(writer_->deferred());
-  EXPECT_EQ(writer_->laps(), 0u);
-  writer_->retry(now_ + 100ms);
-  EXPECT_FALSE(writer_->deferred());
-  EXPECT_EQ(writer_->laps(), 1u);
+  writer->retry(now);
+  writer->retry(now + 99ms);
+  EXPECT_TRUE(writer->deferred());
+  EXPECT_EQ(writer->laps(), 0u);
+  writer->retry(now + 100ms);
+  EXPECT_FALSE(writer->deferred());
+  EXPECT_EQ(writer->laps(), 1u);
   for (int i = 0; i < 100; ++i) ASSERT_EQ(publish("overwrites"), PublishResult::Published);
   reader.poll();
   EXPECT_EQ(reader.sink.story.front(), "gap");
   ASSERT_EQ(publish("newer"), PublishResult::Published);
   reader.poll();
   EXPECT_EQ(reader.sink.messages.back(), "newer");
-  EXPECT_EQ(reader.sink.lost + reader.sink.messages.size(), writer_->sequence())
+  EXPECT_EQ(reader.sink.lost + reader.sink.messages.size(), writer->sequence())
       << "every message is accounted for";
 }
 
@@ -221,20 +221,20 @@ TEST_F(Ring, keeps_again_for_a_reader_that_has_acknowledged_its_lap) {
   TestReader& reader = add_reader();
   while (publish(pattern(1, 200)) == PublishResult::Published) {
   }
-  writer_->retry(now_);
-  writer_->retry(now_ + 1s);
+  writer->retry(now);
+  writer->retry(now + 1s);
   for (int i = 0; i < 100; ++i) ASSERT_EQ(publish(pattern(1, 200)), PublishResult::Published) << "ungated";
   reader.poll();
-  const std::uint64_t at_gap = writer_->sequence();
+  const std::uint64_t at_gap = writer->sequence();
   while (publish(pattern(1, 200)) == PublishResult::Published) {
   }
-  EXPECT_TRUE(writer_->deferred()) << "gated again";
+  EXPECT_TRUE(writer->deferred()) << "gated again";
   reader.poll();
-  writer_->retry(now_ + 1s);
+  writer->retry(now + 1s);
   reader.poll();
   EXPECT_EQ(reader.sink.gaps, 1u);
   EXPECT_EQ(reader.sink.sequences.front(), at_gap + 1);
-  EXPECT_EQ(reader.sink.sequences.back(), writer_->sequence());
+  EXPECT_EQ(reader.sink.sequences.back(), writer->sequence());
 }
 
 TEST_F(Ring, counts_no_gap_for_a_lapped_reader_that_came_in_time) {
@@ -243,23 +243,23 @@ TEST_F(Ring, counts_no_gap_for_a_lapped_reader_that_came_in_time) {
   while (publish(pattern(1, 200)) == PublishResult::Published) {
   }
   reader.poll();  // after the ring was full, before the lap
-  writer_->retry(now_);
-  writer_->retry(now_ + 1s);
+  writer->retry(now);
+  writer->retry(now + 1s);
   reader.poll();
   EXPECT_EQ(reader.sink.gaps, 0u);
-  EXPECT_EQ(reader.sink.messages.size(), writer_->sequence());
+  EXPECT_EQ(reader.sink.messages.size(), writer->sequence());
 }
 
 TEST_F(Ring, does_not_lap_a_reader_that_frees_an_eighth_in_time) {
   start(small_ring());
   TestReader& reader = add_reader();
   for (int i = 0; i < 200; ++i) (void)publish(pattern(1, 200));
-  for (int turn = 0; writer_->deferred() && turn < 1000; ++turn) {
-    writer_->retry(now_ += 90ms);
+  for (int turn = 0; writer->deferred() && turn < 1000; ++turn) {
+    writer->retry(now += 90ms);
     reader.poll({.bytes = kMinRingCapacity / 8});
   }
   reader.poll();
-  EXPECT_EQ(writer_->laps(), 0u);
+  EXPECT_EQ(writer->laps(), 0u);
   EXPECT_EQ(reader.sink.messages.size(), 200u);
 }
 
@@ -267,11 +267,11 @@ TEST_F(Ring, laps_a_reader_that_only_crawls) {
   start(small_ring());
   TestReader& reader = add_reader();
   for (int i = 0; i < 200; ++i) (void)publish(pattern(1, 40));
-  for (int turn = 0; writer_->laps() == 0 && turn < 5; ++turn) {
-    writer_->retry(now_ += 90ms);
+  for (int turn = 0; writer->laps() == 0 && turn < 5; ++turn) {
+    writer->retry(now += 90ms);
     reader.poll({.records = 1});
   }
-  EXPECT_EQ(writer_->laps(), 1u);
+  EXPECT_EQ(writer->laps(), 1u);
 }
 
 TEST_F(Ring, laps_only_the_reader_that_stands_still) {
@@ -280,13 +280,13 @@ TEST_F(Ring, laps_only_the_reader_that_stands_still) {
   TestReader& still = add_reader(2);
   for (int turn = 0; turn < 300; ++turn) {
     (void)publish(pattern(1, 200));
-    writer_->retry(now_ += 10ms);
+    writer->retry(now += 10ms);
     quick.poll();
   }
-  writer_->retry(now_ += 1s);
+  writer->retry(now += 1s);
   quick.poll();
   still.poll();
-  EXPECT_EQ(writer_->laps(), 1u);
+  EXPECT_EQ(writer->laps(), 1u);
   EXPECT_EQ(quick.sink.gaps, 0u);
   EXPECT_EQ(quick.sink.messages.size(), 300u);
   EXPECT_EQ(still.sink.gaps, 1u);
@@ -297,11 +297,11 @@ TEST_F(Ring, waits_for_nobody_once_a_reader_is_detached) {
   add_reader();
   while (publish(pattern(1, 200)) == PublishResult::Published) {
   }
-  writer_->detach_reader(1);
-  writer_->retry(now_);
-  EXPECT_FALSE(writer_->deferred());
-  EXPECT_EQ(writer_->readers(), 0u);
-  EXPECT_EQ(writer_->laps(), 0u);
+  writer->detach_reader(1);
+  writer->retry(now);
+  EXPECT_FALSE(writer->deferred());
+  EXPECT_EQ(writer->readers(), 0u);
+  EXPECT_EQ(writer->laps(), 0u);
 }
 
 TEST_F(Ring, waits_for_no_reader_that_has_let_go) {
@@ -310,8 +310,8 @@ TEST_F(Ring, waits_for_no_reader_that_has_let_go) {
   while (publish(pattern(1, 200)) == PublishResult::Published) {
   }
   reader.ring.reset();
-  writer_->retry(now_);
-  EXPECT_FALSE(writer_->deferred());
+  writer->retry(now);
+  EXPECT_FALSE(writer->deferred());
 }
 
 // ---- joining and leaving
@@ -320,9 +320,9 @@ TEST_F(Ring, begins_for_a_reader_where_the_writer_attached_it) {
   start(small_ring());
   ASSERT_EQ(publish("before"), PublishResult::Published);
   TestReader reader({1, 1, 21}, kLanes);
-  ASSERT_TRUE(introduce(*writer_, reader, &reader.why));
+  ASSERT_TRUE(introduce(*writer, reader, &reader.why));
   ASSERT_EQ(publish("between"), PublishResult::Published);
-  ASSERT_TRUE(reader.attach(writer_->descriptor(), kWriter));
+  ASSERT_TRUE(reader.attach(writer->descriptor(), kWriter));
   ASSERT_EQ(publish("after"), PublishResult::Published);
   reader.poll();
   EXPECT_EQ(reader.sink.messages, (std::vector<std::string>{"between", "after"}));
@@ -333,9 +333,9 @@ TEST_F(Ring, begins_at_the_tail_for_a_reader_that_its_writer_does_not_know_yet) 
   start(small_ring());
   ASSERT_EQ(publish("before"), PublishResult::Published);
   TestReader reader({1, 1, 21}, kLanes);
-  ASSERT_TRUE(reader.attach(writer_->descriptor(), kWriter));
+  ASSERT_TRUE(reader.attach(writer->descriptor(), kWriter));
   ASSERT_EQ(publish("between"), PublishResult::Published);
-  ASSERT_TRUE(introduce(*writer_, reader, &reader.why));
+  ASSERT_TRUE(introduce(*writer, reader, &reader.why));
   reader.poll();
   EXPECT_EQ(reader.sink.messages, std::vector<std::string>{"between"});
   EXPECT_EQ(reader.sink.gaps, 0u);
@@ -345,7 +345,7 @@ TEST_F(Ring, gives_everything_to_a_reader_that_asks_for_its_beginning) {
   start(small_ring());
   ASSERT_EQ(publish("first"), PublishResult::Published);
   TestReader reader({1, 1, 21}, kLanes);
-  ASSERT_TRUE(reader.attach(writer_->descriptor(), kWriter, RingReader::Start::Beginning));
+  ASSERT_TRUE(reader.attach(writer->descriptor(), kWriter, RingReader::Start::Beginning));
   reader.poll();
   EXPECT_EQ(reader.sink.messages, std::vector<std::string>{"first"});
 }
@@ -353,10 +353,10 @@ TEST_F(Ring, gives_everything_to_a_reader_that_asks_for_its_beginning) {
 TEST_F(Ring, keeps_for_a_reader_that_it_knows_and_that_has_not_come_yet) {
   start(small_ring());
   TestReader reader({1, 1, 21}, kLanes);
-  ASSERT_TRUE(introduce(*writer_, reader, &reader.why));
+  ASSERT_TRUE(introduce(*writer, reader, &reader.why));
   std::uint64_t published = 0;
   while (publish(pattern(published + 1, 200)) == PublishResult::Published) ++published;
-  ASSERT_TRUE(reader.attach(writer_->descriptor(), kWriter));
+  ASSERT_TRUE(reader.attach(writer->descriptor(), kWriter));
   reader.poll();
   EXPECT_EQ(reader.sink.messages.size(), published);
   EXPECT_EQ(reader.sink.gaps, 0u);
@@ -367,8 +367,8 @@ TEST_F(Ring, gives_nothing_of_a_message_that_began_before_the_reader_came) {
   add_reader(1);
   ASSERT_EQ(publish(pattern(1, 6000)), PublishResult::Deferred);
   TestReader& late = add_reader(2);
-  readers_[0]->poll();
-  writer_->retry(now_);
+  readers[0]->poll();
+  writer->retry(now);
   ASSERT_EQ(publish("whole"), PublishResult::Published);
   late.poll();
   EXPECT_EQ(late.sink.messages, std::vector<std::string>{"whole"});
@@ -380,7 +380,7 @@ TEST_F(Ring, drops_the_partial_message_of_a_writer_that_is_gone) {
   TestReader& reader = add_reader();
   ASSERT_EQ(publish("whole"), PublishResult::Published);
   ASSERT_EQ(publish(pattern(2, 6000)), PublishResult::Deferred);
-  writer_.reset();
+  writer.reset();
   EXPECT_EQ(reader.poll(), PollResult::Empty);
   EXPECT_EQ(reader.sink.messages, std::vector<std::string>{"whole"});
   EXPECT_TRUE(reader.ring->ends_in_partial_message());
@@ -391,7 +391,7 @@ TEST_F(Ring, drains_to_the_end_after_its_writer_is_gone) {
   start(small_ring());
   TestReader& reader = add_reader();
   for (int i = 0; i < 10; ++i) ASSERT_EQ(publish("last words"), PublishResult::Published);
-  writer_.reset();
+  writer.reset();
   EXPECT_EQ(reader.poll({.records = 4}), PollResult::More);
   EXPECT_EQ(reader.poll(), PollResult::Empty);
   EXPECT_EQ(reader.sink.messages.size(), 10u);
@@ -421,10 +421,10 @@ TEST_F(Ring, is_not_disturbed_by_the_reader_of_its_lane_s_predecessor) {
 TEST_F(Ring, refuses_a_reader_whose_page_has_no_line_for_it) {
   RingOptions options = small_ring();
   options.lanes = 9;
-  RingWriter writer = RingWriter::create({0, 8, 7}, options);
+  RingWriter of_lane_8 = RingWriter::create({0, 8, 7}, options);
   TestReader reader({1, 1, 21}, kLanes);
-  EXPECT_FALSE(introduce(writer, reader, &reader.why));
-  EXPECT_FALSE(reader.attach(writer.descriptor(), {0, 8, 7}));
+  EXPECT_FALSE(introduce(of_lane_8, reader, &reader.why));
+  EXPECT_FALSE(reader.attach(of_lane_8.descriptor(), {0, 8, 7}));
   EXPECT_EQ(reader.why, "ring: lane 8 has no line on the reader page");
 }
 
@@ -435,13 +435,13 @@ TEST_F(Ring, rings_a_sleeping_reader_once_for_each_sleep_and_a_waking_one_never)
   TestReader& reader = add_reader();
   const auto publish_and_flush = [this] {
     ASSERT_EQ(publish("x"), PublishResult::Published);
-    writer_->flush();
+    writer->flush();
   };
   publish_and_flush();
   EXPECT_EQ(reader.rings(), 0u) << "awake";
   reader.page.fall_asleep();
   EXPECT_TRUE(reader.ring->has_data()) << "what came before the sleep is seen by the look after it";
-  writer_->flush();
+  writer->flush();
   EXPECT_EQ(reader.rings(), 0u) << "nothing new";
   publish_and_flush();
   publish_and_flush();
@@ -461,7 +461,7 @@ TEST_F(Ring, rings_only_the_readers_that_sleep) {
   asleep.page.fall_asleep();
   ASSERT_EQ(publish("x"), PublishResult::Published);
   EXPECT_EQ(asleep.rings(), 0u) << "not before the flush";
-  writer_->flush();
+  writer->flush();
   EXPECT_EQ(awake.rings(), 0u);
   EXPECT_EQ(asleep.rings(), 1u);
 }
@@ -471,11 +471,11 @@ TEST_F(Ring, rings_for_what_it_had_deferred) {
   TestReader& reader = add_reader();
   while (publish(pattern(1, 200)) == PublishResult::Published) {
   }
-  writer_->flush();
+  writer->flush();
   reader.poll();
   reader.page.fall_asleep();
-  writer_->retry(now_);
-  writer_->flush();
+  writer->retry(now);
+  writer->flush();
   EXPECT_EQ(reader.rings(), 1u);
 }
 
