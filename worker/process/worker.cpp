@@ -8,6 +8,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <numeric>
+#include <utility>
 
 #include "ipc/bucket_table.h"
 #include "worker/adapter/ring_adapter.h"
@@ -115,6 +116,7 @@ class Worker::Core {
   bool more_in_rings_ = false;
   bool more_in_inbox_ = false;
   bool welcomed_ = false;
+  bool expecting_parent_death_signal_ = false;
 };
 
 Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup)
@@ -254,6 +256,8 @@ void Worker::Core::wait_for_signal() {
 }
 
 void Worker::Core::on_signal(int signal) {
+  // The supervisor's death is told twice, by the channel's end and by the parent-death signal: one event.
+  if (signal == SIGTERM && std::exchange(expecting_parent_death_signal_, false)) return;
   if (drain_) {
     spdlog::info("{} again: leaving at once", signal == SIGTERM ? "SIGTERM" : "SIGINT");
     exit_code_ = 0;
@@ -267,7 +271,9 @@ void Worker::Core::on_supervisor_lost() {
   if (exit_code_) return;
   spdlog::warn("control channel: the supervisor is gone; draining {} sessions, then leaving",
                engine_.session_count());
-  if (!drain_) start_drain(kOrphanWindow, kOrphanDeadline);
+  if (drain_) return;
+  expecting_parent_death_signal_ = true;
+  start_drain(kOrphanWindow, kOrphanDeadline);
 }
 
 void Worker::Core::on_message(ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors) {
