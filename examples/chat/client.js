@@ -28,7 +28,9 @@ socket.on("connect", () => {
     print(error ? "* connected" : `* connected to worker ${slot}`);
   });
 });
-socket.on("disconnect", (reason) => print(`* connection lost (${reason})`));
+socket.on("disconnect", (reason) => {
+  if (reason !== "io client disconnect") print(`* connection lost (${reason})`);
+});
 socket.on("connect_error", (error) => print(`* no connection to ${url}: ${error.message}`));
 socket.on("chat message", (line) => print(line));
 
@@ -38,8 +40,7 @@ terminal.on("line", (message) => {
 });
 // The end of the input must not cut off what has just been typed.
 terminal.on("close", () => {
-  if (!socket.connected) process.exit(0);
-  socket.timeout(2000).emit("where am i", () => {
+  socket.timeout(5000).emit("where am i", () => {
     socket.close();
     process.exit(0);
   });
