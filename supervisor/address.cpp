@@ -57,7 +57,10 @@ void Address::set_port(std::uint16_t port) noexcept {
 
 std::optional<Address> parse_address(std::string_view text, std::string* why) {
   *why = fmt::format(
-      "'{}' is no address; tcp://ADDRESS:PORT is one, such as tcp://127.0.0.1:3000, tcp://[::]:3000", text);
+      "'{}' is no address; tcp://ADDRESS:PORT is one, with PORT from 0 to 65535, such as "
+      "tcp://127.0.0.1:3000, "
+      "tcp://[::]:3000",
+      text);
   if (!text.starts_with(kScheme)) return std::nullopt;
   const std::string_view rest = text.substr(kScheme.size());
   const std::size_t colon = rest.rfind(':');

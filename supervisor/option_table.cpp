@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <utility>
@@ -78,7 +79,7 @@ constexpr OptionRow kOptions[] = {
      "unsent bytes at which a slow client is dropped", 64 * kKiB, 1024 * kMiB, false},
 
     {"--ring-capacity", "ring", "capacity", &O::ring_capacity, Unit::Bytes, "16MiB",
-     "broadcast ring of each worker; a power of two", 64 * kKiB, 1024 * kMiB, false},
+     "broadcast ring of each worker; a power of two", 64 * kKiB, 1024 * kMiB, false, true},
     {"--ring-lap-after", "ring", "lap_after", &O::lap_after, Unit::Duration, "100ms",
      "a worker that holds a full ring back for this long is lapped, and told so", 1, kHour, false},
     {"--ring-deferred", "ring", "deferred", &O::deferred, Unit::Bytes, "64MiB",
@@ -116,8 +117,11 @@ std::string range_of(const OptionRow& row) {
 }
 
 std::string check_range(const OptionRow& row, std::uint64_t value) {
-  if (value >= row.least && value <= row.most) return "";
-  return fmt::format("is out of range; {} is right", range_of(row));
+  if (value < row.least || value > row.most)
+    return fmt::format("is out of range; {} is right", range_of(row));
+  if (row.power_of_two && !std::has_single_bit(value))
+    return fmt::format("{} is no power of two; {} is", value, row.default_text);
+  return "";
 }
 
 std::string assign_duration(const OptionRow& row, const std::string& text, std::chrono::milliseconds* into) {

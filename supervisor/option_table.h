@@ -40,6 +40,7 @@ struct OptionRow {
   std::uint64_t least = 0;  ///< in the unit's smallest parts: bytes, milliseconds
   std::uint64_t most = 0;   ///< 0: no limit
   bool needs_restart = false;
+  bool power_of_two = false;
 };
 
 [[nodiscard]] std::span<const OptionRow> option_table();

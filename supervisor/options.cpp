@@ -21,10 +21,6 @@ Options defaults() {
 /// Contradictions between options that are right one by one.
 std::vector<std::string> contradictions(const Options& options) {
   std::vector<std::string> result;
-  if ((options.ring_capacity & (options.ring_capacity - 1)) != 0) {
-    result.push_back(
-        fmt::format("ring.capacity: {} bytes is no power of two; \"16MiB\" is", options.ring_capacity));
-  }
   if (options.drain_window > options.drain_deadline) {
     result.push_back(fmt::format("reload.drain_window ({} ms) is longer than reload.drain_deadline ({} ms)",
                                  options.drain_window.count(), options.drain_deadline.count()));
