@@ -74,10 +74,10 @@ void add_room_handlers(limpet::Socket& socket) {
 
 void set_up_admin(const limpet::Io& io) {
   const limpet::Namespace admin = io.of("/admin");
-  const std::string token(io.config().contains("token") ? io.config().at("token").as_string().c_str() : "");
+  const boost::json::value token = io.config().contains("token") ? io.config().at("token") : nullptr;
   admin.use([token](limpet::Socket& socket) -> std::optional<limpet::Error> {
     const boost::json::value auth = socket.handshake().auth;
-    if (auth.is_object() && !token.empty()) {
+    if (auth.is_object() && token.is_string()) {
       const auto* given = auth.as_object().if_contains("token");
       if (given != nullptr && *given == token) return std::nullopt;
     }

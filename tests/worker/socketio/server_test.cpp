@@ -510,6 +510,26 @@ struct Point {
 void tag_invoke(const boost::json::value_from_tag&, boost::json::value& out, const Point& point) {
   out = {{"x", point.x}, {"y", point.y}};
 }
+Point tag_invoke(const boost::json::value_to_tag<Point>&, const boost::json::value& from) {
+  return {from.at("x").to_number<int>(), from.at("y").to_number<int>()};
+}
+
+TEST(Events, TypesOfTheApplicationAreReadToo) {
+  World world;
+  Texts heard;
+  world.io.on_connection([&](Socket& socket) {
+    socket.on("p", [&](Point p, std::optional<Point> q) {
+      heard.push_back(std::to_string(p.x + p.y) + (q ? "+" : ""));
+    });
+  });
+  Client client = world.join();
+  client.say(R"(2["p",{"x":1,"y":2}])").say(R"(2["p",{"x":1,"y":2},{"x":0,"y":0}])");
+  EXPECT_EQ(heard, (Texts{"3", "3+"}));
+  for (const char* wrong : {R"(2["p",{"x":1}])", R"(2["p",5])", R"(2["p",{"x":"a","y":0}])", R"(2["p"])"})
+    client.say(wrong);
+  EXPECT_EQ(heard.size(), 2u);
+  EXPECT_EQ(world.server.stats().handler_exceptions, 4u);
+}
 
 TEST(Emitting, EveryType) {
   World world;
