@@ -51,7 +51,7 @@ RingAdapter::RingAdapter(const ipc::Incarnation& who, const ipc::RingOptions& op
       doorbell_(ipc::require(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "create a doorbell")) {}
 
 void RingAdapter::join(const ipc::Incarnation& peer, ipc::Descriptor ring, ipc::Descriptor page,
-                       ipc::Descriptor doorbell, bool newer_than_us) {
+                       ipc::Descriptor doorbell) {
   std::string why;
   // Our ring first keeps records for the peer, then we read the peer's: in this order no record of ours that
   // the peer's start position covers can be overwritten.
@@ -60,8 +60,7 @@ void RingAdapter::join(const ipc::Incarnation& peer, ipc::Descriptor ring, ipc::
     spdlog::error("ring: join slot {} gen {}: {}; it may miss broadcasts of this worker", peer.slot,
                   peer.generation, why);
   }
-  const auto start = newer_than_us ? ipc::RingReader::Start::Beginning : ipc::RingReader::Start::Attached;
-  auto reader = ipc::RingReader::attach(ring, peer, page_, &why, start);
+  auto reader = ipc::RingReader::attach(ring, peer, page_, &why);
   if (!reader) {
     spdlog::error("ring: join slot {} gen {}: {}; its broadcasts are not read", peer.slot, peer.generation,
                   why);

@@ -34,9 +34,9 @@ class RingAdapter final : public socketio::Adapter {
   [[nodiscard]] int reader_page() const noexcept { return page_.descriptor(); }
   [[nodiscard]] int doorbell() const noexcept { return doorbell_.get(); }
 
-  /// Reads `peer`'s ring from its beginning (`newer_than_us`) or from its tail on, and keeps our ring for it.
+  /// Keeps our ring for `peer` from now on, and reads its ring from where it keeps it for us.
   void join(const ipc::Incarnation& peer, ipc::Descriptor ring, ipc::Descriptor page,
-            ipc::Descriptor doorbell, bool newer_than_us);
+            ipc::Descriptor doorbell);
   /// The process of `peer` is gone: its ring is read to the end, and then forgotten.
   void leave(const ipc::Incarnation& peer);
 

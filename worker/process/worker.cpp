@@ -115,7 +115,6 @@ class Worker::Core {
   bool poller_ready_ = true;
   bool more_in_rings_ = false;
   bool more_in_inbox_ = false;
-  bool welcomed_ = false;
   bool expecting_parent_death_signal_ = false;
 };
 
@@ -278,11 +277,10 @@ void Worker::Core::on_supervisor_lost() {
 
 void Worker::Core::on_message(ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors) {
   if (std::holds_alternative<ipc::Welcome>(message)) {
-    welcomed_ = true;
     if (set_up_application()) link_->send(ipc::Ready{});
   } else if (const auto* joined = std::get_if<ipc::PeerJoined>(&message)) {
-    rings_->join(joined->who, std::move(descriptors[0]), std::move(descriptors[1]), std::move(descriptors[2]),
-                 welcomed_);
+    rings_->join(joined->who, std::move(descriptors[0]), std::move(descriptors[1]),
+                 std::move(descriptors[2]));
   } else if (const auto* left = std::get_if<ipc::PeerLeft>(&message)) {
     rings_->leave(left->who);
   } else if (std::holds_alternative<ipc::TakeSeat>(message)) {

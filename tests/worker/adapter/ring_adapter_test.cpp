@@ -36,10 +36,10 @@ class TestWorker {
               story.emplace_back("gap");
             }) {}
 
-  void join(const TestWorker& peer, bool newer_than_us = false) {
+  void join(const TestWorker& peer) {
     const auto lend = [](int descriptor) { return ipc::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); };
     adapter.join(peer.who, lend(peer.adapter.ring()), lend(peer.adapter.reader_page()),
-                 lend(peer.adapter.doorbell()), newer_than_us);
+                 lend(peer.adapter.doorbell()));
   }
   EmitResult emit(std::string_view payload, Opcode opcode = Opcode::Text) {
     const std::vector<http::Buffer> frames{make_frame(opcode, payload)};
@@ -133,7 +133,7 @@ TEST(RingAdapter, ANewcomersRingIsReadFromItsBeginning) {
   // The newcomer knows the old one already, and speaks before the old one has heard of it.
   young.join(old);
   (void)young.emit("4first words");
-  old.join(young, true);
+  old.join(young);
   old.drain();
   EXPECT_THAT(old.story, ElementsAre("4first words"));
 }
@@ -142,7 +142,7 @@ TEST(RingAdapter, ANewcomerGetsWhatIsSaidFromTheIntroductionOn) {
   TestWorker old(0), young(1), third(2);
   join_both(old, third);
   (void)old.emit("4before");
-  old.join(young, true);
+  old.join(young);
   (void)old.emit("4between");
   young.join(old);
   (void)old.emit("4behind");
@@ -177,7 +177,7 @@ TEST(RingAdapter, ASuccessorOfTheSlotIsAnother) {
   a.adapter.leave({1, 1, 2});
   TestWorker second(1, 1 << 20, 7);
   second.join(a);
-  a.join(second, true);
+  a.join(second);
   (void)second.emit("4new");
   a.drain();
   EXPECT_THAT(a.story, testing::UnorderedElementsAre("4old", "4new"));
