@@ -78,7 +78,8 @@ struct Parameter<std::optional<Error>> {
 
 template <typename F, typename... P, std::size_t... I>
 bool invoke_with(F& callable, Call& call, std::tuple<P...>*, std::index_sequence<I...>) {
-  constexpr bool takes_error = (std::is_same_v<std::remove_cvref_t<P>, std::optional<Error>> || ...);
+  constexpr bool takes_error =
+      std::disjunction_v<std::is_same<std::remove_cvref_t<P>, std::optional<Error>>...>;
   [[maybe_unused]] std::tuple<Parameter<std::remove_cvref_t<P>>...> places;
   if (call.error != nullptr) {
     if constexpr (!takes_error) return true;
@@ -109,8 +110,7 @@ bool invoke_callable(F& callable, Call& call) {
 
 template <typename F>
 inline constexpr bool kFitsInline = std::is_trivially_copyable_v<F>&& std::is_trivially_destructible_v<F> &&
-                                    sizeof(F) <= sizeof(void*) && alignof(F) <= alignof(void*) &&
-                                    !Signature<F>::kMutable;
+                                    sizeof(F) <= sizeof(void*) && !Signature<F>::kMutable;
 
 template <typename F>
 inline constexpr HandlerType kHandlerType = {[](void* object, Call& call) {

@@ -96,7 +96,10 @@ std::size_t count(std::string_view text, std::span<const http::Buffer> attachmen
 
 }  // namespace
 
-std::string with_valid_utf8(std::string text) { return needs_repair(text) ? repaired_utf8(text) : text; }
+std::string with_valid_utf8(std::string text) {
+  if (needs_repair(text)) return repaired_utf8(text);
+  return text;
+}
 
 Encoder::Encoder(PacketType type, std::string_view nsp, std::optional<std::uint64_t> id,
                  std::size_t attachments, std::size_t size_hint)

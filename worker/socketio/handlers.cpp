@@ -35,11 +35,17 @@ bool Server::remove_handlers(SocketState& socket, std::string_view event) {
 
 bool Server::remove_handlers(SocketState& socket, std::uint32_t event) {
   const Dispatch dispatch(*this);
-  return std::erase_if(socket.handlers, [&](const HandlerEntry& entry) {
-           if (entry.event != event) return false;
-           drop_handler(entry);
-           return true;
-         }) > 0;
+  return remove_handlers_if(socket, [event](const HandlerEntry& entry) { return entry.event == event; });
+}
+
+template <typename Predicate>
+bool Server::remove_handlers_if(SocketState& socket, Predicate matches) {
+  const auto removed = std::erase_if(socket.handlers, [&](const HandlerEntry& entry) {
+    if (!matches(entry)) return false;
+    drop_handler(entry);
+    return true;
+  });
+  return removed > 0;
 }
 
 void Server::drop_handler(const HandlerEntry& entry) {
@@ -83,11 +89,7 @@ void Server::run_handlers(SocketState& socket, std::uint32_t event, Call& call, 
   }
   if (first.type == nullptr) return;
   if (any_once)
-    std::erase_if(socket.handlers, [&](const HandlerEntry& entry) {
-      if (entry.event != event || !entry.once) return false;
-      drop_handler(entry);
-      return true;
-    });
+    remove_handlers_if(socket, [event](const HandlerEntry& e) { return e.event == event && e.once; });
   run_handler(first, call, name);
   for (const Handler& handler : others) run_handler(handler, call, name);
 }
@@ -110,15 +112,14 @@ void Server::run_special(SocketState& socket, SpecialEvent event, std::string_vi
 std::uint64_t Server::expect_reply(SocketState& socket, Handler handler, std::chrono::milliseconds timeout) {
   SocketExtras& more = extras(socket);
   const std::uint64_t id = more.next_reply_id++;
-  TimerQueue::Id timer = 0;
-  if (timeout.count() > 0)
-    timer = timers_.add(clock_.now() + timeout, {}, [this, index = socket.index, epoch = socket.epoch, id] {
-      SocketState* const late = find(index, epoch);
-      if (late == nullptr) return;
-      const Error error{"operation has timed out"};
-      Call call(handle_of(*late), Args(), &error);
-      resolve_reply(*late, id, call);
-    });
+  const auto give_up = [this, index = socket.index, epoch = socket.epoch, id] {
+    SocketState* const late = find(index, epoch);
+    if (late == nullptr) return;
+    const Error error{"operation has timed out"};
+    Call call(handle_of(*late), Args(), &error);
+    resolve_reply(*late, id, call);
+  };
+  const TimerQueue::Id timer = timeout.count() > 0 ? timers_.add(clock_.now() + timeout, {}, give_up) : 0;
   more.replies.push_back({id, handler, timer});
   return id;
 }

@@ -153,6 +153,8 @@ class Server final : public engineio::SessionHandler {
   void run_special(SocketState& socket, SpecialEvent event, std::string_view text);
   void resolve_reply(SocketState& socket, std::uint64_t id, Call& call);
   [[nodiscard]] static bool has_handler(const SocketState& socket, std::uint32_t event) noexcept;
+  template <typename Predicate>
+  bool remove_handlers_if(SocketState& socket, Predicate matches);
   void drop_handler(const HandlerEntry& entry);
   /// The one door for what an application throws.
   template <typename F>

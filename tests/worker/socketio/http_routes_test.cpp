@@ -1,8 +1,7 @@
 #include "worker/socketio/http_routes.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
-
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
@@ -16,7 +15,7 @@ namespace fs = std::filesystem;
 
 /// A directory of its own, gone afterwards.
 class Site : public testing::Test {
- protected:
+ public:
   Site() {
     char name[] = "/tmp/limpet-site-XXXXXX";
     root_ = ::mkdtemp(name);
@@ -36,6 +35,7 @@ class Site : public testing::Test {
   }
   ~Site() override { fs::remove_all(root_); }
 
+ protected:
   void write(const std::string& name, const std::string& content) {
     fs::create_directories((root_ / name).parent_path());
     std::ofstream(root_ / name) << content;
