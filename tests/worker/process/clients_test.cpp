@@ -45,6 +45,58 @@ TEST_F(ClientsTest, ASharedBufferGoesToEverybody) {
   EXPECT_EQ(second_peer.read(), "to all");
 }
 
+TEST_F(ClientsTest, QueuesThatAreAlikeAreNotMistakenForEachOther) {
+  const http::Buffer x = buffer("x1 ");
+  const http::Buffer y = buffer("y2 ");
+  const http::Buffer z = buffer("z3 ");
+  const std::vector<std::vector<http::Buffer>> queues{{x, y}, {x, y}, {x, z}, {x, y, z},
+                                                      {x, y}, {y, x}, {x, x}};
+  std::vector<Peer> peers;
+  for (const auto& queue : queues) {
+    auto [client, peer] = connect(recorder_);
+    for (const auto& frame : queue) client->send(frame);
+    peers.push_back(std::move(peer));
+  }
+  turn();
+  for (std::size_t i = 0; i < queues.size(); ++i) {
+    std::string wanted;
+    for (const auto& frame : queues[i]) wanted += frame.view();
+    EXPECT_EQ(peers[i].read(), wanted) << i;
+  }
+}
+
+TEST_F(ClientsTest, AClientInTheMiddleOfASharedFrameGetsItsOwnRest) {
+  const http::Buffer long_frame = buffer(pattern(200'000));
+  const http::Buffer short_frame = buffer("short");
+  auto [ours, theirs] = socket_pair();
+  shrink_send_buffer(ours);
+  ClientConnection* slow = adopt(std::move(ours), recorder_);
+  Peer slow_peer(std::move(theirs));
+  slow->send(long_frame);
+  turn();
+  std::string got;
+  while (slow->unsent_bytes() > 10'000) {
+    got += slow_peer.read(4096);
+    turn();
+  }
+  auto [quick, quick_peer] = connect(recorder_);
+  slow->send(short_frame);
+  quick->send(long_frame);
+  quick->send(short_frame);
+  const std::string wanted = std::string(long_frame.view()) + "short";
+  std::string quick_got;
+  while (got.size() < wanted.size() || quick_got.size() < wanted.size()) {
+    turn();
+    const std::string some = slow_peer.read(4096);
+    const std::string others = quick_peer.read();
+    ASSERT_TRUE(!some.empty() || !others.empty());
+    got += some;
+    quick_got += others;
+  }
+  EXPECT_TRUE(got == wanted);
+  EXPECT_TRUE(quick_got == wanted);
+}
+
 TEST_F(ClientsTest, ASlowReaderGetsEveryByteInOrder) {
   auto [ours, theirs] = socket_pair();
   shrink_send_buffer(ours);
