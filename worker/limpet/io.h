@@ -51,7 +51,7 @@ class Namespace {
   /// Clients of this namespace on this worker.
   [[nodiscard]] std::size_t local_size() const noexcept;
 
- protected:
+ private:
   friend class Io;
   Namespace(socketio::Server& server, socketio::NamespaceState& nsp) noexcept
       : server_(&server), nsp_(&nsp) {}

@@ -102,7 +102,7 @@ void Server::run_handler(const Handler& handler, Call& call, std::string_view na
   });
 }
 
-void Server::run_special(SocketState& socket, SpecialEvent event, std::string_view text) {
+void Server::run_special(SocketState& socket, std::uint32_t event, std::string_view text) {
   if (!has_handler(socket, event)) return;
   const JsonElement element{0, static_cast<std::uint32_t>(text.size()), JsonKind::Name, false};
   Call call(handle_of(socket), Args(text, {&element, 1}, {}));

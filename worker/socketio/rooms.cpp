@@ -4,6 +4,12 @@
 #include "worker/socketio/server.h"
 
 namespace limpet::socketio {
+namespace {
+
+/// Sessions lie scattered in memory: a broadcast asks for those that come soon.
+constexpr std::size_t kPrefetchAhead = 6;
+
+}  // namespace
 
 bool Server::join(SocketState& socket, std::string_view room) {
   if (socket.phase == SocketState::Phase::Closing) return false;
@@ -109,10 +115,9 @@ void Server::deliver_in(const NamespaceState& nsp, const Broadcast& broadcast) {
 
 void Server::deliver_to(std::span<const Member> members, const Broadcast& broadcast,
                         const SocketState* left_out, std::uint32_t mark) {
-  constexpr std::size_t kAhead = 6;  // sessions lie scattered: ask for those that come soon
   std::uint64_t sent = 0;
   for (std::size_t at = 0; at < members.size(); ++at) {
-    if (at + kAhead < members.size()) __builtin_prefetch(members[at + kAhead].session);
+    if (at + kPrefetchAhead < members.size()) __builtin_prefetch(members[at + kPrefetchAhead].session);
     const Member& member = members[at];
     if (member.socket == left_out) continue;
     if (mark != 0) {

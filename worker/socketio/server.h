@@ -150,7 +150,7 @@ class Server final : public engineio::SessionHandler {
 
   void run_handlers(SocketState& socket, std::uint32_t event, Call& call, std::string_view name);
   void run_handler(const Handler& handler, Call& call, std::string_view name);
-  void run_special(SocketState& socket, SpecialEvent event, std::string_view text);
+  void run_special(SocketState& socket, std::uint32_t event, std::string_view text);
   void resolve_reply(SocketState& socket, std::uint64_t id, Call& call);
   [[nodiscard]] static bool has_handler(const SocketState& socket, std::uint32_t event) noexcept;
   template <typename Predicate>

@@ -64,12 +64,10 @@ struct NamespaceState {
 };
 
 /// An event for which handlers are kept: its number in NameTable, or one of these.
-enum SpecialEvent : std::uint32_t {
-  kAnyEvent = 0,
-  kDisconnectEvent = 1,
-  kDisconnectingEvent = 2,
-  kFirstNamedEvent = 3
-};
+inline constexpr std::uint32_t kAnyEvent = 0;
+inline constexpr std::uint32_t kDisconnectEvent = 1;
+inline constexpr std::uint32_t kDisconnectingEvent = 2;
+inline constexpr std::uint32_t kFirstNamedEvent = 3;
 
 struct HandlerEntry {
   std::uint32_t event;

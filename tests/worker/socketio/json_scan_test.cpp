@@ -77,9 +77,8 @@ TEST(JsonScan, RefusesBadStringsWhereverTheyStand) {
     EXPECT_FALSE(scan_value(std::string("\"") + plain));
     EXPECT_FALSE(scan_value(std::string("\"") + plain + "\x01\""));
     const std::string padded = plain + "\"";
-    EXPECT_FALSE(scan_value(std::string("\"") + plain + "
-" + padded));
-    EXPECT_FALSE(scan_value(std::string("\"") + plain + "\x" + padded));
+    EXPECT_FALSE(scan_value(std::string("\"") + plain + "\n" + padded));
+    EXPECT_FALSE(scan_value(std::string("\"") + plain + "\\x" + padded));
     EXPECT_FALSE(scan_value(std::string("\"") + plain + "\\u12g4\""));
     EXPECT_FALSE(scan_value(std::string("\"") + plain + "\\"));
     EXPECT_FALSE(scan_value(std::string("\"") + plain + "\\\""));
