@@ -38,12 +38,14 @@ class Call {
 /// The place of one parameter while its handler is called.
 template <typename T>
 struct Parameter {
+  static constexpr bool kIsArgument = true;
   T value{};
   std::string storage;
   bool read(Call& call, std::size_t& next) { return read_as(call.args, next++, value, storage); }
 };
 template <>
 struct Parameter<Socket> {
+  static constexpr bool kIsArgument = false;
   Socket value;
   bool read(Call& call, std::size_t&) {
     value = call.socket;
@@ -52,6 +54,7 @@ struct Parameter<Socket> {
 };
 template <>
 struct Parameter<Ack> {
+  static constexpr bool kIsArgument = false;
   Ack value;
   bool read(Call& call, std::size_t&) {
     value = call.ack;
@@ -60,6 +63,7 @@ struct Parameter<Ack> {
 };
 template <>
 struct Parameter<Args> {
+  static constexpr bool kIsArgument = false;
   Args value;
   bool read(Call& call, std::size_t& next) {
     value = call.args.from(next);
@@ -69,6 +73,7 @@ struct Parameter<Args> {
 };
 template <>
 struct Parameter<std::optional<Error>> {
+  static constexpr bool kIsArgument = false;
   std::optional<Error> value;
   bool read(Call& call, std::size_t&) {
     if (call.error != nullptr) value = *call.error;
@@ -84,12 +89,11 @@ bool invoke_with(F& callable, Call& call, std::tuple<P...>*, std::index_sequence
   if (call.error != nullptr) {
     if constexpr (!takes_error) return true;
     // A reply that did not come has no arguments: they keep their default values.
-    [[maybe_unused]] std::size_t next = 0;
-    [[maybe_unused]] const auto read_error = [&](auto& place) {
-      if constexpr (std::is_same_v<std::remove_cvref_t<decltype(place.value)>, std::optional<Error>>)
-        place.read(call, next);
+    std::size_t next = 0;
+    const auto read_unless_argument = [&](auto& place) {
+      if constexpr (!std::remove_reference_t<decltype(place)>::kIsArgument) place.read(call, next);
     };
-    (read_error(std::get<I>(places)), ...);
+    (read_unless_argument(std::get<I>(places)), ...);
   } else {
     std::size_t next = 0;
     if (!(std::get<I>(places).read(call, next) && ...)) {

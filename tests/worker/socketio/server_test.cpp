@@ -413,6 +413,19 @@ TEST(Acks, TimeOutTellsThatNoAnswerCame) {
   EXPECT_FALSE(world.server.next_deadline().has_value());
 }
 
+TEST(Acks, TimeOutGivesTheSocketToo) {
+  World world;
+  Socket kept;
+  world.io.on_connection([&](Socket& socket) { kept = socket; });
+  Client client = world.join();
+  kept.timeout(5s).emit("q", [](Socket answering, std::optional<Error> error, Args args) {
+    answering.emit("gave up", error.has_value(), args.size());
+  });
+  client.heard();
+  world.advance(5s);
+  EXPECT_EQ(client.heard(), (Texts{R"(2["gave up",true,0])"}));
+}
+
 TEST(Acks, AnswerInTimeEndsTheTimer) {
   World world;
   int calls = 0;
