@@ -81,6 +81,11 @@ struct Parameter<std::optional<Error>> {
   }
 };
 
+template <typename P>
+void read_unless_argument(P& place, Call& call, std::size_t& next) {
+  if constexpr (!P::kIsArgument) (void)place.read(call, next);
+}
+
 template <typename F, typename... P, std::size_t... I>
 bool invoke_with(F& callable, Call& call, std::tuple<P...>*, std::index_sequence<I...>) {
   constexpr bool takes_error =
@@ -89,11 +94,8 @@ bool invoke_with(F& callable, Call& call, std::tuple<P...>*, std::index_sequence
   if (call.error != nullptr) {
     if constexpr (!takes_error) return true;
     // A reply that did not come has no arguments: they keep their default values.
-    std::size_t next = 0;
-    const auto read_unless_argument = [&](auto& place) {
-      if constexpr (!std::remove_reference_t<decltype(place)>::kIsArgument) place.read(call, next);
-    };
-    (read_unless_argument(std::get<I>(places)), ...);
+    [[maybe_unused]] std::size_t next = 0;
+    (read_unless_argument(std::get<I>(places), call, next), ...);
   } else {
     std::size_t next = 0;
     if (!(std::get<I>(places).read(call, next) && ...)) {
