@@ -77,13 +77,18 @@ def main():
         return name, run
 
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("LIMPET_JOBS", os.cpu_count() or 2))) as pool:
-        for done, (name, run) in enumerate(pool.map(check, sorted(todo)), 1):
-            print(f"[{done}/{len(todo)}] {name}: {'clean' if run.returncode == 0 else 'FINDINGS'}", flush=True)
-            if run.returncode != 0:
-                text = run.stdout.replace(str(ROOT) + "/", "")
-                findings |= set(re.split(r"\n(?=\S+:\d+:\d+: (?:warning|error): )", text)) or {run.stderr}
-    for finding in sorted(findings):
-        print(finding.strip())
+        futures = [pool.submit(check, name) for name in sorted(todo)]
+        for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+            name, run = future.result()
+            print(f"[{done}/{len(todo)}] {name}", flush=True)
+            if run.returncode == 0:
+                continue
+            text = run.stdout.replace(str(ROOT) + "/", "")
+            # Those in headers come with every file that includes them.
+            fresh = set(re.split(r"\n(?=\S+:\d+:\d+: (?:warning|error): )", text.strip()) if text else [run.stderr])
+            for finding in sorted(fresh - findings):
+                print(finding, flush=True)
+            findings |= fresh
     sys.exit(1 if findings else 0)
 
 

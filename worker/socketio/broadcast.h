@@ -1,5 +1,5 @@
-// One emit as it travels between workers: who gets it, and the packet, encoded once. The adapter carries it; the
-// Socket.IO server makes it on one side and delivers it on the other.
+// One emit as it travels between workers: who gets it, and the packet, encoded once. The adapter carries it;
+// the Socket.IO server makes it on one side and delivers it on the other.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,16 @@
 
 namespace limpet::socketio {
 
-/// Views and buffers are valid during the call they are passed to; take copies (of Buffers: handles) to keep them.
+/// Views and buffers are valid during the call they are passed to; take copies (of Buffers: handles) to keep
+/// them.
 struct Broadcast {
-  std::string_view nsp;                       ///< "/", "/admin"
-  std::span<const std::string_view> rooms;    ///< empty: every socket of the namespace. A socket's own id is a room
-  std::span<const std::string_view> except;   ///< rooms (and socket ids) left out
-  bool is_volatile = false;                   ///< dropped for sockets that are not writable
-  std::span<const http::Buffer> frames;       ///< the packet, then its binary attachments, as Session::send takes them
+  std::string_view nsp;  ///< "/", "/admin"
+  std::span<const std::string_view>
+      rooms;  ///< empty: every socket of the namespace. A socket's own id is a room
+  std::span<const std::string_view> except;  ///< rooms (and socket ids) left out
+  bool is_volatile = false;                  ///< dropped for sockets that are not writable
+  std::span<const http::Buffer>
+      frames;  ///< the packet, then its binary attachments, as Session::send takes them
 };
 
 /// What became of an emit for the other workers (DESIGN.md, "What is promised").
