@@ -142,13 +142,14 @@ void ControlSocket::take(const std::shared_ptr<Client>& client, const ipc::CtlRe
 void ControlSocket::send(const std::shared_ptr<Client>& client, const ipc::CtlReply& reply) {
   const auto status = client->channel.send(ipc::encode(reply));
   if (status == ipc::SendStatus::Queued && !client->on_writable) {
-    client->on_writable = std::make_unique<Readiness>(
-        loop_, client->channel.descriptor(), Readiness::Kind::Write, [this, weak = std::weak_ptr(client)] {
-          const auto alive = weak.lock();
-          if (!alive) return;
-          const auto flushed = alive->channel.flush();
-          if (flushed != ipc::SendStatus::Queued) alive->on_writable.reset();
-        });
+    client->on_writable = std::make_unique<Readiness>(loop_, client->channel.descriptor(),
+                                                      Readiness::Kind::Write, [weak = std::weak_ptr(client)] {
+                                                        const auto alive = weak.lock();
+                                                        if (!alive) return;
+                                                        const auto flushed = alive->channel.flush();
+                                                        if (flushed != ipc::SendStatus::Queued)
+                                                          alive->on_writable.reset();
+                                                      });
   } else if (status != ipc::SendStatus::Sent && status != ipc::SendStatus::Queued) {
     close(client);
   }

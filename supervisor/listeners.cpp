@@ -58,9 +58,9 @@ std::uint16_t bound_port(const ipc::Descriptor& socket, Address address) {
 
 }  // namespace
 
-Listeners::Listeners(std::vector<Address> addresses, std::uint16_t slots, int backlog,
+Listeners::Listeners(const std::vector<Address>& addresses, std::uint16_t slots, int backlog,
                      milliseconds patience) {
-  for (Address& each : addresses) groups_.push_back(open_group(each, slots, backlog, patience));
+  for (const Address& each : addresses) groups_.push_back(open_group(each, slots, backlog, patience));
   route(std::vector<bool>(slots, true));
 }
 

@@ -16,7 +16,7 @@ class Listeners {
  public:
   /// Blocks for up to `patience` while an address is in use: the workers of a supervisor that was killed
   /// close their copies within moments. 0: refuses at once.
-  Listeners(std::vector<Address> addresses, std::uint16_t slots, int backlog,
+  Listeners(const std::vector<Address>& addresses, std::uint16_t slots, int backlog,
             std::chrono::milliseconds patience);
 
   /// The sockets of one slot, in configured order.

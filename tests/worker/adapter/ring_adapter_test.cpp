@@ -128,7 +128,7 @@ TEST(RingAdapter, AWorkerAloneHasPublished) {
   EXPECT_FALSE(a.adapter.poll());
 }
 
-TEST(RingAdapter, ANewcomersRingIsReadFromItsBeginning) {
+TEST(RingAdapter, ANewcomersFirstWordsAreReadByAWorkerThatHearsOfItLater) {
   TestWorker old(0), young(1);
   // The newcomer knows the old one already, and speaks before the old one has heard of it.
   young.join(old);
@@ -292,7 +292,7 @@ TEST(RingAdapter, ABroadcastThatIsTooLargeIsLostAndCounted) {
 TEST(RingAdapter, APeerWhoseMemoryIsNoRingIsLeftOut) {
   TestWorker a(0), b(1);
   const ipc::Descriptor nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  a.adapter.join(b.who, nothing.duplicate(), nothing.duplicate(), nothing.duplicate(), false);
+  a.adapter.join(b.who, nothing.duplicate(), nothing.duplicate(), nothing.duplicate());
   EXPECT_EQ(a.emit("4x"), EmitResult::Published);
   EXPECT_FALSE(a.adapter.poll());
   join_both(a, b);

@@ -9,9 +9,6 @@
 namespace limpet::process::test {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
-
 std::string request_of(std::string_view body) {
   return "POST /socket.io/?EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAAAAAA HTTP/1.1\r\nHost: "
          "x\r\nContent-Length: " +
