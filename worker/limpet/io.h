@@ -53,11 +53,11 @@ class Namespace {
 
  private:
   friend class Io;
-  Namespace(socketio::Server& server, socketio::NamespaceState& nsp) noexcept
-      : server_(&server), nsp_(&nsp) {}
-  [[nodiscard]] BroadcastOperator all() const { return {server_, nsp_}; }
+  explicit Namespace(socketio::NamespaceState& nsp) noexcept : nsp_(&nsp) {}
+  [[nodiscard]] BroadcastOperator all() const;
+  [[nodiscard]] socketio::Server& server() const noexcept;
 
-  socketio::Server* server_;
+  // One word: a handler that captures a Namespace or the Io needs no allocation (handler.h).
   socketio::NamespaceState* nsp_;
 };
 

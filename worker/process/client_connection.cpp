@@ -28,12 +28,13 @@ ClientConnection::~ClientConnection() {
 
 void ClientConnection::send(http::Buffer bytes) {
   if (state_ != State::Open || bytes.size() == 0) return;
-  unsent_ += bytes.size();
-  if (unsent_ > clients_.limits_.send_queue_bytes) [[unlikely]] {
+  const std::size_t unsent = unsent_ + bytes.size();
+  if (unsent > clients_.limits_.send_queue_bytes) [[unlikely]] {
     clients_.counters_.add(ipc::Counter::SessionsDropped);
     die(ENOBUFS);
     return;
   }
+  unsent_ = static_cast<std::uint32_t>(unsent);
   if (!first_) {
     first_ = std::move(bytes);
   } else {
@@ -44,6 +45,12 @@ void ClientConnection::send(http::Buffer bytes) {
     dirty_ = true;
     clients_.dirty_.push_back(this);
   }
+}
+
+void ClientConnection::take_from(const char* unread, std::optional<std::uint16_t> to_slot) noexcept {
+  set_receiver(nullptr);
+  clients_.taken_from_ = unread;
+  if (to_slot) moving_to_ = *to_slot;
 }
 
 void ClientConnection::finish() {
@@ -138,7 +145,7 @@ std::size_t ClientConnection::feed(std::span<char> bytes) {
   while (consumed < bytes.size() && state_ == State::Open && !paused_ && receiver() != nullptr) {
     http::StreamReceiver* const before = receiver();
     const std::size_t taken = before->on_bytes(*this, bytes.subspan(consumed));
-    const char* const from = std::exchange(taken_from_, nullptr);
+    const char* const from = std::exchange(clients_.taken_from_, nullptr);
     consumed = from == nullptr ? consumed + taken : static_cast<std::size_t>(from - bytes.data());
     // A receiver takes all it can; a new one (an upgrade) is asked as well.
     if (receiver() == before) break;
@@ -236,7 +243,7 @@ void ClientConnection::drop_written(std::size_t written) {
     if (rest_ != nullptr) clients_.give_back(std::move(rest_));
     return;
   }
-  unsent_ -= written;
+  unsent_ -= static_cast<std::uint32_t>(written);
   written += sent_of_first_;
   sent_of_first_ = 0;
   if (written < first_.size()) {
@@ -260,7 +267,7 @@ void ClientConnection::drop_written(std::size_t written) {
 void ClientConnection::die(int error) noexcept {
   if (state_ == State::Dead) return;
   state_ = State::Dead;
-  error_ = error;
+  error_ = static_cast<std::int16_t>(error);
   clients_.dead_.push_back(this);
 }
 

@@ -43,11 +43,7 @@ class ClientConnection final
   /// Inside on_bytes: the bytes from `unread` on belong to somebody else than the receiver being called (its
   /// return value means nothing then). They go to the receiver set now, or, if `to_slot` is given, travel
   /// there with the socket.
-  void take_from(const char* unread, std::optional<std::uint16_t> to_slot = std::nullopt) noexcept {
-    set_receiver(nullptr);
-    taken_from_ = unread;
-    if (to_slot) moving_to_ = *to_slot;
-  }
+  void take_from(const char* unread, std::optional<std::uint16_t> to_slot = std::nullopt) noexcept;
   /// A relayed request: the stream ends when its connection would wait for the next one.
   void serve_one_request() noexcept { one_request_ = true; }
   [[nodiscard]] const PeerAddress& peer() const noexcept { return peer_; }
@@ -88,7 +84,7 @@ class ClientConnection final
   Clients& clients_;
   http::Buffer first_;
   std::unique_ptr<Queue> rest_;
-  std::size_t unsent_ = 0;
+  std::uint32_t unsent_ = 0;  ///< bounded by the send queue's limit
   ipc::Descriptor socket_;
   std::uint32_t sent_of_first_ = 0;
   std::uint32_t watched_ = 0;
@@ -102,11 +98,10 @@ class ClientConnection final
   bool one_request_ : 1 = false;
   std::uint16_t listener_;
   std::uint16_t moving_to_ = kStays;
-  int error_ = 0;
   std::unique_ptr<std::vector<char>> unread_;
-  const char* taken_from_ = nullptr;
   http::TimePoint waiting_since_{};
   PeerAddress peer_;
+  std::int16_t error_ = 0;  ///< errno at its end
 };
 
 }  // namespace limpet::process

@@ -86,6 +86,8 @@ class Clients {
   /// The frames that gathered_ was made of, the first one whole. Handles, so that no other frame can take
   /// their place in memory. Forgotten at the end of flush().
   std::vector<http::Buffer> gathered_frames_;
+  /// Of the connection whose receiver is running: see ClientConnection::take_from().
+  const char* taken_from_ = nullptr;
   std::size_t open_ = 0;
 };
 

@@ -249,6 +249,10 @@ EmitResult BroadcastOperator::send(socketio::Encoder& encoder) const {
 
 // Namespace, Io
 
+BroadcastOperator Namespace::all() const { return {nsp_->server, nsp_}; }
+
+socketio::Server& Namespace::server() const noexcept { return *nsp_->server; }
+
 std::string_view Namespace::name() const noexcept { return nsp_->name; }
 
 void Namespace::on_connection(std::function<void(Socket&)> handler) const {
@@ -259,42 +263,42 @@ void Namespace::use(Middleware middleware) const { nsp_->middlewares.push_back(s
 
 std::size_t Namespace::local_size() const noexcept { return nsp_->members.size(); }
 
-Io::Io(socketio::Server& server) : Namespace(server, server.namespace_named("/")) {}
+Io::Io(socketio::Server& server) : Namespace(server.namespace_named("/")) {}
 
-Namespace Io::of(std::string_view name) const { return {*server_, server_->namespace_named(name)}; }
+Namespace Io::of(std::string_view name) const { return Namespace(server().namespace_named(name)); }
 
 void Io::get(std::string_view path, HttpHandler handler) const {
-  server_->routes().get(path, std::move(handler));
+  server().routes().get(path, std::move(handler));
 }
 
 void Io::files(std::string_view url_prefix, std::filesystem::path directory) const {
-  server_->routes().files(url_prefix, std::move(directory));
+  server().routes().files(url_prefix, std::move(directory));
 }
 
 void Io::serve_client(std::filesystem::path directory) const {
-  server_->routes().serve_client(std::move(directory));
+  server().routes().serve_client(std::move(directory));
 }
 
-const boost::json::object& Io::config() const noexcept { return server_->options().config; }
+const boost::json::object& Io::config() const noexcept { return server().options().config; }
 
-std::uint32_t Io::slot() const noexcept { return server_->options().slot; }
+std::uint32_t Io::slot() const noexcept { return server().options().slot; }
 
-std::uint64_t Io::worker_generation() const noexcept { return server_->options().worker_generation; }
+std::uint64_t Io::worker_generation() const noexcept { return server().options().worker_generation; }
 
 void Io::on_gap(std::function<void(const Gap&)> handler) const {
-  server_->add_gap_handler(std::move(handler));
+  server().add_gap_handler(std::move(handler));
 }
 
 TimerId Io::every(std::chrono::milliseconds period, std::function<void()> task) const {
   const auto at_least = std::max(period, std::chrono::milliseconds(1));
-  return server_->timers().add(server_->clock().now() + at_least, at_least, std::move(task));
+  return server().timers().add(server().clock().now() + at_least, at_least, std::move(task));
 }
 
 TimerId Io::after(std::chrono::milliseconds delay, std::function<void()> task) const {
-  return server_->timers().add(server_->clock().now() + std::max(delay, std::chrono::milliseconds(0)), {},
+  return server().timers().add(server().clock().now() + std::max(delay, std::chrono::milliseconds(0)), {},
                                std::move(task));
 }
 
-bool Io::cancel(TimerId timer) const { return server_->timers().cancel(timer); }
+bool Io::cancel(TimerId timer) const { return server().timers().cancel(timer); }
 
 }  // namespace limpet

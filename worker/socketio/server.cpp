@@ -67,6 +67,7 @@ NamespaceState& Server::namespace_named(std::string_view name) {
   std::unique_ptr<NamespaceState>& place = namespaces_[full];
   if (place == nullptr) {
     place = std::make_unique<NamespaceState>();
+    place->server = this;
     place->name = full;
   }
   return *place;

@@ -29,6 +29,7 @@ using SocketId = std::array<char, 20>;
 inline std::string_view view_of(const SocketId& id) noexcept { return {id.data(), id.size()}; }
 
 struct SocketState;
+class Server;
 struct NamespaceState;
 
 /// Hashing for string keys looked up by view.
@@ -55,6 +56,7 @@ struct Membership {
 };
 
 struct NamespaceState {
+  Server* server;
   std::string name;
   std::vector<Member> members;  // connected sockets
   std::unordered_map<std::string, std::unique_ptr<RoomState>, NameHash, std::equal_to<>> rooms;
