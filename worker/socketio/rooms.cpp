@@ -117,7 +117,10 @@ void Server::deliver_to(std::span<const Member> members, const Broadcast& broadc
                         const SocketState* left_out, std::uint32_t mark) {
   std::uint64_t sent = 0;
   for (std::size_t at = 0; at < members.size(); ++at) {
-    if (at + kPrefetchAhead < members.size()) __builtin_prefetch(members[at + kPrefetchAhead].session);
+    // First the session, later what it sends to.
+    if (at + 2 * kPrefetchAhead < members.size())
+      __builtin_prefetch(members[at + 2 * kPrefetchAhead].session);
+    if (at + kPrefetchAhead < members.size()) members[at + kPrefetchAhead].session->expect_send();
     const Member& member = members[at];
     if (member.socket == left_out) continue;
     if (mark != 0) {
