@@ -97,8 +97,8 @@ class Worker::Core {
   std::optional<ipc::BucketTable> buckets_;
   SidSource sids_;
   Poller poller_;
-  socketio::Server socketio_;
-  Io io_{socketio_};
+  std::optional<socketio::Server> socketio_;  // made before the engine, and gone before it
+  Io io_;
   engineio::Server engine_;
   Clients clients_;
   std::optional<adapter::RingAdapter> rings_;
@@ -132,16 +132,17 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
         return table;
       }()),
       sids_(buckets_ ? &*buckets_ : nullptr, heritage_.slot),
-      socketio_(clock_, socketio_options(heritage_, settings_),
+      socketio_(std::in_place, clock_, socketio_options(heritage_, settings_),
                 [this](std::span<char, 20> id) { sids_.fill(id); }),
-      engine_(engine_options(settings_), clock_, socketio_,
+      io_(*socketio_),
+      engine_(engine_options(settings_), clock_, *socketio_,
               {.new_sid = [this](std::span<char, 20> sid) { sids_.fill(sid); },
                .wall_clock_ms = {},
                .refuse = {}}),
       clients_(poller_, clock_, counters_, settings_.limits),
       poller_watch_(context_, poller_.descriptor(), [this] { poller_ready_ = true; }) {
   if (heritage != nullptr) join_cluster(heritage_);
-  front_.emplace(clients_, engine_, socketio_, handovers_ ? &*handovers_ : nullptr,
+  front_.emplace(clients_, engine_, *socketio_, handovers_ ? &*handovers_ : nullptr,
                  settings_.limits.header_bytes, counters_);
   acceptor_.emplace(poller_, clock_, counters_,
                     [this](ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener) {
@@ -154,7 +155,7 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
 
 Worker::Core::~Core() {
   clients_.close_all();  // while those that they call are all alive
-  socketio_.set_adapter(nullptr);
+  socketio_.reset();     // and this while its clients' sessions are
 }
 
 engineio::Options Worker::Core::engine_options(const Settings& settings) {
@@ -185,11 +186,11 @@ void Worker::Core::join_cluster(const ipc::Heritage& heritage) {
                               .lap_after = settings_.ring.lap_after,
                               .deferred_bytes = settings_.ring.deferred_bytes};
   rings_.emplace(
-      who_, ring, counters_, [this](const socketio::Broadcast& broadcast) { socketio_.deliver(broadcast); },
+      who_, ring, counters_, [this](const socketio::Broadcast& broadcast) { socketio_->deliver(broadcast); },
       [this](const ipc::Gap& gap) {
-        socketio_.report_gap({gap.writer.slot, gap.writer.generation, gap.lost_at_least});
+        socketio_->report_gap({gap.writer.slot, gap.writer.generation, gap.lost_at_least});
       });
-  socketio_.set_adapter(&*rings_);
+  socketio_->set_adapter(&*rings_);
   // Readiness is enough: the counter behind it is drained at once, or Asio would call for ever.
   doorbell_watch_.emplace(context_, rings_->doorbell(), [this] {
     std::uint64_t rings = 0;
@@ -360,7 +361,7 @@ void Worker::Core::turn() {
   if (rings_) more_in_rings_ = rings_->poll();
   clients_.check_deadlines();
   acceptor_->tick();
-  socketio_.tick();
+  socketio_->tick();
   engine_.tick();
   if (drain_) continue_drain();
   clients_.flush();
@@ -395,7 +396,7 @@ bool Worker::Core::has_work() const {
 http::TimePoint Worker::Core::next_deadline() const {
   auto next = std::min(clients_.next_deadline(), acceptor_->next_deadline());
   next = std::min(next, engine_.next_deadline().value_or(next));
-  next = std::min(next, socketio_.next_deadline().value_or(next));
+  next = std::min(next, socketio_->next_deadline().value_or(next));
   if (drain_) next = std::min({next, drain_->next_due(), drain_progress_at_});
   if (drain_ && clock_.now() < drain_linger_until_) next = std::min(next, drain_linger_until_);
   if ((rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred()))
@@ -406,7 +407,7 @@ http::TimePoint Worker::Core::next_deadline() const {
 void Worker::Core::copy_counters() {
   using ipc::Counter;
   const engineio::Counts& engine = engine_.counts();
-  const socketio::Stats& socketio = socketio_.stats();
+  const socketio::Stats& socketio = socketio_->stats();
   counters_.set(Counter::SessionsOpened, engine.opened);
   counters_.set(Counter::SessionsOpen, engine_.session_count());
   counters_.set(Counter::SessionsPolling, engine.polling);
