@@ -1,6 +1,7 @@
 #include "worker/process/acceptor.h"
 
 #include <gmock/gmock.h>
+#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
 #include <vector>
@@ -10,10 +11,12 @@
 namespace limpet::process::test {
 namespace {
 
-/// No descriptor is free while it lives.
+/// No descriptor is free while it lives. UBSan needs one when it first meets a type: whatever works during
+/// that time has to have worked before.
 class NoDescriptorsLeft {
  public:
   NoDescriptorsLeft() {
+    spdlog::warn("accept: {}; the {} warnings that follow are meant", "test", 2L);
     ::getrlimit(RLIMIT_NOFILE, &before_);
     rlimit low = before_;
     low.rlim_cur = 128;
@@ -123,6 +126,11 @@ TEST_F(AcceptorTest, TakesABoundedNumberInATurn) {
 TEST_F(AcceptorTest, PausesWithoutDescriptorsAndGoesOn) {
   const std::string address = add("tcp://127.0.0.1:0");
   acceptor_.start();
+  const auto earlier = connect_to(address);
+  ASSERT_TRUE(ready());
+  (void)poller_.dispatch();
+  ASSERT_EQ(accepted_.size(), 1u);
+  accepted_.clear();
   const auto client = connect_to(address);
   ASSERT_TRUE(ready());
   {
@@ -151,6 +159,11 @@ TEST_F(AcceptorTest, PausesWithoutDescriptorsAndGoesOn) {
 TEST_F(AcceptorTest, APauseEndsWithTheSeat) {
   const std::string address = add("tcp://127.0.0.1:0");
   acceptor_.start();
+  const auto earlier = connect_to(address);
+  ASSERT_TRUE(ready());
+  (void)poller_.dispatch();
+  ASSERT_EQ(accepted_.size(), 1u);
+  accepted_.clear();
   const auto client = connect_to(address);
   ASSERT_TRUE(ready());
   {

@@ -22,8 +22,9 @@ struct Slot {
   Slot(std::uint16_t own, const ipc::BucketTable& table, const http::Clock& shared_clock,
        ipc::Descriptor inbox, std::vector<ipc::Descriptor> senders)
       : sids(&table, own),
-        socketio(shared_clock, {}, [this](std::span<char, 20> id) { sids.fill(id); }),
-        engine({}, shared_clock, socketio,
+        socketio(std::in_place, shared_clock, socketio::Options{},
+                 [this](std::span<char, 20> id) { sids.fill(id); }),
+        engine({}, shared_clock, *socketio,
                {.new_sid = [this](std::span<char, 20> sid) { sids.fill(sid); },
                 .wall_clock_ms = {},
                 .refuse = {}}),
@@ -38,7 +39,11 @@ struct Slot {
     io.get("/where", [own](const HttpRequest&) { return HttpResponse::text("slot " + std::to_string(own)); });
     handovers.start_reading();
   }
-  ~Slot() { clients.close_all(); }
+  // As a worker ends.
+  ~Slot() {
+    clients.close_all();
+    socketio.reset();
+  }
 
   void turn() {
     context.restart();  // it stops whenever nothing is being waited for
@@ -46,7 +51,7 @@ struct Slot {
     (void)poller.dispatch();
     clients.redeliver();
     (void)handovers.turn();
-    socketio.tick();
+    socketio->tick();
     engine.tick();
     clients.flush();
     clients.bury();
@@ -56,13 +61,13 @@ struct Slot {
   boost::asio::io_context context;
   Poller poller;
   ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
-  socketio::Server socketio;
-  Io io{socketio};
+  std::optional<socketio::Server> socketio;
+  Io io{*socketio};
   engineio::Server engine;
   http::Clock clock;
   Clients clients{poller, clock, counters, {}};
   Handovers handovers;
-  Front front{clients, engine, socketio, &handovers, 16384, counters};
+  Front front{clients, engine, *socketio, &handovers, 16384, counters};
 };
 
 class FrontTest : public testing::Test {
