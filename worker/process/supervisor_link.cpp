@@ -46,7 +46,7 @@ void SupervisorLink::receive() {
           spdlog::error("control channel: decode: {}; the message is dropped", why);
           break;
         }
-        on_message_(std::move(*message), std::move(datagram.descriptors));
+        on_message_(*message, std::move(datagram.descriptors));
         break;
       }
       case ipc::ReceiveStatus::Empty:

@@ -70,7 +70,7 @@ class Worker::Core {
   void join_cluster(const ipc::Heritage& heritage);
   void listen_alone();
   void say_hello();
-  void on_message(ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors);
+  void on_message(const ipc::SupervisorMessage& message, std::vector<ipc::Descriptor> descriptors);
   void on_supervisor_lost();
   void on_signal(int signal);
   bool set_up_application();
@@ -210,7 +210,7 @@ void Worker::Core::join_cluster(const ipc::Heritage& heritage) {
   link_.emplace(
       context_, ipc::Descriptor(ipc::kControlChannel),
       [this](ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors) {
-        on_message(std::move(message), std::move(descriptors));
+        on_message(message, std::move(descriptors));
       },
       [this] { on_supervisor_lost(); });
 }
@@ -276,7 +276,8 @@ void Worker::Core::on_supervisor_lost() {
   start_drain(kOrphanWindow, kOrphanDeadline);
 }
 
-void Worker::Core::on_message(ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors) {
+void Worker::Core::on_message(const ipc::SupervisorMessage& message,
+                              std::vector<ipc::Descriptor> descriptors) {
   if (std::holds_alternative<ipc::Welcome>(message)) {
     if (set_up_application()) link_->send(ipc::Ready{});
   } else if (const auto* joined = std::get_if<ipc::PeerJoined>(&message)) {
