@@ -18,7 +18,7 @@ void set_option(int socket, int level, int name, int value, const std::string& w
   ipc::require(::setsockopt(socket, level, name, &value, sizeof value), what);
 }
 
-ipc::Descriptor open_socket(const Address& address) {
+ipc::Descriptor open_socket(const ipc::Address& address) {
   const std::string name = to_text(address);
   ipc::Descriptor result(
       ipc::require(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP),
@@ -31,7 +31,7 @@ ipc::Descriptor open_socket(const Address& address) {
 }
 
 /// True if bound; false if the address is in use.
-bool try_bind(const ipc::Descriptor& socket, const Address& address) {
+bool try_bind(const ipc::Descriptor& socket, const ipc::Address& address) {
   if (::bind(socket.get(), address.get(), address.length) == 0) return true;
   if (errno == EADDRINUSE) return false;
   ipc::throw_system_error("bind " + to_text(address));
@@ -39,7 +39,7 @@ bool try_bind(const ipc::Descriptor& socket, const Address& address) {
 
 /// Binds without SO_REUSEPORT: with it, a second server of the same user would silently join the group of the
 /// first.
-ipc::Descriptor bind_alone(const Address& address, milliseconds patience) {
+ipc::Descriptor bind_alone(const ipc::Address& address, milliseconds patience) {
   const auto deadline = steady_clock::now() + patience;
   for (;;) {
     ipc::Descriptor socket = open_socket(address);
@@ -49,7 +49,7 @@ ipc::Descriptor bind_alone(const Address& address, milliseconds patience) {
   }
 }
 
-std::uint16_t bound_port(const ipc::Descriptor& socket, Address address) {
+std::uint16_t bound_port(const ipc::Descriptor& socket, ipc::Address address) {
   address.length = sizeof address.storage;
   ipc::require(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address.storage), &address.length),
                "getsockname");
@@ -58,13 +58,13 @@ std::uint16_t bound_port(const ipc::Descriptor& socket, Address address) {
 
 }  // namespace
 
-Listeners::Listeners(const std::vector<Address>& addresses, std::uint16_t slots, int backlog,
+Listeners::Listeners(const std::vector<ipc::Address>& addresses, std::uint16_t slots, int backlog,
                      milliseconds patience) {
-  for (const Address& each : addresses) groups_.push_back(open_group(each, slots, backlog, patience));
+  for (const ipc::Address& each : addresses) groups_.push_back(open_group(each, slots, backlog, patience));
   route(std::vector<bool>(slots, true));
 }
 
-Listeners::Group Listeners::open_group(Address address, std::uint16_t slots, int backlog,
+Listeners::Group Listeners::open_group(ipc::Address address, std::uint16_t slots, int backlog,
                                        milliseconds patience) {
   Group group;
   group.sockets.push_back(bind_alone(address, patience));

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "ipc/address.h"
 #include "ipc/descriptor.h"
-#include "supervisor/address.h"
 
 namespace limpet::supervisor {
 
@@ -16,7 +16,7 @@ class Listeners {
  public:
   /// Blocks for up to `patience` while an address is in use: the workers of a supervisor that was killed
   /// close their copies within moments. 0: refuses at once.
-  Listeners(const std::vector<Address>& addresses, std::uint16_t slots, int backlog,
+  Listeners(const std::vector<ipc::Address>& addresses, std::uint16_t slots, int backlog,
             std::chrono::milliseconds patience);
 
   /// The sockets of one slot, in configured order.
@@ -30,10 +30,10 @@ class Listeners {
 
  private:
   struct Group {
-    Address address;
+    ipc::Address address;
     std::vector<ipc::Descriptor> sockets;  ///< index is the slot, and the order of listen()
   };
-  static Group open_group(Address address, std::uint16_t slots, int backlog,
+  static Group open_group(ipc::Address address, std::uint16_t slots, int backlog,
                           std::chrono::milliseconds patience);
 
   std::vector<Group> groups_;

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <utility>
 
-#include "supervisor/address.h"
+#include "ipc/address.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -181,7 +181,7 @@ std::vector<std::string> split_at_commas(const std::vector<std::string>& values)
 
 std::string check_element(const OptionRow& row, const std::string& text) {
   std::string why;
-  if (row.unit == Unit::Addresses) return parse_address(text, &why) ? "" : why;
+  if (row.unit == Unit::Addresses) return ipc::parse_address(text, &why) ? "" : why;
   if (row.unit == Unit::Transports && text != "polling" && text != "websocket") {
     return fmt::format("'{}' is no transport; polling and websocket are", text);
   }

@@ -20,10 +20,10 @@ namespace {
 /// but for one that is stuck, which its parent-death signal ends.
 constexpr std::chrono::milliseconds kPatienceWithOrphans{10'000};
 
-std::vector<Address> addresses_of(const Options& options) {
-  std::vector<Address> result;
+std::vector<ipc::Address> addresses_of(const Options& options) {
+  std::vector<ipc::Address> result;
   std::string why;
-  for (const std::string& each : options.listen) result.push_back(parse_address(each, &why).value());
+  for (const std::string& each : options.listen) result.push_back(ipc::parse_address(each, &why).value());
   return result;
 }
 

@@ -13,7 +13,9 @@
 namespace limpet::supervisor {
 namespace {
 
+using ipc::Address;
 using ipc::Descriptor;
+using ipc::parse_address;
 using testing::HasSubstr;
 
 Address address(const std::string& text) {
@@ -149,22 +151,6 @@ TEST(Listeners, the_next_server_binds_at_once_although_connections_of_the_last_a
     ASSERT_TRUE(accepted);
   }
   EXPECT_NO_THROW(listen_on("tcp://127.0.0.1:" + std::to_string(port), 4));
-}
-
-TEST(Address, what_is_written_is_what_is_shown) {
-  for (const char* text : {"tcp://127.0.0.1:3000", "tcp://[::]:0", "tcp://[::1]:65535", "tcp://0.0.0.0:80"}) {
-    EXPECT_EQ(to_text(address(text)), text);
-  }
-}
-
-TEST(Address, says_what_would_be_right) {
-  for (const char* text :
-       {"", "3000", "localhost:3000", "tcp://localhost:3000", "tcp://127.0.0.1", "tcp://127.0.0.1:65536",
-        "tcp://127.0.0.1:-1", "tcp://::1:80:", "tcp://[::1:80", "udp://127.0.0.1:1", "tcp://127.0.0.1:80x"}) {
-    std::string why;
-    EXPECT_FALSE(parse_address(text, &why)) << text;
-    EXPECT_THAT(why, HasSubstr("tcp://ADDRESS:PORT"));
-  }
 }
 
 }  // namespace

@@ -47,7 +47,9 @@ describe("stats", () => {
       assert.equal((await request(cluster.port, { path: "/worker", from: address })).status, 200);
       assert.equal((await request(cluster.port, { path: "/nothing", from: address })).status, 404);
     }
-    await counted("http_errors", before.http_errors.total + 12);
+    // Engine.IO's own refusals are errors as well.
+    assert.equal((await request(cluster.port, { path: "/socket.io/?EIO=4&transport=pigeon", from: from[0] })).status, 400);
+    await counted("http_errors", before.http_errors.total + 13);
     const after_ = await cluster.stats();
     assert.ok(after_.http_requests.total >= before.http_requests.total + 24);
   });

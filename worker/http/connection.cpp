@@ -129,6 +129,7 @@ void Connection::refuse(int status) {
 }
 
 void Connection::answer(const Response& response) {
+  if (response.status >= 400) ++server_.counts_.errors;
   const bool was_parked = state_ == State::Pending && !inside_;
   const bool keep = keep_alive_ && !response.close && !server_.draining_;
   stream_->send(render(response, {.head_only = head_only_, .keep_alive = keep, .say_keep_alive = http_1_0_}));

@@ -101,6 +101,7 @@ struct ServerCounts {
   std::uint64_t requests = 0;      ///< handed to on_request
   std::uint64_t taken = 0;         ///< handed over by route()
   std::uint64_t bad_requests = 0;  ///< refused before on_request: 400, 413, 417, 431, 501, 505
+  std::uint64_t errors = 0;        ///< answers with a status of 400 or above, the bad requests' among them
   std::uint64_t abandoned = 0;     ///< the client went away before its answer
   std::uint64_t upgraded = 0;
 };

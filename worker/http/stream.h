@@ -43,7 +43,7 @@ class Stream {
   /// has passed. Closing at once would let a reset overtake the answer (413, 431, WebSocket close 1009) at a
   /// client that is still sending.
   virtual void finish() = 0;
-  /// Closes at the end of this turn; what is queued is dropped (`reset`: the peer sees a TCP reset).
+  /// Closes at the end of this turn; what is queued is dropped.
   virtual void abort() = 0;
   /// Bytes queued and not yet taken by the kernel.
   [[nodiscard]] virtual std::size_t unsent_bytes() const noexcept = 0;

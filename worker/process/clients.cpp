@@ -68,8 +68,7 @@ void Clients::flush() {
       connection.told_unwritable_ = true;
       const bool open = connection.state_ == ClientConnection::State::Open;
       connection.watch(open ? connection.watched_ | EPOLLOUT : EPOLLOUT);
-      // Its time-out counts from the last byte that the peer took.
-      if (!open && connection.unsent_ < unsent_before) put_in_list(connection, kFinishing);
+      if (connection.unsent_ < unsent_before) count_from_now(connection);
       continue;
     }
     if (connection.state_ == ClientConnection::State::Leaving) {
@@ -84,11 +83,22 @@ void Clients::flush() {
       put_in_list(connection, kLingering);
     } else if (connection.told_unwritable_) {
       connection.told_unwritable_ = false;
+      count_from_now(connection);
       if (connection.receiver() != nullptr) connection.receiver()->on_writable(connection);
     }
   }
   dirty_.clear();
   gathered_frames_.clear();
+}
+
+/// A peer that takes bytes is neither gone nor idle: what it waits for, or we for it, begins with the last
+/// byte.
+void Clients::count_from_now(ClientConnection& connection) {
+  if (connection.state_ != ClientConnection::State::Open) {
+    put_in_list(connection, kFinishing);
+  } else if (connection.waiting_ == http::Stream::Waiting::NextRequest) {
+    put_in_list(connection, static_cast<std::size_t>(connection.waiting_));
+  }
 }
 
 void Clients::check_deadlines() {

@@ -59,6 +59,7 @@ class Clients {
 
   [[nodiscard]] std::chrono::milliseconds timeout_of(std::size_t waiting) const noexcept;
   void put_in_list(ClientConnection& connection, std::size_t waiting);
+  void count_from_now(ClientConnection& connection);
   /// Up to this size, what a connection has queued is sent as one run of bytes: cheaper for the kernel than a
   /// vector of many small ones.
   static constexpr std::size_t kGatherBytes = 64 * 1024;

@@ -115,12 +115,10 @@ void Front::on_request(http::Exchange exchange, const http::Request& request) {
   }
   auto answer = socketio_.handle_http(to_route_request(request, exchange.peer_address()));
   if (answer) {
-    if (answer->status >= 400) counters_.add(ipc::Counter::HttpErrors);
     exchange.answer(to_response(std::move(*answer)));
   } else if (engine_.matches(request.head)) {
     engine_.on_request(std::move(exchange), request);
   } else {
-    counters_.add(ipc::Counter::HttpErrors);
     exchange.answer(http::Response(404, "text/plain; charset=utf-8", "Not Found\n"));
   }
 }

@@ -30,9 +30,7 @@ Handovers::Handovers(boost::asio::io_context& context, const ipc::BucketTable& t
 }
 
 std::optional<std::uint16_t> Handovers::other_owner_of(std::string_view sid) const {
-  const auto bucket = bucket_of(sid);
-  if (!bucket) return std::nullopt;
-  const std::uint16_t owner = table_.owner(*bucket);
+  const std::uint16_t owner = table_.owner(bucket_of(sid));
   if (owner == own_slot_ || owner >= senders_.size()) return std::nullopt;
   return owner;
 }

@@ -27,7 +27,7 @@ class Handovers {
             ipc::Descriptor inbox, std::vector<ipc::Descriptor> senders, ipc::CounterBlock& counters,
             OnArrival on_arrival);
 
-  /// The slot that owns `sid`, if it is a sid and the slot is another one.
+  /// The slot that owns `sid` (of a sid's form), if that is another one.
   [[nodiscard]] std::optional<std::uint16_t> other_owner_of(std::string_view sid) const;
   /// Sends the socket with what was read from it. The caller's copy of the socket is closed in any case.
   void send(ipc::HandoverKind kind, const ipc::Descriptor& socket, const ClientConnection& from,

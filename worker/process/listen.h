@@ -8,7 +8,7 @@
 
 namespace limpet::process {
 
-/// `address`: tcp://ADDR:PORT, ADDR an IPv4 address or an IPv6 address in brackets; port 0 picks a free one.
+/// `address`: as ipc/address.h reads it; port 0 picks a free one.
 /// Bound, listening, non-blocking. Throws std::system_error or std::invalid_argument, naming the address.
 [[nodiscard]] ipc::Descriptor listen_on(std::string_view address);
 /// The address a listening socket has, in the same form.

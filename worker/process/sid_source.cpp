@@ -16,15 +16,14 @@ constexpr std::size_t kBucketCharacters = 2;
 /// Random bytes fetched by one system call.
 constexpr std::size_t kRefillBytes = 4096;
 
-constexpr std::array<std::int8_t, 256> make_values() {
-  std::array<std::int8_t, 256> values{};
-  values.fill(-1);
+constexpr std::array<std::uint8_t, 256> make_values() {
+  std::array<std::uint8_t, 256> values{};
   for (std::size_t i = 0; i < kAlphabet.size(); ++i) {
-    values[static_cast<std::uint8_t>(kAlphabet[i])] = static_cast<std::int8_t>(i);
+    values[static_cast<std::uint8_t>(kAlphabet[i])] = static_cast<std::uint8_t>(i);
   }
   return values;
 }
-constexpr std::array<std::int8_t, 256> kValues = make_values();
+constexpr std::array<std::uint8_t, 256> kValues = make_values();
 
 }  // namespace
 
@@ -65,11 +64,7 @@ void SidSource::refill() {
   }
 }
 
-std::optional<std::uint16_t> bucket_of(std::string_view sid) noexcept {
-  if (sid.size() != kSidCharacters) return std::nullopt;
-  for (const char c : sid) {
-    if (kValues[static_cast<std::uint8_t>(c)] < 0) return std::nullopt;
-  }
+std::uint16_t bucket_of(std::string_view sid) noexcept {
   return static_cast<std::uint16_t>(kValues[static_cast<std::uint8_t>(sid[0])] << 6 |
                                     kValues[static_cast<std::uint8_t>(sid[1])]);
 }

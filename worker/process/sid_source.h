@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -30,7 +29,7 @@ class SidSource {
   std::vector<std::uint8_t> random_;
 };
 
-/// The bucket that a sid names; nullopt if it is not of a sid's form.
-[[nodiscard]] std::optional<std::uint16_t> bucket_of(std::string_view sid) noexcept;
+/// The bucket that a sid names: `sid` is of a sid's form (engineio::sid_of).
+[[nodiscard]] std::uint16_t bucket_of(std::string_view sid) noexcept;
 
 }  // namespace limpet::process

@@ -409,6 +409,7 @@ void Worker::Core::copy_counters() {
   using ipc::Counter;
   const engineio::Counts& engine = engine_.counts();
   const socketio::Stats& socketio = socketio_->stats();
+  counters_.set(Counter::HttpErrors, front_->http().counts().errors);
   counters_.set(Counter::SessionsOpened, engine.opened);
   counters_.set(Counter::SessionsOpen, engine_.session_count());
   counters_.set(Counter::SessionsPolling, engine.polling);

@@ -45,6 +45,8 @@ def measure_workload(generator, kinds, workload, pairs, node_turns, quick):
         answers[name].append(answer)
         print(f"  {workload.name:14} {kinds[name].name:15} pass {len(answers[name])}: "
               f"{answer[workload.figure_key]:9.3f} {workload.unit}", flush=True)
+        if answer["retried"]:
+            print(f"    {answer['retried']} clients had to connect again: the server closed or refused them", flush=True)
     return answers
 
 

@@ -189,6 +189,7 @@ TEST_F(HttpServer, RefusesWhatIsNoRequestAndEnds) {
   stream.close();
   EXPECT_EQ(server.connection_count(), 0u);
   EXPECT_EQ(server.counts().bad_requests, 1u);
+  EXPECT_EQ(server.counts().errors, 1u);
 }
 
 TEST_F(HttpServer, RefusesAHeadThatIsTooLongWith431) {

@@ -472,6 +472,29 @@ INSTANTIATE_TEST_SUITE_P(OfEachKind, ClientsTimeOuts,
                                                                                   : "NextRequest");
                          });
 
+TEST_F(ClientsTest, APeerThatStillDownloadsIsNotIdle) {
+  auto [ours, theirs] = socket_pair();
+  shrink_send_buffer(ours);
+  ClientConnection* client = adopt(std::move(ours), recorder_);
+  Peer peer(std::move(theirs));
+  client->send(buffer(std::string(900'000, 'x')));
+  client->set_waiting(Waiting::NextRequest);
+  std::size_t downloaded = 0;
+  for (int minutes = 0; minutes < 5; ++minutes) {
+    turn();
+    downloaded += peer.read(20'000).size();
+    pass(59s);
+  }
+  ASSERT_GT(client->unsent_bytes(), 0u) << "it is a slow one";
+  EXPECT_GT(downloaded, 0u);
+  EXPECT_THAT(recorder_.closed, IsEmpty());
+  turn();
+  pass(60s);
+  turn();
+  EXPECT_THAT(recorder_.closed, ElementsAre(ETIMEDOUT))
+      << "nothing taken for as long as an idle one may stay";
+}
+
 TEST_F(ClientsTest, AParkedResponseAndAnOpenSessionHaveNoTimeOutHere) {
   Recorder other;
   auto [parked, parked_peer] = connect(recorder_);

@@ -110,7 +110,7 @@ class FrontTest : public testing::Test {
     const std::string opened = ask(peer, get("/socket.io/?EIO=4&transport=polling"));
     EXPECT_THAT(opened, StartsWith("HTTP/1.1 200"));
     const std::string sid = opened.substr(opened.find("\"sid\":\"") + 7, 20);
-    EXPECT_EQ(table_.owner(bucket_of(sid).value_or(0)), slot);
+    EXPECT_EQ(table_.owner(bucket_of(sid)), slot);
     return sid;
   }
   static std::string get(const std::string& target) {

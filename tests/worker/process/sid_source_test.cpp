@@ -53,9 +53,8 @@ TEST(SidSource, NamesOnlyBucketsOfItsSlot) {
     std::set<std::uint16_t> buckets;
     for (int i = 0; i < 4000; ++i) {
       const auto bucket = bucket_of(next(source));
-      ASSERT_TRUE(bucket);
-      ASSERT_EQ(table.owner(*bucket), slot);
-      buckets.insert(*bucket);
+      ASSERT_EQ(table.owner(bucket), slot);
+      buckets.insert(bucket);
     }
     EXPECT_GT(buckets.size(), 500u) << "and not only a few of them";
   }
@@ -73,7 +72,7 @@ TEST(SidSource, ASlotWithoutBucketsStillMakesSids) {
   auto table = ipc::BucketTable::create(2);
   for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket) table.assign(bucket, 0);
   SidSource source(&table, 1);
-  EXPECT_TRUE(bucket_of(next(source)));
+  EXPECT_LT(bucket_of(next(source)), ipc::kBuckets);
 }
 
 TEST(BucketOf, ReadsTheFirstTwoCharacters) {
@@ -82,22 +81,6 @@ TEST(BucketOf, ReadsTheFirstTwoCharacters) {
   EXPECT_EQ(bucket_of("AB" + rest), 1);
   EXPECT_EQ(bucket_of("BA" + rest), 64);
   EXPECT_EQ(bucket_of("__" + rest), ipc::kBuckets - 1);
-}
-
-TEST(BucketOf, RefusesWhatIsNoSid) {
-  const std::string good(20, 'a');
-  EXPECT_TRUE(bucket_of(good));
-  EXPECT_FALSE(bucket_of(""));
-  EXPECT_FALSE(bucket_of(good.substr(1)));
-  EXPECT_FALSE(bucket_of(good + "a"));
-  for (int value = 0; value < 256; ++value) {
-    for (const std::size_t at : {0u, 1u, 2u, 19u}) {
-      std::string sid = good;
-      sid[at] = static_cast<char>(value);
-      const bool in_alphabet = kAlphabet.find(static_cast<char>(value)) != std::string_view::npos;
-      EXPECT_EQ(bucket_of(sid).has_value(), in_alphabet) << "byte " << value << " at " << at;
-    }
-  }
 }
 
 }  // namespace

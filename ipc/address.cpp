@@ -1,4 +1,4 @@
-#include "supervisor/address.h"
+#include "ipc/address.h"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -9,7 +9,7 @@
 
 #include "ipc/descriptor.h"
 
-namespace limpet::supervisor {
+namespace limpet::ipc {
 namespace {
 
 constexpr std::string_view kScheme = "tcp://";
@@ -18,7 +18,7 @@ sockaddr_in& as_ipv4(sockaddr_storage* storage) { return *reinterpret_cast<socka
 sockaddr_in6& as_ipv6(sockaddr_storage* storage) { return *reinterpret_cast<sockaddr_in6*>(storage); }
 
 bool ipv6_exists() {
-  return static_cast<bool>(ipc::Descriptor(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+  return static_cast<bool>(Descriptor(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)));
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
@@ -83,4 +83,4 @@ std::string to_text(const Address& address) {
   return fmt::format("{}{}:{}", kScheme, host, address.port());
 }
 
-}  // namespace limpet::supervisor
+}  // namespace limpet::ipc

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace limpet::supervisor {
+namespace limpet::ipc {
 
 struct Address {
   sockaddr_storage storage = {};
@@ -27,4 +27,4 @@ struct Address {
 /// tcp://[::]:3000
 [[nodiscard]] std::string to_text(const Address& address);
 
-}  // namespace limpet::supervisor
+}  // namespace limpet::ipc
