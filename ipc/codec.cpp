@@ -83,6 +83,22 @@ void put(wire::Drain::Builder to, const Drain& drain) {
   to.setDeadline(drain.deadline.count());
 }
 
+void put(wire::Migrate::Builder to, const Migrate& migrate) {
+  to.setWindow(migrate.window.count());
+  to.setDeadline(migrate.deadline.count());
+}
+
+void put(wire::DrainProgress::Builder to, const DrainProgress& progress) {
+  to.setSessionsLeft(progress.sessions_left);
+  to.setMoved(progress.moved);
+  to.setDrained(progress.drained);
+}
+
+void put(wire::Leaving::Builder to, const Leaving& leaving) {
+  to.setMoved(leaving.moved);
+  to.setDrained(leaving.drained);
+}
+
 void put(wire::WorkerStatus::Builder to, const WorkerStatus& worker) {
   to.setSlot(worker.slot);
   to.setLane(worker.lane);
@@ -215,6 +231,19 @@ Drain read(const Door& door, wire::Drain::Reader from) {
           .deadline = door.duration(from.getDeadline(), "deadline")};
 }
 
+Migrate read(const Door& door, wire::Migrate::Reader from) {
+  return {.window = door.duration(from.getWindow(), "window"),
+          .deadline = door.duration(from.getDeadline(), "deadline")};
+}
+
+DrainProgress read(const Door&, wire::DrainProgress::Reader from) {
+  return {.sessions_left = from.getSessionsLeft(), .moved = from.getMoved(), .drained = from.getDrained()};
+}
+
+Leaving read(const Door&, wire::Leaving::Reader from) {
+  return {.moved = from.getMoved(), .drained = from.getDrained()};
+}
+
 HandoverKind read(const Door& door, wire::Handover::Kind from) {
   switch (from) {
     case wire::Handover::Kind::CONNECTION:
@@ -314,10 +343,9 @@ WorkerMessage open(const Datagram& datagram, wire::WorkerMessage::Reader from) {
       return Failed{.reason = door.text(from.getFailed().getReason(), "reason")};
     }
     case wire::WorkerMessage::DRAIN_PROGRESS:
-      return Door("DrainProgress", from.hasDrainProgress(), datagram, 0)
-          .admit(DrainProgress{.sessions_left = from.getDrainProgress().getSessionsLeft()});
+      return read(Door("DrainProgress", from.hasDrainProgress(), datagram, 0), from.getDrainProgress());
     case wire::WorkerMessage::LEAVING:
-      return Door("Leaving", from.hasLeaving(), datagram, 0).admit(Leaving{});
+      return read(Door("Leaving", from.hasLeaving(), datagram, 0), from.getLeaving());
   }
   refuse_unknown(from.which());
 }
@@ -341,6 +369,10 @@ SupervisorMessage open(const Datagram& datagram, wire::SupervisorMessage::Reader
       return Door("GiveUpSeat", from.hasGiveUpSeat(), datagram, 0).admit(GiveUpSeat{});
     case wire::SupervisorMessage::DRAIN:
       return read(Door("Drain", from.hasDrain(), datagram, 0), from.getDrain());
+    case wire::SupervisorMessage::SUCCEED:
+      return Door("Succeed", from.hasSucceed(), datagram, 1).admit(Succeed{});
+    case wire::SupervisorMessage::MIGRATE:
+      return read(Door("Migrate", from.hasMigrate(), datagram, 1), from.getMigrate());
   }
   refuse_unknown(from.which());
 }
@@ -428,10 +460,8 @@ std::vector<std::byte> encode(const WorkerMessage& message) {
   std::visit(Overloaded{[&](const Hello& hello) { put(to.initHello(), hello); },
                         [&](const Ready&) { to.initReady(); },
                         [&](const Failed& failed) { to.initFailed().setReason(Text(failed.reason)); },
-                        [&](const DrainProgress& progress) {
-                          to.initDrainProgress().setSessionsLeft(progress.sessions_left);
-                        },
-                        [&](const Leaving&) { to.initLeaving(); }},
+                        [&](const DrainProgress& progress) { put(to.initDrainProgress(), progress); },
+                        [&](const Leaving& leaving) { put(to.initLeaving(), leaving); }},
              message);
   return bytes_of(builder);
 }
@@ -445,7 +475,8 @@ std::vector<std::byte> encode(const SupervisorMessage& message) {
           [&](const PeerJoined& peer) { put(to.initPeerJoined().initWho(), peer.who); },
           [&](const PeerLeft& peer) { put(to.initPeerLeft().initWho(), peer.who); },
           [&](const TakeSeat&) { to.initTakeSeat(); }, [&](const GiveUpSeat&) { to.initGiveUpSeat(); },
-          [&](const Drain& drain) { put(to.initDrain(), drain); }},
+          [&](const Drain& drain) { put(to.initDrain(), drain); }, [&](const Succeed&) { to.initSucceed(); },
+          [&](const Migrate& migrate) { put(to.initMigrate(), migrate); }},
       message);
   return bytes_of(builder);
 }

@@ -36,12 +36,17 @@ struct Ready {};
 struct Failed {
   std::string reason{};
 };
-/// Answer to Drain, now and then: sessions still here.
+/// Answer to Drain and Migrate, now and then: sessions still here.
 struct DrainProgress {
   std::uint64_t sessions_left = 0;
+  std::uint64_t moved = 0;    ///< taken by the successor, so far
+  std::uint64_t drained = 0;  ///< closed instead, so far
 };
 /// Nothing is left here; exits with 0 as soon as the channel has taken this.
-struct Leaving {};
+struct Leaving {
+  std::uint64_t moved = 0;
+  std::uint64_t drained = 0;
+};
 
 using WorkerMessage = std::variant<Hello, Ready, Failed, DrainProgress, Leaving>;
 
@@ -70,7 +75,18 @@ struct Drain {
   std::chrono::milliseconds deadline{0};
 };
 
-using SupervisorMessage = std::variant<Welcome, PeerJoined, PeerLeft, TakeSeat, GiveUpSeat, Drain>;
+/// Before anything else: the sessions of the worker that has the seat will come here. Descriptor: the taker's
+/// end of the migration stream.
+struct Succeed {};
+/// A Drain that moves sessions to the successor, which is seated. What cannot move is drained over `window`,
+/// so that nothing is left at `deadline`. Descriptor: the giver's end of the migration stream.
+struct Migrate {
+  std::chrono::milliseconds window{0};
+  std::chrono::milliseconds deadline{0};
+};
+
+using SupervisorMessage =
+    std::variant<Welcome, PeerJoined, PeerLeft, TakeSeat, GiveUpSeat, Drain, Succeed, Migrate>;
 
 // ---- between workers, on inboxes ----
 

@@ -77,17 +77,22 @@ struct Failed {
 struct DrainProgress {
   # After Drain, now and then: a sign of life and a number for `limpet ctl`.
   sessionsLeft @0 :UInt64;
+  moved @1 :UInt64;    # sessions that the successor has taken, so far
+  drained @2 :UInt64;  # sessions whose transport was closed instead, so far
 }
 
 struct Leaving {
   # After Drain, the last message: nothing is left here. The worker exits with 0 as soon as the channel has taken this.
+  moved @0 :UInt64;    # as in DrainProgress, final
+  drained @1 :UInt64;
 }
 
 # ---- control channel, supervisor to worker --------------------------------------------------------------------------
 
 struct SupervisorMessage {
-  # Order in a life: peerJoined for each ring there is, welcome; then peerJoined, peerLeft, takeSeat, giveUpSeat as
-  # things happen; drain once, after which only peerJoined and peerLeft come.
+  # Order in a life: succeed, if the slot has another worker whose sessions are to move here; peerJoined for each ring
+  # there is, welcome; then peerJoined, peerLeft, takeSeat, giveUpSeat as things happen; drain or migrate, after which only
+  # peerJoined and peerLeft come, or migrate again with another successor if the one before died.
   union {
     welcome @0 :Welcome;
     peerJoined @1 :PeerJoined;
@@ -95,6 +100,8 @@ struct SupervisorMessage {
     takeSeat @3 :TakeSeat;
     giveUpSeat @4 :GiveUpSeat;
     drain @5 :Drain;
+    succeed @6 :Succeed;
+    migrate @7 :Migrate;
   }
 }
 
@@ -125,6 +132,20 @@ struct GiveUpSeat {
 struct Drain {
   # Stop accepting, close every session's transport spread evenly over `window`, say Leaving and exit. What is still
   # open after `deadline`, counted from now, is closed at once.
+  window @0 :Milliseconds;
+  deadline @1 :Milliseconds;
+}
+
+struct Succeed {
+  # The worker will get the sessions of the one that sits in its slot. It keeps, bounded, what it reads in the rings from
+  # now on, and expects sessions on the stream until that says complete or ends.
+  # Descriptors, 1: its end of the migration stream (below).
+}
+
+struct Migrate {
+  # A Drain whose sessions move to a successor that has the seat. What cannot move (a request half read, an upgrade under
+  # way) is drained, spread over `window` before `deadline`, both counted from now; at the deadline the rest is closed.
+  # Descriptors, 1: the giver's end of the migration stream.
   window @0 :Milliseconds;
   deadline @1 :Milliseconds;
 }

@@ -96,9 +96,15 @@ TEST(Codec, HelloArrivesWithTheLowestNumbers) {
 
 TEST(Codec, TheOtherMessagesOfAWorkerArrive) {
   (void)through_worker(Ready{});
-  (void)through_worker(Leaving{});
+  const Leaving leaving = through_worker(Leaving{.moved = kMost64, .drained = 7});
+  EXPECT_EQ(leaving.moved, kMost64);
+  EXPECT_EQ(leaving.drained, 7u);
   EXPECT_EQ(through_worker(Failed{.reason = "cannot open \"x\""}).reason, "cannot open \"x\"");
-  EXPECT_EQ(through_worker(DrainProgress{.sessions_left = kMost64}).sessions_left, kMost64);
+  const DrainProgress progress =
+      through_worker(DrainProgress{.sessions_left = kMost64, .moved = 5, .drained = 6});
+  EXPECT_EQ(progress.sessions_left, kMost64);
+  EXPECT_EQ(progress.moved, 5u);
+  EXPECT_EQ(progress.drained, 6u);
   EXPECT_EQ(through_worker(DrainProgress{}).sessions_left, 0u);
 }
 
@@ -111,6 +117,11 @@ TEST(Codec, TheMessagesOfTheSupervisorArrive) {
   const Drain drain = through_supervisor(Drain{.window = milliseconds(0), .deadline = kLongest});
   EXPECT_EQ(drain.window, milliseconds(0));
   EXPECT_EQ(drain.deadline, kLongest);
+  (void)through_supervisor(Succeed{}, 1);
+  const Migrate migrate =
+      through_supervisor(Migrate{.window = milliseconds(3), .deadline = milliseconds(9)}, 1);
+  EXPECT_EQ(migrate.window, milliseconds(3));
+  EXPECT_EQ(migrate.deadline, milliseconds(9));
 }
 
 TEST(Codec, AHandoverArrivesWithAsManyBytesAsItMayHave) {
