@@ -352,7 +352,7 @@ Datagram with_first_number(std::uint16_t number, std::size_t descriptors) {
 
 TEST(Codec, AMessageThatNobodyKnowsIsRefusedByItsNumber) {
   EXPECT_EQ(refusal(with_first_number(17, 0), decode_worker_message), "unknown message 17");
-  EXPECT_EQ(refusal(with_first_number(6, 0), decode_supervisor_message), "unknown message 6");
+  EXPECT_EQ(refusal(with_first_number(8, 0), decode_supervisor_message), "unknown message 8");
   EXPECT_EQ(refusal(with_first_number(5, 0), decode_ctl_request), "unknown message 5");
   EXPECT_EQ(refusal(with_first_number(65'535, 0), decode_ctl_reply), "unknown message 65535");
 }
