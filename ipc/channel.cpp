@@ -49,21 +49,6 @@ std::span<std::byte> receive_room() {
   return {room.get(), kMessageLimitBytes};
 }
 
-/// Also when the datagram is refused: what the kernel has installed has to be closed.
-std::vector<Descriptor> take_descriptors(msghdr& header) {
-  std::vector<Descriptor> taken;
-  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int number = -1;
-      std::memcpy(&number, CMSG_DATA(part) + i * sizeof(int), sizeof number);
-      taken.emplace_back(number);
-    }
-  }
-  return taken;
-}
-
 void attach_descriptors(msghdr& header, ControlRoom& room, std::span<const int> descriptors) {
   header.msg_control = room.bytes;
   header.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
@@ -97,6 +82,20 @@ std::size_t queue_cost(std::size_t bytes, std::size_t descriptors) {
 }
 
 }  // namespace
+
+std::vector<Descriptor> take_descriptors(msghdr& header) {
+  std::vector<Descriptor> taken;
+  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int number = -1;
+      std::memcpy(&number, CMSG_DATA(part) + i * sizeof(int), sizeof number);
+      taken.emplace_back(number);
+    }
+  }
+  return taken;
+}
 
 void widen_buffers(int socket) noexcept {
   widen(socket, SO_SNDBUFFORCE, SO_SNDBUF);

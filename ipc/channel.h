@@ -15,6 +15,8 @@
 
 #include "ipc/descriptor.h"
 
+struct msghdr;
+
 namespace limpet::ipc {
 
 inline constexpr std::size_t kMessageLimitBytes = 4u
@@ -23,6 +25,8 @@ inline constexpr std::size_t kDescriptorsLimit = 16;      ///< beside one messag
 
 /// Room for 4 MiB on its way, as far as the system allows. Channel does it for its own end.
 void widen_buffers(int socket) noexcept;
+/// The descriptors that recvmsg(2) has installed: to be taken in any case, or they stay open for ever.
+[[nodiscard]] std::vector<Descriptor> take_descriptors(msghdr& header);
 
 /// The bytes of one message and the descriptors that came with it; they belong to exactly this message.
 struct Datagram {

@@ -44,6 +44,10 @@ struct CounterRow {
   ROW(SessionsDropped, "sessions_dropped", Total, "sessions",                                               \
       "sessions closed because the client could not keep up")                                               \
   ROW(SessionsRefused, "sessions_refused", Total, "sessions", "sessions closed for a client's mistake")     \
+  ROW(SessionsArrived, "sessions_arrived", Total, "sessions",                                               \
+      "sessions that came from the worker before in the slot")                                              \
+  ROW(SessionsDeparted, "sessions_departed", Total, "sessions",                                             \
+      "sessions that went to the next worker in the slot")                                                  \
   ROW(SessionsDrained, "sessions_drained", Total, "sessions", "sessions whose transport a drain closed")    \
   ROW(SocketsOpen, "sockets_open", Gauge, "sockets", "Socket.IO sockets connected now, all namespaces")     \
   ROW(PacketsIn, "packets_in", Total, "packets", "Socket.IO packets received from clients")                 \

@@ -9,6 +9,7 @@
 #
 #     control channel   supervisor <-> worker      WorkerMessage up, SupervisorMessage down
 #     inbox             worker -> worker           Handover
+#     migration stream  worker <-> successor       MigrationMessage (framed, on a byte stream; see there)
 #     control socket    limpet ctl <-> supervisor  CtlRequest up, CtlReply down
 #
 # Versions
@@ -166,6 +167,137 @@ struct Handover {
     connection @0;  # the client's own socket, with all that follows on it
     request @1;     # one end of a stream socketpair that carries one request: answer, then close
   }
+}
+
+# ---- migration stream, worker to the worker that follows it in its slot -----------------------------------------------
+#
+# A SOCK_STREAM Unix socket that the supervisor makes. Frames: u32 bytes, u32 descriptors, then one MigrationMessage; the
+# descriptors go with the frame's first byte. At most 64 MiB and 64 descriptors a frame. A frame that cannot be decoded ends
+# the stream: what has not been taken stays with the giver.
+
+struct MigrationMessage {
+  # The giver: sessions and connections in any order, allGiven once, act at any time. The taker: took after each, reply and
+  # connection at any time.
+  union {
+    sessions @0 :SessionBatch;
+    connection @1 :HttpConnection;
+    allGiven @2 :AllGiven;
+    act @3 :SocketAct;
+    took @4 :Took;
+    reply @5 :SocketReply;
+  }
+}
+
+struct RingPosition {
+  writer @0 :Incarnation;
+  sequence @1 :UInt64;
+}
+
+struct SessionBatch {
+  # Descriptors: one for each session that has a connection, in their order.
+  positions @0 :List(RingPosition);   # what of each ring these sessions have been given, the giver's own included
+  sessions @1 :List(SessionRecord);   # at most 64
+}
+
+struct SessionRecord {
+  # A session and everything that it knows. What has no place here does not exist: an application's handlers are bound
+  # again in the new place, and its callbacks stay in the old one.
+  sid @0 :Data;
+  handshakeHead @1 :Data;      # request line and header lines
+  address @2 :Data;
+  issued @3 :Int64;            # ms since 1970
+  transport @4 :Transport;
+  awaitsPong @5 :Bool;
+  timer @6 :Milliseconds;      # left for the pong, or until the next ping; of a lingering one: left to linger
+  lingering @7 :Bool;          # closed by the server; waits for a poll by which to say so
+  queue @8 :List(Frame);       # polling: messages that wait for a poll
+  fragments @9 :Fragments;     # null: no message is half here
+  sockets @10 :List(SocketRecord);
+  assembly @11 :Assembly;      # null: no packet waits for its attachments
+  connectTimer @12 :Milliseconds;  # left to join a namespace; -1: has joined
+  connection @13 :Connection;  # null: polling
+
+  enum Transport {
+    polling @0;
+    websocket @1;
+  }
+}
+
+struct Frame {
+  # An Engine.IO message, without the header of its rendering.
+  binary @0 :Bool;
+  payload @1 :Data;
+}
+
+struct Fragments {
+  # Of a WebSocket message whose last fragment is to come.
+  binary @0 :Bool;
+  bytes @1 :Data;
+}
+
+struct Assembly {
+  # A Socket.IO packet whose attachments are not all here.
+  text @0 :Data;
+  expected @1 :UInt32;
+  attachments @2 :List(Frame);
+}
+
+struct SocketRecord {
+  # A client in one namespace.
+  nsp @0 :Data;
+  id @1 :Data;
+  rooms @2 :List(Data);
+  data @3 :Data;           # JSON
+  auth @4 :Data;           # JSON; empty: none
+  nextReplyId @5 :UInt64;
+}
+
+struct Connection {
+  clientAddress @0 :Data;
+  clientPort @1 :UInt16;
+  listener @2 :UInt16;
+  oneRequest @3 :Bool;
+  unread @4 :Data;
+  unsent @5 :Data;
+}
+
+struct HttpConnection {
+  # Between two requests, or with a part of one. Also back from the taker: with a request for a session that is still to
+  # come; it returns with the session, or behind it. Descriptors, 1: the socket.
+  connection @0 :Connection;
+}
+
+struct AllGiven {
+  # No more sessions and connections come.
+}
+
+struct SocketAct {
+  # What the giver's application does to a socket that has moved.
+  kind @0 :Kind;
+  nsp @1 :Data;
+  id @2 :Data;
+  room @3 :Data;
+  close @4 :Bool;
+  frames @5 :List(Frame);
+
+  enum Kind {
+    emit @0;
+    join @1;
+    leave @2;
+    disconnect @3;
+  }
+}
+
+struct Took {
+  count @0 :UInt64;  # batches and connections, since the beginning
+}
+
+struct SocketReply {
+  # An acknowledgement that nobody waits for at the taker: perhaps the giver does.
+  nsp @0 :Data;
+  id @1 :Data;
+  text @2 :Data;
+  attachments @3 :List(Frame);
 }
 
 # ---- control socket, limpet ctl to supervisor -----------------------------------------------------------------------

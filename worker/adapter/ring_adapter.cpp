@@ -10,6 +10,8 @@ namespace {
 
 /// Read from one ring in one turn: bounds a turn, so that clients get their share.
 constexpr ipc::PollBudget kPollBudget{.records = 1024, .bytes = std::size_t{1} << 20};
+/// Ends of rings remembered: more than the workers that can have died while a session was on its way.
+constexpr std::size_t kEndedRingsKept = 256;
 
 }  // namespace
 
@@ -26,6 +28,7 @@ class RingAdapter::Sink final : public ipc::RingSink {
       return;
     }
     adapter_.counters_.add(ipc::Counter::BroadcastsReceived);
+    if (adapter_.retained_) adapter_.retained_->keep(writer_, sequence, *broadcast);
     adapter_.deliver_(*broadcast);
   }
 
@@ -80,6 +83,8 @@ socketio::EmitResult RingAdapter::publish(const socketio::Broadcast& broadcast) 
   if (writer_.readers() == 0) return socketio::EmitResult::Published;  // nobody else is there to get it
   const auto parts = record_writer_.write(broadcast);
   const ipc::PublishResult result = parts.empty() ? ipc::PublishResult::TooLarge : writer_.publish(parts);
+  const bool taken = result == ipc::PublishResult::Published || result == ipc::PublishResult::Deferred;
+  if (retained_ && taken) retained_->keep(writer_.who(), writer_.sequence(), broadcast);
   switch (result) {
     case ipc::PublishResult::Published:
       counters_.add(ipc::Counter::BroadcastsPublished);
@@ -99,28 +104,55 @@ bool RingAdapter::poll() {
   bool more = false;
   for (Peer& peer : peers_) {
     if (!peer.gone && !peer.reader.has_data()) continue;
-    Sink sink(*this, peer.reader.writer());
-    switch (peer.reader.poll(kPollBudget, sink)) {
-      case ipc::PollResult::Empty:
-        break;
-      case ipc::PollResult::More:
-        more = true;
-        continue;
-      case ipc::PollResult::Corrupt:
-        spdlog::error("ring: slot {} gen {}: {}; its broadcasts are read no more", peer.reader.writer().slot,
-                      peer.reader.writer().generation, peer.reader.why());
-        counters_.add(ipc::Counter::RingGaps);
-        on_gap_({peer.reader.writer(), 1});
-        peer.gone = true;
-        break;
-    }
-    finished_ = finished_ || peer.gone;
+    const ipc::PollResult result = read(peer);
+    more = more || result == ipc::PollResult::More;
+    finished_ = finished_ || (peer.gone && result != ipc::PollResult::More);
   }
   if (finished_ && !more) {
+    for (const Peer& peer : peers_)
+      if (peer.gone) ended_.push_back({peer.reader.writer(), peer.reader.last_sequence()});
+    while (ended_.size() > kEndedRingsKept) ended_.pop_front();
     std::erase_if(peers_, [](const Peer& peer) { return peer.gone; });
     finished_ = false;
   }
   return more;
+}
+
+ipc::PollResult RingAdapter::read(Peer& peer) {
+  Sink sink(*this, peer.reader.writer());
+  const ipc::PollResult result = peer.reader.poll(kPollBudget, sink);
+  if (result != ipc::PollResult::Corrupt) return result;
+  spdlog::error("ring: slot {} gen {}: {}; its broadcasts are read no more", peer.reader.writer().slot,
+                peer.reader.writer().generation, peer.reader.why());
+  counters_.add(ipc::Counter::RingGaps);
+  on_gap_({peer.reader.writer(), 1});
+  peer.gone = true;
+  return result;
+}
+
+void RingAdapter::retain(std::size_t limit_bytes) {
+  if (!retained_) retained_.emplace(limit_bytes);
+}
+
+std::vector<RingPosition> RingAdapter::positions() const {
+  std::vector<RingPosition> positions(ended_.begin(), ended_.end());
+  positions.push_back({writer_.who(), writer_.sequence()});
+  for (const Peer& peer : peers_) positions.push_back({peer.reader.writer(), peer.reader.last_sequence()});
+  return positions;
+}
+
+void RingAdapter::catch_up(std::span<const RingPosition> positions) {
+  for (const RingPosition& position : positions) {
+    for (Peer& peer : peers_) {
+      if (!(peer.reader.writer() == position.writer)) continue;
+      while (peer.reader.last_sequence() < position.sequence && read(peer) == ipc::PollResult::More) {
+      }
+    }
+  }
+}
+
+bool RingAdapter::replay(std::span<const RingPosition> given, const Deliver& deliver) const {
+  return !retained_ || retained_->replay(given, deliver);
 }
 
 void RingAdapter::flush(TimePoint now) {

@@ -5,7 +5,10 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <functional>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "ipc/counters.h"
@@ -15,6 +18,8 @@
 #include "ipc/ring_reader.h"
 #include "ipc/ring_writer.h"
 #include "worker/adapter/record.h"
+#include "worker/adapter/retained.h"
+#include "worker/adapter/ring_position.h"
 #include "worker/socketio/broadcast.h"
 
 namespace limpet::adapter {
@@ -49,6 +54,18 @@ class RingAdapter final : public socketio::Adapter {
   /// Something waits for room in the own ring: flush() again within a millisecond or so.
   [[nodiscard]] bool deferred() const noexcept { return writer_.deferred(); }
 
+  // For sessions that move between workers.
+  /// Keeps what is delivered from now on, up to `limit_bytes`. Nothing happens if it does already.
+  void retain(std::size_t limit_bytes);
+  void stop_retaining() { retained_.reset(); }
+  /// How far this worker is in every ring, its own included, and in those that it read to their end lately.
+  /// Not while deferred(): what waits to be written was delivered here and is in no ring.
+  [[nodiscard]] std::vector<RingPosition> positions() const;
+  /// Reads on until it is nowhere behind `positions`, as far as the rings go.
+  void catch_up(std::span<const RingPosition> positions);
+  /// What lies beyond `given` of all that was retained. False: some of it is kept no more.
+  [[nodiscard]] bool replay(std::span<const RingPosition> given, const Deliver& deliver) const;
+
   /// Before a wait. False if a ring has something: do not wait.
   [[nodiscard]] bool fall_asleep();
   /// After the wait.
@@ -60,6 +77,7 @@ class RingAdapter final : public socketio::Adapter {
     bool gone = false;  ///< its process has ended: once its ring is empty, so is its story
   };
   class Sink;
+  ipc::PollResult read(Peer& peer);
 
   ipc::CounterBlock& counters_;
   Deliver deliver_;
@@ -70,7 +88,9 @@ class RingAdapter final : public socketio::Adapter {
   std::vector<Peer> peers_;
   RecordWriter record_writer_;
   RecordReader record_reader_;
-  bool finished_ = false;  ///< a peer that is gone has been read to its end
+  std::optional<Retained> retained_;
+  std::deque<RingPosition> ended_;  ///< where the rings ended that were read to their end, the oldest first
+  bool finished_ = false;           ///< a peer that is gone has been read to its end
 };
 
 }  // namespace limpet::adapter

@@ -30,9 +30,9 @@ std::string_view HandshakeRecord::address() const noexcept {
   return {bytes_.get() + sizeof(Sizes) + sizes().head, sizes().address};
 }
 
-OpenSession::OpenSession(Core& core, const http::RequestHead& head, std::string_view address,
+OpenSession::OpenSession(Core& core, std::string_view handshake_head, std::string_view address,
                          std::int64_t issued_ms)
-    : core_(core), handshake_(head.raw, address), issued_ms_(issued_ms) {}
+    : core_(core), handshake_(handshake_head, address), issued_ms_(issued_ms) {}
 
 void OpenSession::send(std::span<const http::Buffer> frames) { core_.send(*this, frames); }
 
@@ -68,7 +68,7 @@ Core::~Core() {
 }
 
 OpenSession& Core::create(const http::RequestHead& head, std::string_view address) {
-  auto* session = new OpenSession(*this, head, address, hooks_.wall_clock_ms());
+  auto* session = new OpenSession(*this, head.raw, address, hooks_.wall_clock_ms());
   hooks_.new_sid(session->sid_bytes());
   table_.insert(*session);
   next_ping_.join(*session, clock_.now() + options_.ping_interval);
@@ -168,11 +168,15 @@ void Core::report_ended() {
   }
 }
 
-void Core::on_pong(OpenSession& session) { next_ping_.join(session, clock_.now() + options_.ping_interval); }
+void Core::on_pong(OpenSession& session) {
+  session.awaits_pong = false;
+  next_ping_.join(session, clock_.now() + options_.ping_interval);
+}
 
 void Core::send_pings(http::TimePoint now) {
   while (TimerHook* hook = next_ping_.due(now)) {
     auto& session = static_cast<OpenSession&>(*hook);
+    session.awaits_pong = true;
     pong_overdue_.join(session, now + options_.ping_timeout);
     ++counts_.pings_sent;
     send(session, {&ping_frame_, 1});

@@ -1,6 +1,6 @@
 // What engineio::Server is made of: every session, the lists they wait in, and what happens to them. The
 // parts stand in requests.cpp (who is asked for, and errors), polling.cpp, websocket.cpp (frames and the
-// upgrade) and core.cpp (lives and time-outs). Internal.
+// upgrade), moving.cpp (to and from another process) and core.cpp (lives and time-outs). Internal.
 #pragma once
 
 #include <chrono>
@@ -36,7 +36,14 @@ class Core {
   void tick();
   [[nodiscard]] std::optional<http::TimePoint> next_deadline() const noexcept;
   [[nodiscard]] OpenSession* find_open(std::string_view sid) const noexcept;
+  [[nodiscard]] bool knows(std::string_view sid) const noexcept { return table_.find(sid) != nullptr; }
   [[nodiscard]] std::vector<OpenSession*> open_sessions(std::size_t at_most) const;
+
+  // moving.cpp
+  [[nodiscard]] std::vector<Session*> movable_sessions(std::size_t at_most,
+                                                       const std::function<bool(const Session&)>& also) const;
+  [[nodiscard]] Departure depart(OpenSession& session);
+  OpenSession* arrive(SessionImage image, http::Stream* stream);
 
   void send(OpenSession& session, std::span<const http::Buffer> frames);
   /// Ends the session as its server wishes: a polling client that has no poll parked is told by its next one.
@@ -127,6 +134,11 @@ class Core {
   void answer_poll_with_noop(OpenSession& session);
   void queue(OpenSession& session, std::span<const http::Buffer> frames);
   void flush_polls();
+
+  // moving.cpp
+  [[nodiscard]] bool can_depart(const OpenSession& session) const noexcept;
+  [[nodiscard]] std::string poll_again(const OpenSession& session,
+                                       const http::Exchange::Withdrawn& poll) const;
 
   // websocket.cpp
   void open_websocket(http::Exchange exchange, const http::RequestHead& head);

@@ -65,7 +65,7 @@ class OpenSession final : public Session, public TimerHook {
     Ended,      // only to be reported and freed
   };
 
-  OpenSession(Core& core, const http::RequestHead& head, std::string_view address, std::int64_t issued_ms);
+  OpenSession(Core& core, std::string_view handshake_head, std::string_view address, std::int64_t issued_ms);
 
   [[nodiscard]] std::string_view sid() const noexcept override { return {sid_.data(), sid_.size()}; }
   [[nodiscard]] Transport transport() const noexcept override {
@@ -96,6 +96,7 @@ class OpenSession final : public Session, public TimerHook {
   CloseReason reason = CloseReason::TransportClose;  // once it is not Open
   bool reported = false;                             // on_close was called
   bool flush_pending = false;  // is in Core's list of polls to answer at the end of the turn
+  bool awaits_pong = false;    // a ping is out: waits in Core's list of pongs
 
  private:
   Core& core_;

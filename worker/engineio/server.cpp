@@ -60,6 +60,19 @@ std::size_t Server::drain(std::size_t count, std::uint16_t code) {
   return session_count();
 }
 
+std::vector<Session*> Server::movable_sessions(std::size_t at_most,
+                                               const std::function<bool(const Session&)>& also) const {
+  return core_->movable_sessions(at_most, also);
+}
+
+Departure Server::depart(Session& session) { return core_->depart(static_cast<OpenSession&>(session)); }
+
+Session* Server::arrive(SessionImage image, http::Stream* stream) {
+  return core_->arrive(std::move(image), stream);
+}
+
+bool Server::knows(std::string_view sid) const noexcept { return core_->knows(sid); }
+
 void Server::for_each(const std::function<void(Session&)>& visit) {
   for (OpenSession* session : core_->open_sessions(std::numeric_limits<std::size_t>::max())) {
     if (session->open()) visit(*session);

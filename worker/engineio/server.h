@@ -24,6 +24,7 @@
 #include <string_view>
 
 #include "worker/engineio/session.h"
+#include "worker/engineio/session_image.h"
 #include "worker/http/clock.h"
 #include "worker/http/server.h"
 
@@ -77,6 +78,16 @@ struct Counts {
   std::uint64_t pings_sent = 0;
   std::uint64_t overflowed = 0;  ///< sessions ended for Options::max_queued_bytes
   std::size_t polling = 0;       ///< open sessions whose transport is polling, now
+  std::uint64_t departed = 0;    ///< gone to another process; not among `closed`
+  std::uint64_t arrived = 0;     ///< come from another process; not among `opened`
+};
+
+/// A session that has left this process, and the streams that go with it. They have no receiver any more.
+struct Departure {
+  SessionImage image;
+  http::Stream* websocket = nullptr;
+  http::Stream* poll = nullptr;  ///< that of the parked GET
+  std::string poll_request;      ///< asks again what it asked: goes in front of its unread bytes
 };
 
 /// The sid a request names, if it is well formed (20 characters of [A-Za-z0-9_-]). Looks at the query only:
@@ -118,6 +129,17 @@ class Server {
                        CloseReason reason = CloseReason::ServerShuttingDown);
   /// close_transport for up to `count` open sessions; returns how many are still open.
   std::size_t drain(std::size_t count, std::uint16_t code);
+  /// Up to `at_most` sessions that can leave now: no post is half here, no upgrade under way, the stream is
+  /// not ending; and `also` agrees. Closed ones that wait to tell their client so are among them.
+  [[nodiscard]] std::vector<Session*> movable_sessions(std::size_t at_most,
+                                                       const std::function<bool(const Session&)>& also) const;
+  /// One of movable_sessions(). The session is gone behind this, without on_close.
+  [[nodiscard]] Departure depart(Session& session);
+  /// The inverse, in another process, without on_open. `stream`: the WebSocket; null: polling. Null, and
+  /// nothing has happened, if the sid is there already.
+  [[nodiscard]] Session* arrive(SessionImage image, http::Stream* stream);
+  /// Is there a session of that sid, open or not?
+  [[nodiscard]] bool knows(std::string_view sid) const noexcept;
   /// Calls `visit` for every open session. It may close sessions, but not open any.
   void for_each(const std::function<void(Session&)>& visit);
 

@@ -37,6 +37,17 @@ class TimerList {
     ends_.previous->next = &hook;
     ends_.previous = &hook;
   }
+  /// Anywhere, by its due time; looks from the back.
+  void join_in_order(TimerHook& hook, http::TimePoint due) noexcept {
+    hook.leave();
+    hook.due = due;
+    TimerHook* before = ends_.previous;
+    while (before != &ends_ && before->due > due) before = before->previous;
+    hook.previous = before;
+    hook.next = before->next;
+    hook.next->previous = &hook;
+    before->next = &hook;
+  }
   [[nodiscard]] bool empty() const noexcept { return ends_.next == &ends_; }
   /// Who is due next; nullptr if empty.
   [[nodiscard]] TimerHook* front() const noexcept { return empty() ? nullptr : ends_.next; }

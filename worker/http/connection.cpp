@@ -65,11 +65,19 @@ std::size_t Connection::take_head(std::string_view bytes, bool& stalled) {
     return bytes.size();
   }
   const RequestHead& head = parsed.head;
-  if (server_.handler_.route(*stream_, head, bytes.size() - head.raw.size()) ==
-      RequestHandler::Route::Taken) {
-    ++server_.counts_.taken;
-    state_ = State::Gone;
-    return 0;
+  switch (server_.handler_.route(*stream_, head, bytes.size() - head.raw.size())) {
+    case RequestHandler::Route::Here:
+      break;
+    case RequestHandler::Route::Taken:
+      ++server_.counts_.taken;
+      state_ = State::Gone;
+      return 0;
+    case RequestHandler::Route::Later:
+      asks_later_ = true;
+      stream_->pause_reading(true);
+      wait_for(Stream::Waiting::Response);
+      stalled = true;
+      return 0;
   }
   keep_alive_ = head.keep_alive;
   head_only_ = head.method == "HEAD";
@@ -169,6 +177,27 @@ void Connection::on_closed(Stream&, int) {
     if (abandoned) abandoned();
   }
   delete this;
+}
+
+void Connection::ask_again() {
+  if (!std::exchange(asks_later_, false)) return;
+  wait_for(Stream::Waiting::Header);
+  stream_->pause_reading(false);
+}
+
+Stream* Connection::leave_if_idle() {
+  if (state_ != State::Idle || inside_ || stream_->closing()) return nullptr;
+  Stream* const stream = stream_;
+  stream->set_receiver(nullptr);
+  delete this;
+  return stream;
+}
+
+Exchange::Withdrawn Connection::withdraw() {
+  const Exchange::Withdrawn withdrawn{stream_, keep_alive_, http_1_0_};
+  stream_->set_receiver(nullptr);
+  delete this;
+  return withdrawn;
 }
 
 void Connection::end_if_idle() {

@@ -31,6 +31,10 @@ class Connection final : public StreamReceiver {
   Stream& upgrade(const Response& response, StreamReceiver& receiver, void* attachment);
   [[nodiscard]] Stream& stream() noexcept { return *stream_; }
   void end_if_idle();
+  void ask_again();
+  /// Ends this object, unless a request is being served or half read: then null.
+  [[nodiscard]] Stream* leave_if_idle();
+  [[nodiscard]] Exchange::Withdrawn withdraw();
 
  private:
   friend class Exchange;
@@ -64,8 +68,9 @@ class Connection final : public StreamReceiver {
   std::unique_ptr<AwaitedBody> awaited_;
   std::size_t searched_ = 0;
   State state_ = State::Idle;
-  bool inside_ = false;  // in on_bytes: whoever makes it Gone must leave the deletion to that
-  bool served_ = false;  // an answer went out before
+  bool inside_ = false;      // in on_bytes: whoever makes it Gone must leave the deletion to that
+  bool served_ = false;      // an answer went out before
+  bool asks_later_ = false;  // the handler wants to be asked again whose the request is
   bool keep_alive_ = true;
   bool head_only_ = false;
   bool http_1_0_ = false;

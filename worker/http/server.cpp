@@ -46,6 +46,13 @@ Stream& Exchange::upgrade(const Response& response, StreamReceiver& receiver, vo
   return connection->upgrade(response, receiver, attachment);
 }
 
+Exchange::Withdrawn Exchange::withdraw() {
+  abandoned_ = nullptr;
+  Connection* connection = std::exchange(connection_, nullptr);
+  connection->exchange_ = nullptr;
+  return connection->withdraw();
+}
+
 std::string Exchange::peer_address() const { return connection_->stream().peer_address(); }
 
 Server::~Server() {
@@ -57,6 +64,19 @@ void Server::adopt(Stream& stream) { new Connection(*this, stream); }
 void Server::end_idle() {
   for (Connection* connection = connections_; connection != nullptr; connection = connection->next_)
     connection->end_if_idle();
+}
+
+void Server::ask_again() {
+  for (Connection* connection = connections_; connection != nullptr; connection = connection->next_)
+    connection->ask_again();
+}
+
+void Server::take_idle(const std::function<void(Stream&)>& visit) {
+  for (Connection* connection = connections_; connection != nullptr;) {
+    Connection* const next = connection->next_;  // only this one ends
+    if (Stream* stream = connection->leave_if_idle()) visit(*stream);
+    connection = next;
+  }
 }
 
 }  // namespace limpet::http

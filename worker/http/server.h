@@ -53,6 +53,14 @@ class Exchange {
   void on_abandoned(std::function<void()> callback) { abandoned_ = std::move(callback); }
   /// Only while open().
   [[nodiscard]] std::string peer_address() const;
+  /// Leaves the request unanswered and gives up the stream, without a receiver: it is to be served by another
+  /// process. Only while open().
+  struct Withdrawn {
+    Stream* stream;
+    bool keep_alive;
+    bool http_1_0;
+  };
+  [[nodiscard]] Withdrawn withdraw();
 
  private:
   friend class Connection;
@@ -76,6 +84,7 @@ class RequestHandler {
   enum class Route : std::uint8_t {
     Here,   ///< go on: body_limit, body, on_request
     Taken,  ///< the handler has taken the stream away together with its unread bytes
+    Later,  ///< nothing is consumed, and nothing more is read: ask again at Server::ask_again()
   };
   virtual ~RequestHandler() = default;
   /// Once per request, when its head is complete and before anything of it is consumed. The unread bytes are
@@ -119,6 +128,11 @@ class Server {
   void drain() noexcept { draining_ = true; }
   /// Connections between two requests end.
   void end_idle();
+  /// Routes the requests again to which the handler said Later.
+  void ask_again();
+  /// Gives up every connection of which no request is being served or half read; `visit` gets its stream,
+  /// without a receiver.
+  void take_idle(const std::function<void(Stream&)>& visit);
   [[nodiscard]] std::size_t connection_count() const noexcept { return connection_count_; }
   [[nodiscard]] const ServerCounts& counts() const noexcept { return counts_; }
 

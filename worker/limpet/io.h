@@ -36,6 +36,10 @@ class Namespace {
   [[nodiscard]] std::string_view name() const noexcept;
   /// Calls `handler(socket)` for each client that connects, on the worker it connects to.
   void on_connection(std::function<void(Socket&)> handler) const;
+  /// Calls `handler(socket)` before a client moves to the worker that follows this one (a reload): the last
+  /// chance to put into socket.data() what the connection handler there, which sees socket.recovered(),
+  /// needs. Handlers, closures and timers do not move.
+  void on_leaving(std::function<void(Socket&)> handler) const;
   /// Runs before the connection handlers; in the order of these calls; the first error refuses the client.
   void use(Middleware middleware) const;
 

@@ -56,8 +56,9 @@ class Socket {
   }
   [[nodiscard]] std::string id() const&& { return std::string(static_cast<const Socket&>(*this).id()); }
   [[nodiscard]] bool connected() const noexcept;
-  /// The client came back within the recovery window (a later version; false now).
-  [[nodiscard]] bool recovered() const noexcept { return false; }
+  /// The connection handler runs for a client that was connected already: it came from the worker before this
+  /// one, with its rooms and data(). Its handlers have to be bound again; it need not be greeted.
+  [[nodiscard]] bool recovered() const noexcept;
   /// "/" or "/admin"; empty when gone.
   [[nodiscard]] std::string_view nsp() const noexcept;
   /// "websocket" or "polling", now; empty when gone.

@@ -176,6 +176,19 @@ void ClientConnection::move_away(std::string_view unread) {
   die(0);
 }
 
+ClientConnection::Detached ClientConnection::detach() {
+  Detached detached;
+  if (unread_ != nullptr) detached.unread.assign(unread_->begin(), unread_->end());
+  detached.unsent = first_.view().substr(sent_of_first_);
+  if (rest_ != nullptr)
+    for (const http::Buffer& frame : rest_->frames) detached.unsent += frame.view();
+  clients_.poller_.remove(socket_.get());
+  detached.socket = std::move(socket_);
+  taken_away_ = true;
+  die(0);
+  return detached;
+}
+
 void ClientConnection::end_of_input() {
   // Perhaps only half closed: a peer that reads on gets what is queued.
   if (unsent_ == 0) return die(0);

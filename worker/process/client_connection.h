@@ -20,6 +20,9 @@ namespace limpet::process {
 
 class Clients;
 
+/// No slot: the worker that had this slot before, and still has sessions.
+inline constexpr std::uint16_t kPredecessor = 0xfffe;
+
 class ClientConnection final
     : public http::Stream,
       public Poller::Subscriber,
@@ -46,6 +49,16 @@ class ClientConnection final
   void take_from(const char* unread, std::optional<std::uint16_t> to_slot = std::nullopt) noexcept;
   /// A relayed request: the stream ends when its connection would wait for the next one.
   void serve_one_request() noexcept { one_request_ = true; }
+  [[nodiscard]] bool serves_one_request() const noexcept { return one_request_; }
+
+  /// Everything that the connection is, for another process to go on with. It is taken away from here: no
+  /// receiver hears of it any more. Not from inside a call of its receiver, and not while closing().
+  struct Detached {
+    ipc::Descriptor socket;
+    std::string unread;  ///< received and not consumed
+    std::string unsent;  ///< queued and not taken by the kernel
+  };
+  [[nodiscard]] Detached detach();
   [[nodiscard]] const PeerAddress& peer() const noexcept { return peer_; }
   [[nodiscard]] std::uint16_t listener() const noexcept { return listener_; }
   [[nodiscard]] bool paused() const noexcept { return paused_; }

@@ -59,13 +59,34 @@ void Front::take_in(ipc::ReceivedHandover arrival) {
   http_.adopt(*connection);
 }
 
+void Front::take_in(ipc::Descriptor socket, const ConnectionImage& image) {
+  const auto peer = PeerAddress::from_text(image.client_address, image.client_port);
+  ClientConnection* connection = clients_.adopt(std::move(socket), peer, image.listener, image.unread);
+  if (connection == nullptr) return;
+  if (image.one_request) connection->serve_one_request();
+  if (!image.unsent.empty()) connection->send(http::Buffer::copy_of(image.unsent));
+  http_.adopt(*connection);
+}
+
+void Front::give_away(bool giving) {
+  giving_ = giving;
+  if (!giving) http_.ask_again();
+}
+
 http::RequestHandler::Route Front::route(http::Stream& stream, const http::RequestHead& head,
                                          std::size_t bytes_after_head) {
-  if (handovers_ == nullptr || !engine_.matches(head)) return Route::Here;
-  const auto sid = engineio::sid_of(head);
-  const auto owner = sid ? handovers_->other_owner_of(*sid) : std::nullopt;
-  if (!owner) return Route::Here;
+  const Route not_here = giving_ ? Route::Later : Route::Here;
+  if (handovers_ == nullptr || !engine_.matches(head)) return not_here;
   auto& client = static_cast<ClientConnection&>(stream);
+  const auto sid = engineio::sid_of(head);
+  if (!sid) return not_here;
+  const auto owner = handovers_->other_owner_of(*sid);
+  if (!owner) {
+    if (engine_.knows(*sid)) return Route::Here;
+    if (!expecting_) return not_here;
+    client.take_from(head.raw.data(), kPredecessor);
+    return Route::Taken;
+  }
   const bool more_behind = bytes_after_head > head.content_length.value_or(0);
   // A request whose end cannot be counted here travels with its connection; what follows it is routed from
   // there.

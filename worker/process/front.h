@@ -6,6 +6,7 @@
 #include "worker/http/server.h"
 #include "worker/process/clients.h"
 #include "worker/process/handover.h"
+#include "worker/process/migration_messages.h"
 
 namespace limpet::socketio {
 class Server;
@@ -23,7 +24,15 @@ class Front final : public http::RequestHandler {
   void welcome(ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener);
   /// A connection or a request that another slot handed over.
   void take_in(ipc::ReceivedHandover arrival);
+  /// The same for one that comes on a migration stream.
+  void take_in(ipc::Descriptor socket, const ConnectionImage& image);
   [[nodiscard]] http::Server& http() noexcept { return http_; }
+  /// While sessions are on their way here: a connection with a request for one of our slot's that is not here
+  /// yet goes to kPredecessor.
+  void expect_sessions(bool expected) { expecting_ = expected; }
+  /// While sessions and connections leave for another process: only requests for sessions that are here are
+  /// served, the others wait until they travel as well. Behind false they are served.
+  void give_away(bool giving);
 
   Route route(http::Stream& stream, const http::RequestHead& head, std::size_t bytes_after_head) override;
   std::size_t body_limit(const http::RequestHead& head) override;
@@ -39,6 +48,8 @@ class Front final : public http::RequestHandler {
   Handovers* handovers_;
   ipc::CounterBlock& counters_;
   http::Server http_;
+  bool expecting_ = false;
+  bool giving_ = false;
 };
 
 }  // namespace limpet::process

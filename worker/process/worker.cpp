@@ -18,6 +18,7 @@
 #include "worker/process/front.h"
 #include "worker/process/handover.h"
 #include "worker/process/listen.h"
+#include "worker/process/migration.h"
 #include "worker/process/sid_source.h"
 #include "worker/process/supervisor_link.h"
 #include "worker/process/watch.h"
@@ -75,6 +76,10 @@ class Worker::Core {
   void on_signal(int signal);
   bool set_up_application();
   void start_drain(milliseconds window, milliseconds deadline);
+  void start_migration(milliseconds window, milliseconds deadline, ipc::Descriptor stream);
+  void continue_migration();
+  void report_drain();
+  void drain_due_sessions();
   void continue_drain();
   void leave();
 
@@ -104,10 +109,19 @@ class Worker::Core {
   std::optional<adapter::RingAdapter> rings_;
   std::optional<Handovers> handovers_;
   std::optional<Front> front_;
+  std::optional<Migration> migration_;
   std::optional<Acceptor> acceptor_;
   std::optional<SupervisorLink> link_;
   Watch poller_watch_;
   std::optional<Watch> doorbell_watch_;
+  /// While sessions leave for the successor: when the rest of them is drained, and when all is over.
+  struct Departure {
+    http::TimePoint drain_at;
+    milliseconds window;
+    http::TimePoint deadline;
+    bool told_empty = false;
+  };
+  std::optional<Departure> departure_;
   std::optional<DrainSchedule> drain_;
   http::TimePoint drain_progress_at_{};
   http::TimePoint drain_linger_until_{};
@@ -144,6 +158,10 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
   if (heritage != nullptr) join_cluster(heritage_);
   front_.emplace(clients_, engine_, *socketio_, handovers_ ? &*handovers_ : nullptr,
                  settings_.limits.header_bytes, counters_);
+  if (heritage != nullptr) {
+    migration_.emplace(MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *front_, counters_});
+    socketio_->set_elsewhere(&*migration_);
+  }
   acceptor_.emplace(poller_, clock_, counters_,
                     [this](ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener) {
                       front_->welcome(std::move(socket), peer, listener);
@@ -154,6 +172,7 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
 }
 
 Worker::Core::~Core() {
+  socketio_->set_elsewhere(nullptr);
   clients_.close_all();  // while those that they call are all alive
   socketio_.reset();     // and this while its clients' sessions are
 }
@@ -205,6 +224,7 @@ void Worker::Core::join_cluster(const ipc::Heritage& heritage) {
                      [this](ipc::ReceivedHandover arrival) { front_->take_in(std::move(arrival)); });
   clients_.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
                             std::string_view unread) {
+    if (to_slot == kPredecessor) return migration_->give_back(std::move(socket), from, unread);
     handovers_->send(ipc::HandoverKind::Connection, socket, from, to_slot, unread);
   });
   link_.emplace(
@@ -271,7 +291,7 @@ void Worker::Core::on_supervisor_lost() {
   if (exit_code_) return;
   spdlog::warn("control channel: the supervisor is gone; draining {} sessions, then leaving",
                engine_.session_count());
-  if (drain_) return;
+  if (drain_ || departure_) return;
   expecting_parent_death_signal_ = true;
   start_drain(kOrphanWindow, kOrphanDeadline);
 }
@@ -293,7 +313,13 @@ void Worker::Core::on_message(const ipc::SupervisorMessage& message,
     acceptor_->stop();
     handovers_->stop_reading();
   } else if (const auto* drain = std::get_if<ipc::Drain>(&message)) {
+    departure_.reset();
+    migration_->stop_giving();
     start_drain(drain->window, drain->deadline);
+  } else if (std::holds_alternative<ipc::Succeed>(message)) {
+    migration_->succeed(std::move(descriptors[0]));
+  } else if (const auto* migrate = std::get_if<ipc::Migrate>(&message)) {
+    start_migration(migrate->window, migrate->deadline, std::move(descriptors[0]));
   }
 }
 
@@ -325,12 +351,16 @@ void Worker::Core::start_drain(milliseconds window, milliseconds deadline) {
   drain_linger_until_ = clock_.now() + window + kDrainLinger;
 }
 
-void Worker::Core::continue_drain() {
+void Worker::Core::drain_due_sessions() {
   const std::size_t before = engine_.session_count();
-  if (const std::size_t due = drain_->take_due(clock_.now()); due > 0 && before > 0) {
-    const std::size_t left = engine_.drain(due, kServiceRestart);
-    counters_.add(ipc::Counter::SessionsDrained, before - std::min(before, left));
-  }
+  const std::size_t due = drain_->take_due(clock_.now());
+  if (due == 0 || before == 0) return;
+  const std::size_t left = engine_.drain(due, kServiceRestart);
+  counters_.add(ipc::Counter::SessionsDrained, before - std::min(before, left));
+}
+
+void Worker::Core::continue_drain() {
+  drain_due_sessions();
   const bool told =
       engine_.session_count() == 0 && (!engine_.has_lingering() || clock_.now() >= drain_linger_until_);
   // Idle connections are where the last polls come from: only when no session is left that wants one.
@@ -340,13 +370,54 @@ void Worker::Core::continue_drain() {
     leave();
   } else if (link_ && drain_progress_at_ <= clock_.now()) {
     drain_progress_at_ = clock_.now() + kDrainProgressInterval;
-    link_->send(ipc::DrainProgress{engine_.session_count()});
+    report_drain();
   }
+}
+
+void Worker::Core::start_migration(milliseconds window, milliseconds deadline, ipc::Descriptor stream) {
+  acceptor_->close();
+  handovers_->stop_reading();
+  drain_.reset();
+  departure_ = {clock_.now() + std::max(milliseconds(0), deadline - window), window, clock_.now() + deadline,
+                false};
+  drain_progress_at_ = clock_.now() + kDrainProgressInterval;
+  migration_->begin_to_give(std::move(stream));
+}
+
+/// Sessions leave as they can; from the window before the deadline on, those that cannot are drained.
+void Worker::Core::continue_migration() {
+  const http::TimePoint now = clock_.now();
+  if (engine_.session_count() > 0 && now >= departure_->drain_at) {
+    if (!drain_) drain_.emplace(now, engine_.session_count(), departure_->window, departure_->window);
+    drain_due_sessions();
+  }
+  Giver* const giver = migration_->giver();
+  const bool gone = engine_.session_count() == 0 && !engine_.has_lingering();
+  const bool given = gone && giver != nullptr && !giver->broken() && giver->settled();
+  if (given) giver->finish();
+  const bool all_quiet = given && clients_.open() == 0 && !rings_->deferred() &&
+                         socketio_->awaited_replies() == 0 && !migration_->has_predecessor();
+  if (all_quiet || now >= departure_->deadline) {
+    socketio_->give_up_moved_replies();
+    leave();
+  } else if (drain_progress_at_ <= now || (given && !std::exchange(departure_->told_empty, true))) {
+    drain_progress_at_ = now + kDrainProgressInterval;
+    report_drain();
+  }
+}
+
+void Worker::Core::report_drain() {
+  Giver* const giver = migration_ ? migration_->giver() : nullptr;
+  const std::uint64_t on_their_way = giver == nullptr ? 0 : giver->sessions_on_their_way();
+  link_->send(ipc::DrainProgress{.sessions_left = engine_.session_count() + on_their_way,
+                                 .moved = counters_.get(ipc::Counter::SessionsDeparted),
+                                 .drained = counters_.get(ipc::Counter::SessionsDrained)});
 }
 
 void Worker::Core::leave() {
   if (link_) {
-    link_->send(ipc::Leaving{});
+    link_->send(ipc::Leaving{.moved = counters_.get(ipc::Counter::SessionsDeparted),
+                             .drained = counters_.get(ipc::Counter::SessionsDrained)});
     link_->turn();
   }
   exit_code_ = 0;
@@ -364,7 +435,12 @@ void Worker::Core::turn() {
   acceptor_->tick();
   socketio_->tick();
   engine_.tick();
-  if (drain_) continue_drain();
+  if (migration_) migration_->turn();
+  if (departure_) {
+    continue_migration();
+  } else if (drain_) {
+    continue_drain();
+  }
   clients_.flush();
   if (rings_) rings_->flush(clock_.now());
   clients_.bury();
@@ -391,6 +467,7 @@ void Worker::Core::wait() {
 
 bool Worker::Core::has_work() const {
   return poller_ready_ || more_in_rings_ || more_in_inbox_ || clients_.has_work() ||
+         (migration_ && migration_->busy()) ||
          engine_.next_deadline().value_or(http::TimePoint::max()) <= clock_.now();
 }
 
@@ -399,6 +476,10 @@ http::TimePoint Worker::Core::next_deadline() const {
   next = std::min(next, engine_.next_deadline().value_or(next));
   next = std::min(next, socketio_->next_deadline().value_or(next));
   if (drain_) next = std::min({next, drain_->next_due(), drain_progress_at_});
+  if (departure_) {
+    next = std::min({next, departure_->deadline, drain_progress_at_});
+    if (departure_->drain_at > clock_.now()) next = std::min(next, departure_->drain_at);
+  }
   if (drain_ && clock_.now() < drain_linger_until_) next = std::min(next, drain_linger_until_);
   if ((rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred()))
     next = std::min(next, clock_.now() + kDeferredRetry);

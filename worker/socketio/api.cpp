@@ -92,7 +92,13 @@ socketio::SocketState* Socket::state() const noexcept {
 
 bool Socket::connected() const noexcept {
   const socketio::SocketState* const socket = state();
-  return socket != nullptr && socket->phase == socketio::SocketState::Phase::Connected;
+  return socket != nullptr && (socket->phase == socketio::SocketState::Phase::Connected ||
+                               socket->phase == socketio::SocketState::Phase::Moved);
+}
+
+bool Socket::recovered() const noexcept {
+  const socketio::SocketState* const socket = state();
+  return socket != nullptr && socket->recovered;
 }
 
 bool Socket::can_send() const noexcept {
@@ -108,14 +114,14 @@ std::string_view Socket::nsp() const noexcept {
 
 std::string_view Socket::transport() const noexcept {
   const socketio::SocketState* const socket = state();
-  if (socket == nullptr) return {};
+  if (socket == nullptr || socket->client->session == nullptr) return {};
   return socket->client->session->transport() == engineio::Transport::WebSocket ? "websocket" : "polling";
 }
 
 Handshake Socket::handshake() const {
   Handshake handshake;
   const socketio::SocketState* const socket = state();
-  if (socket == nullptr) return handshake;
+  if (socket == nullptr || socket->client->session == nullptr) return handshake;
   const engineio::Session& session = *socket->client->session;
   handshake.head = session.handshake_head();
   handshake.url = http::target_of(handshake.head);
@@ -173,7 +179,8 @@ bool Socket::off_any() const {
 bool Socket::send(socketio::Encoder& encoder, const EmitOptions& options) const {
   if (!can_send()) return false;
   socketio::SocketState* const socket = state();
-  if (options.is_volatile && !socket->client->session->writable()) return false;
+  const engineio::Session* const session = socket->client->session;
+  if (options.is_volatile && (session == nullptr || !session->writable())) return false;
   server_->send(*socket, encoder.finish());
   return true;
 }
@@ -257,6 +264,10 @@ std::string_view Namespace::name() const noexcept { return nsp_->name; }
 
 void Namespace::on_connection(std::function<void(Socket&)> handler) const {
   nsp_->connection_handlers.push_back(std::move(handler));
+}
+
+void Namespace::on_leaving(std::function<void(Socket&)> handler) const {
+  nsp_->leaving_handlers.push_back(std::move(handler));
 }
 
 void Namespace::use(Middleware middleware) const { nsp_->middlewares.push_back(std::move(middleware)); }

@@ -112,14 +112,18 @@ void Server::run_special(SocketState& socket, std::uint32_t event, std::string_v
 std::uint64_t Server::expect_reply(SocketState& socket, Handler handler, std::chrono::milliseconds timeout) {
   SocketExtras& more = extras(socket);
   const std::uint64_t id = more.next_reply_id++;
-  const auto give_up = [this, index = socket.index, epoch = socket.epoch, id] {
+  // The answer would come to the new place, where nobody knows of the callback.
+  const bool moved = socket.phase == SocketState::Phase::Moved;
+  const auto give_up = [this, index = socket.index, epoch = socket.epoch, id, moved] {
     SocketState* const late = find(index, epoch);
     if (late == nullptr) return;
-    const Error error{"operation has timed out"};
+    const Error error{moved ? "moved" : "operation has timed out"};
     Call call(handle_of(*late), Args(), &error);
     resolve_reply(*late, id, call);
   };
-  const TimerQueue::Id timer = timeout.count() > 0 ? timers_.add(clock_.now() + timeout, {}, give_up) : 0;
+  if (moved) timeout = std::chrono::milliseconds(0);
+  const TimerQueue::Id timer =
+      moved || timeout.count() > 0 ? timers_.add(clock_.now() + timeout, {}, give_up) : 0;
   more.replies.push_back({id, handler, timer});
   return id;
 }
@@ -127,25 +131,32 @@ std::uint64_t Server::expect_reply(SocketState& socket, Handler handler, std::ch
 void Server::receive_reply(SocketState& socket, const Packet& packet,
                            std::span<const http::Buffer> attachments) {
   Call call(handle_of(socket), Args(packet.json, packet.elements.view(), attachments));
-  resolve_reply(socket, *packet.id, call);
+  if (resolve_reply(socket, *packet.id, call) || !socket.recovered) return;
+  // Where it came from somebody may wait; that can have been here, if it had to come back.
+  if (const auto found = moved_.find(view_of(socket.id)); found != moved_.end()) {
+    Call earlier(handle_of(*sockets_[found->second]), Args(packet.json, packet.elements.view(), attachments));
+    if (resolve_reply(*sockets_[found->second], *packet.id, earlier)) return;
+  }
+  if (elsewhere_ == nullptr) return;
+  elsewhere_->reply(socket.nsp->name, view_of(socket.id), packet.text, attachments);
 }
 
-/// A reply that nobody waits for (any more) is of no effect.
-void Server::resolve_reply(SocketState& socket, std::uint64_t id, Call& call) {
-  if (socket.extras == nullptr) return;
+bool Server::resolve_reply(SocketState& socket, std::uint64_t id, Call& call) {
+  if (socket.extras == nullptr) return false;
   std::vector<PendingReply>& replies = socket.extras->replies;
   const auto found =
       std::find_if(replies.begin(), replies.end(), [id](const PendingReply& one) { return one.id == id; });
-  if (found == replies.end()) return;
+  if (found == replies.end()) return false;
   const PendingReply reply = *found;
   replies.erase(found);
   if (reply.timer != 0) timers_.cancel(reply.timer);
   graveyard_.handlers.push_back(reply.handler);
   run_handler(reply.handler, call, "reply");
+  return true;
 }
 
-void Server::give_up_replies(SocketState& socket) {
-  const Error error{"socket has been disconnected"};
+void Server::give_up_replies(SocketState& socket, const char* why) {
+  const Error error{why};
   Call call(handle_of(socket), Args(), &error);
   while (socket.extras != nullptr && !socket.extras->replies.empty())
     resolve_reply(socket, socket.extras->replies.front().id, call);

@@ -82,6 +82,7 @@ std::string_view Packet::event_name(std::string& storage) const {
 
 bool decode_packet(std::string_view text, Packet& packet) {
   if (text.empty() || text.front() < '0' || text.front() > '6') return false;
+  packet.text = text;
   packet.type = static_cast<PacketType>(text.front() - '0');
   text.remove_prefix(1);
 

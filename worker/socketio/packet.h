@@ -17,6 +17,7 @@ inline constexpr std::uint64_t kMaxAckId = (std::uint64_t{1} << 53) - 1;
 
 /// Views into the text that was decoded.
 struct Packet {
+  std::string_view text;  ///< the whole packet
   PacketType type = PacketType::Connect;
   std::uint32_t attachments = 0;
   std::string_view nsp = "/";

@@ -13,6 +13,10 @@ constexpr std::size_t kPrefetchAhead = 6;
 
 bool Server::join(SocketState& socket, std::string_view room) {
   if (socket.phase == SocketState::Phase::Closing) return false;
+  if (socket.phase == SocketState::Phase::Moved) {
+    if (elsewhere_ != nullptr) elsewhere_->join(socket.nsp->name, view_of(socket.id), room);
+    return elsewhere_ != nullptr;
+  }
   if (room == view_of(socket.id)) return true;  // its own room is implicit
   auto found = socket.nsp->rooms.find(room);
   if (found == socket.nsp->rooms.end()) {
@@ -28,6 +32,10 @@ bool Server::join(SocketState& socket, std::string_view room) {
 }
 
 bool Server::leave(SocketState& socket, std::string_view room) {
+  if (socket.phase == SocketState::Phase::Moved) {
+    if (elsewhere_ != nullptr) elsewhere_->leave(socket.nsp->name, view_of(socket.id), room);
+    return elsewhere_ != nullptr;
+  }
   const auto found = std::find_if(socket.rooms.begin(), socket.rooms.end(),
                                   [room](const Membership& place) { return place.room->name == room; });
   if (found == socket.rooms.end()) return false;
@@ -49,6 +57,14 @@ void Server::leave_room(const Membership& place) {
   }
   room.members.pop_back();
   if (room.members.empty()) nsp.rooms.erase(nsp.rooms.find(room.name));
+}
+
+void Server::leave_rooms(SocketState& socket) {
+  while (!socket.rooms.empty()) {
+    const Membership place = socket.rooms.back();
+    socket.rooms.pop_back();
+    leave_room(place);
+  }
 }
 
 EmitResult Server::broadcast(const NamespaceState& nsp, const Broadcast& broadcast, bool local) {

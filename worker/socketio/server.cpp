@@ -43,7 +43,7 @@ Server::~Server() {
     if (socket == nullptr) continue;
     ClientState* const client = socket->client;
     if (client->first == socket) {  // once per client: its sockets are freed below
-      client->session->user = nullptr;
+      if (client->session != nullptr) client->session->user = nullptr;
       client->first = nullptr;
       graveyard_.clients.emplace_back(client);
     }
@@ -76,9 +76,7 @@ NamespaceState& Server::namespace_named(std::string_view name) {
 void Server::on_open(engineio::Session& session) {
   auto client = std::make_unique<ClientState>();
   client->session = &session;
-  unconnected_.push_back({clock_.now() + options_.connect_timeout, client.get()});
-  client->waiting = std::prev(unconnected_.end());
-  client->is_waiting = true;
+  wait_for_connect(*client, clock_.now() + options_.connect_timeout);
   session.user = client.release();
 }
 
@@ -149,7 +147,9 @@ void Server::receive(ClientState& client, const Packet& packet, std::span<const 
 void Server::receive_connect(ClientState& client, const Packet& packet) {
   const auto found = namespaces_.find(packet.nsp);
   if (found == namespaces_.end()) return refuse(client, packet.nsp, Error{"Invalid namespace"});
-  SocketState& socket = create_socket(client, *found->second);
+  SocketId id;
+  ids_(std::span<char, 20>(id));
+  SocketState& socket = create_socket(client, *found->second, id);
   const std::uint32_t index = socket.index;
   const std::uint32_t epoch = socket.epoch;
   if (!packet.json.empty()) extras(socket).auth = packet.json;
@@ -179,9 +179,9 @@ void Server::refuse(ClientState& client, std::string_view nsp, const Error& erro
   ++stats_.packets_out;
 }
 
-SocketState& Server::create_socket(ClientState& client, NamespaceState& nsp) {
+SocketState& Server::create_socket(ClientState& client, NamespaceState& nsp, const SocketId& id) {
   auto socket = std::make_unique<SocketState>();
-  ids_(std::span<char, 20>(socket->id));
+  socket->id = id;
   if (free_indices_.empty()) {
     free_indices_.push_back(static_cast<std::uint32_t>(sockets_.size()));
     sockets_.push_back(nullptr);
@@ -198,11 +198,7 @@ SocketState& Server::create_socket(ClientState& client, NamespaceState& nsp) {
 
 void Server::accept(SocketState& socket) {
   stop_waiting(*socket.client);
-  socket.phase = SocketState::Phase::Connected;
-  socket.member_index = static_cast<std::uint32_t>(socket.nsp->members.size());
-  socket.nsp->members.push_back({socket.client->session, &socket});
-  by_id_.insert(socket.index, [this](std::uint32_t index) { return view_of(sockets_[index]->id); });
-  ++stats_.sockets_open;
+  enter_namespace(socket);
 
   // Before the handlers run: what they emit must arrive behind it.
   std::string payload = "{\"sid\":\"";
@@ -216,6 +212,23 @@ void Server::accept(SocketState& socket) {
   }
 }
 
+void Server::enter_namespace(SocketState& socket) {
+  socket.phase = SocketState::Phase::Connected;
+  socket.member_index = static_cast<std::uint32_t>(socket.nsp->members.size());
+  socket.nsp->members.push_back({socket.client->session, &socket});
+  by_id_.insert(socket.index, [this](std::uint32_t index) { return view_of(sockets_[index]->id); });
+  ++stats_.sockets_open;
+}
+
+void Server::leave_namespace(SocketState& socket) {
+  std::vector<Member>& members = socket.nsp->members;
+  members[socket.member_index] = members.back();
+  members[socket.member_index].socket->member_index = socket.member_index;
+  members.pop_back();
+  by_id_.erase(socket.index, [this](std::uint32_t index) { return view_of(sockets_[index]->id); });
+  --stats_.sockets_open;
+}
+
 /// Ends a socket: handlers are told, and afterwards its handles are of no effect. Sends nothing.
 void Server::retire_socket(SocketState& socket, std::string_view reason) {
   if (socket.phase == SocketState::Phase::Closing) return;  // a handler disconnects the socket that is going
@@ -223,19 +236,10 @@ void Server::retire_socket(SocketState& socket, std::string_view reason) {
   socket.phase = SocketState::Phase::Closing;
   if (was_connected) {
     run_special(socket, kDisconnectingEvent, reason);
-    std::vector<Member>& members = socket.nsp->members;
-    members[socket.member_index] = members.back();
-    members[socket.member_index].socket->member_index = socket.member_index;
-    members.pop_back();
-    by_id_.erase(socket.index, [this](std::uint32_t index) { return view_of(sockets_[index]->id); });
-    --stats_.sockets_open;
+    leave_namespace(socket);
   }
-  while (!socket.rooms.empty()) {
-    const Membership place = socket.rooms.back();
-    socket.rooms.pop_back();
-    leave_room(place);
-  }
-  give_up_replies(socket);
+  leave_rooms(socket);
+  give_up_replies(socket, "socket has been disconnected");
   if (was_connected) run_special(socket, kDisconnectEvent, reason);
   forget_socket(socket);
 }
@@ -252,6 +256,10 @@ void Server::forget_socket(SocketState& socket) {
 }
 
 void Server::disconnect(SocketState& socket, bool close) {
+  if (socket.phase == SocketState::Phase::Moved) {
+    if (elsewhere_ != nullptr) elsewhere_->disconnect(socket.nsp->name, view_of(socket.id), close);
+    return;
+  }
   const Dispatch dispatch(*this);
   ClientState& client = *socket.client;
   if (client.closing || socket.phase == SocketState::Phase::Closing) return;
@@ -290,12 +298,24 @@ void Server::close_client(ClientState& client, std::string_view reason,
   client.session->close(session_reason);
 }
 
+void Server::wait_for_connect(ClientState& client, http::TimePoint deadline) {
+  // From the back: only clients that arrive from elsewhere are not due last.
+  auto place = unconnected_.end();
+  while (place != unconnected_.begin() && std::prev(place)->deadline > deadline) --place;
+  client.waiting = unconnected_.insert(place, {deadline, &client});
+  client.is_waiting = true;
+}
+
 void Server::stop_waiting(ClientState& client) {
   if (!std::exchange(client.is_waiting, false)) return;
   unconnected_.erase(client.waiting);
 }
 
 void Server::send(SocketState& socket, std::span<const http::Buffer> frames) {
+  if (socket.phase == SocketState::Phase::Moved) {
+    if (elsewhere_ != nullptr) elsewhere_->emit(socket.nsp->name, view_of(socket.id), frames);
+    return;
+  }
   if (socket.client->closing) return;
   socket.client->session->send(frames);
   ++stats_.packets_out;

@@ -28,6 +28,8 @@
 #include "worker/http/clock.h"
 #include "worker/limpet/io.h"
 #include "worker/socketio/broadcast.h"
+#include "worker/socketio/client_image.h"
+#include "worker/socketio/elsewhere.h"
 #include "worker/socketio/http_routes.h"
 #include "worker/socketio/id_table.h"
 #include "worker/socketio/log_gate.h"
@@ -69,6 +71,33 @@ class Server final : public engineio::SessionHandler {
 
   /// Null: there are no other workers. Outlives the server, or is set to null before.
   void set_adapter(Adapter* adapter) noexcept { adapter_ = adapter; }
+
+  // Clients that move to and from other processes (moving.cpp).
+  /// Null: nobody moves. Outlives the server, or is set to null before.
+  void set_elsewhere(Elsewhere* elsewhere) noexcept { elsewhere_ = elsewhere; }
+  /// Is everything that is known of its client in its image? Not while one of its sockets is being let in.
+  [[nodiscard]] bool can_depart(const engineio::Session& session) const noexcept;
+  /// Runs the handlers that let an application put into data() what it needs.
+  void announce_departure(engineio::Session& session);
+  /// Its sockets are Moved from now on, in no room, and reach their client through Elsewhere. No handler
+  /// runs.
+  [[nodiscard]] ClientImage depart(engineio::Session& session);
+  /// The inverse, in another process: no handler runs. False, and nothing has happened, if there is no such
+  /// namespace here, or a socket of that id is here already.
+  [[nodiscard]] bool arrive(engineio::Session& session, const ClientImage& image);
+  /// Delivers what the sockets of these sessions missed, and nobody else.
+  void deliver_late(const Broadcast& broadcast, std::span<engineio::Session* const> sessions);
+  /// Runs the connection handlers of a client that has arrived.
+  void announce_arrival(engineio::Session& session);
+  /// The socket of that id, connected here; null without one.
+  [[nodiscard]] SocketState* find_connected(std::string_view nsp, std::string_view id) const noexcept;
+  /// From where the client is now: an answer for a socket that has moved.
+  void take_reply(std::string_view nsp, std::string_view id, std::string_view packet,
+                  std::span<const http::Buffer> attachments);
+  /// Callbacks of moved sockets that still wait for an answer.
+  [[nodiscard]] std::size_t awaited_replies() const noexcept;
+  /// They are given the error `moved`.
+  void give_up_moved_replies();
 
   void on_open(engineio::Session& session) override;
   void on_text(engineio::Session& session, std::string_view text) override;
@@ -139,19 +168,24 @@ class Server final : public engineio::SessionHandler {
   void refuse(ClientState& client, std::string_view nsp, const Error& error);
   void accept(SocketState& socket);
 
-  SocketState& create_socket(ClientState& client, NamespaceState& nsp);
+  SocketState& create_socket(ClientState& client, NamespaceState& nsp, const SocketId& id);
+  void enter_namespace(SocketState& socket);
+  void leave_namespace(SocketState& socket);
+  void wait_for_connect(ClientState& client, http::TimePoint deadline);
   void retire_socket(SocketState& socket, std::string_view reason);
   void forget_socket(SocketState& socket);
-  void give_up_replies(SocketState& socket);
+  void give_up_replies(SocketState& socket, const char* why);
   void retire_all(ClientState& client, std::string_view reason);
   void close_client(ClientState& client, std::string_view reason, engineio::CloseReason session_reason);
   void stop_waiting(ClientState& client);
   void leave_room(const Membership& place);
+  void leave_rooms(SocketState& socket);
 
   void run_handlers(SocketState& socket, std::uint32_t event, Call& call, std::string_view name);
   void run_handler(const Handler& handler, Call& call, std::string_view name);
   void run_special(SocketState& socket, std::uint32_t event, std::string_view text);
-  void resolve_reply(SocketState& socket, std::uint64_t id, Call& call);
+  /// False: nobody waits for it (any more).
+  bool resolve_reply(SocketState& socket, std::uint64_t id, Call& call);
   [[nodiscard]] static bool has_handler(const SocketState& socket, std::uint32_t event) noexcept;
   template <typename Predicate>
   bool remove_handlers_if(SocketState& socket, Predicate matches);
@@ -169,6 +203,7 @@ class Server final : public engineio::SessionHandler {
   }
   void note_failure(std::string_view what, std::string_view why) noexcept;
 
+  [[nodiscard]] bool is_for(const SocketState& socket, const Broadcast& broadcast) const noexcept;
   [[nodiscard]] SocketState* socket_with_id(const NamespaceState& nsp, std::string_view id) const noexcept;
   void deliver_in(const NamespaceState& nsp, const Broadcast& broadcast);
   std::uint32_t next_mark();
@@ -180,6 +215,7 @@ class Server final : public engineio::SessionHandler {
   Options options_;
   IdSource ids_;
   Adapter* adapter_ = nullptr;
+  Elsewhere* elsewhere_ = nullptr;
   Stats stats_;
   NameTable names_;
   IdTable by_id_;
@@ -190,6 +226,7 @@ class Server final : public engineio::SessionHandler {
   std::unordered_map<std::string, std::unique_ptr<NamespaceState>, NameHash, std::equal_to<>> namespaces_;
   std::vector<SocketState*> sockets_;  // by index; null: free
   std::vector<std::uint32_t> free_indices_;
+  std::unordered_map<std::string, std::uint32_t, NameHash, std::equal_to<>> moved_;  // by id: index
   std::uint32_t last_epoch_ = 0;
   std::uint32_t last_mark_ = 0;
   std::list<ClientState::Waiting> unconnected_;  // in the order of their deadlines

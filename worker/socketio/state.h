@@ -62,6 +62,7 @@ struct NamespaceState {
   std::unordered_map<std::string, std::unique_ptr<RoomState>, NameHash, std::equal_to<>> rooms;
   // Deques: a handler that adds another must not move the one that runs.
   std::deque<std::function<void(Socket&)>> connection_handlers;
+  std::deque<std::function<void(Socket&)>> leaving_handlers;
   std::deque<Middleware> middlewares;
 };
 
@@ -93,8 +94,8 @@ struct SocketExtras {
 
 /// A client: one session, with a socket in each namespace it has joined.
 struct ClientState {
-  engineio::Session* session = nullptr;
-  SocketState* first = nullptr;  // intrusive list through SocketState::next
+  engineio::Session* session = nullptr;  // null: the client has moved to another process
+  SocketState* first = nullptr;          // intrusive list through SocketState::next
   /// A packet whose attachments are still to come.
   struct Assembly {
     std::string text;
@@ -113,7 +114,8 @@ struct ClientState {
 };
 
 struct SocketState {
-  enum class Phase : std::uint8_t { Connecting, Connected, Closing };
+  /// Moved: its client lives in another process. What is left here is for handles and callbacks that know it.
+  enum class Phase : std::uint8_t { Connecting, Connected, Closing, Moved };
 
   SocketId id;
   std::uint32_t index;  // in Server::sockets_
@@ -127,6 +129,7 @@ struct SocketState {
   std::vector<Membership> rooms;
   std::unique_ptr<SocketExtras> extras;
   Phase phase = Phase::Connecting;
+  bool recovered = false;  // came from another process
 };
 
 }  // namespace limpet::socketio

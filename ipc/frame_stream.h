@@ -1,0 +1,71 @@
+// One end of a migration stream: frames of any size up to a limit, in order, with descriptors beside them, on
+// a connected SOCK_STREAM Unix socket. Owns the socket and a queue of what the peer has no room for.
+// Non-blocking; never waits. What contradicts the format is fatal for the stream.
+//
+//   frame: u32 bytes, u32 descriptors (both in the machine's order: both ends are on one machine), payload
+//
+// The kernel ends a read behind the bytes that descriptors came with, and keeps the order of both, so the
+// descriptors of a frame are the next ones that are not taken yet.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "ipc/channel.h"
+#include "ipc/descriptor.h"
+
+namespace limpet::ipc {
+
+inline constexpr std::size_t kFrameLimitBytes = 64u << 20;
+/// Linux takes 253 in one message (SCM_MAX_FD).
+inline constexpr std::size_t kFrameDescriptorsLimit = 64;
+
+class FrameStream {
+ public:
+  /// Takes a connected SOCK_STREAM Unix socket; makes it non-blocking.
+  explicit FrameStream(Descriptor socket);
+  /// Two connected ends.
+  static std::pair<Descriptor, Descriptor> pair();
+
+  [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
+  /// Queues a frame and writes what the peer has room for. `descriptors` are lent until the frame is written:
+  /// their owner keeps them open until the peer has answered. CHECKs the limits.
+  void send(std::span<const std::byte> bytes, std::span<const int> descriptors = {});
+  /// Writes what is queued. False: the peer is gone, and nothing more will be taken.
+  bool flush();
+  [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_bytes_; }
+  [[nodiscard]] bool broken() const noexcept { return broken_; }
+
+  /// One frame. Truncated: the format is broken. After anything but Message and Empty the stream is of no
+  /// use.
+  [[nodiscard]] ReceiveStatus receive(Datagram* into);
+
+ private:
+  struct Pending {
+    std::vector<std::byte> bytes;  // header and payload
+    std::vector<int> descriptors;
+    std::size_t written = 0;
+  };
+  struct Header {
+    std::uint32_t bytes;
+    std::uint32_t descriptors;
+  };
+  /// Bytes written; 0 if there is no room now; -1 if there never will be.
+  std::ptrdiff_t write_some(const Pending& frame);
+  ReceiveStatus read_some();
+  [[nodiscard]] bool take_frame(Datagram* into);
+
+  Descriptor socket_;
+  std::deque<Pending> queue_;
+  std::size_t queued_bytes_ = 0;
+  bool broken_ = false;
+  std::vector<std::byte> unread_;
+  std::size_t taken_ = 0;  // of unread_
+  std::deque<Descriptor> arrived_;
+};
+
+}  // namespace limpet::ipc

@@ -1,0 +1,49 @@
+// Broadcasts that this worker delivered lately, its own among them: kept, up to a limit, for sessions that
+// arrive from another process and were given less of the rings than this one. Owns copies of the names and
+// handles of the frames.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "worker/adapter/ring_position.h"
+#include "worker/socketio/broadcast.h"
+
+namespace limpet::adapter {
+
+class Retained {
+ public:
+  explicit Retained(std::size_t limit_bytes) : limit_bytes_(limit_bytes) {}
+
+  void keep(const ipc::Incarnation& writer, std::uint64_t sequence, const socketio::Broadcast& broadcast);
+  /// Calls `deliver` for what lies beyond `given`, in the order in which it came. False: of what lies beyond,
+  /// some is kept no more.
+  [[nodiscard]] bool replay(std::span<const RingPosition> given,
+                            const std::function<void(const socketio::Broadcast&)>& deliver) const;
+
+ private:
+  struct Record {
+    std::uint64_t generation;
+    std::uint64_t sequence;
+    std::string nsp;
+    std::vector<std::string> rooms;
+    std::vector<std::string> except;
+    bool is_volatile;
+    std::vector<http::Buffer> frames;
+    std::size_t bytes;
+  };
+
+  std::size_t limit_bytes_;
+  std::size_t bytes_ = 0;
+  std::deque<Record> records_;
+  /// By the writer's generation, which no other has: the last sequence that is kept no more.
+  std::unordered_map<std::uint64_t, std::uint64_t> dropped_;
+};
+
+}  // namespace limpet::adapter

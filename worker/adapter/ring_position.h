@@ -1,0 +1,17 @@
+// How far a worker is in one writer's broadcasts.
+#pragma once
+
+#include <cstdint>
+
+#include "ipc/messages.h"
+
+namespace limpet::adapter {
+
+/// Everything up to `sequence` has been delivered to the sockets of this worker; of its own ring: was
+/// published, which comes to the same.
+struct RingPosition {
+  ipc::Incarnation writer;
+  std::uint64_t sequence = 0;
+};
+
+}  // namespace limpet::adapter

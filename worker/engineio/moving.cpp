@@ -1,0 +1,125 @@
+// Sessions on their way to and from another process (law 5).
+#include <algorithm>
+#include <utility>
+
+#include "worker/engineio/core.h"
+
+namespace limpet::engineio {
+namespace {
+
+using std::chrono::milliseconds;
+
+milliseconds time_until(http::TimePoint due, http::TimePoint now) {
+  return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(due - now));
+}
+
+}  // namespace
+
+bool Core::can_depart(const OpenSession& session) const noexcept {
+  // One that ended, or was closed in this turn and is not reported yet, is about to be freed or to linger.
+  const bool settled = session.open() || (session.phase == OpenSession::Phase::Lingering && session.reported);
+  if (!settled) return false;
+  if (!session.polling) return !session.stream->closing();
+  return session.polling->awaited_posts == 0 && session.polling->probe == nullptr;
+}
+
+std::vector<Session*> Core::movable_sessions(std::size_t at_most,
+                                             const std::function<bool(const Session&)>& also) const {
+  std::vector<Session*> sessions;
+  for (const TimerList* list : {&next_ping_, &pong_overdue_, &linger_}) {
+    for (TimerHook* hook = list->front(); hook != nullptr && sessions.size() < at_most;
+         hook = list->after(*hook)) {
+      auto& session = static_cast<OpenSession&>(*hook);
+      if (can_depart(session) && (!session.open() || also(session))) sessions.push_back(&session);
+    }
+  }
+  return sessions;
+}
+
+Departure Core::depart(OpenSession& session) {
+  const http::TimePoint now = clock_.now();
+  Departure departure;
+  SessionImage& image = departure.image;
+  image.sid = session.sid();
+  image.handshake_head = session.handshake_head();
+  image.address = session.address();
+  image.issued_ms = session.issued_ms();
+  image.transport = session.transport();
+  image.lingering = !session.open();
+  image.awaits_pong = session.open() && session.awaits_pong;
+  image.timer = time_until(session.due, now);
+  if (session.polling) {
+    Polling& polling = *session.polling;
+    image.queue = std::move(polling.queue);
+    if (polling.poll.open()) {
+      const http::Exchange::Withdrawn poll = polling.poll.withdraw();
+      departure.poll = poll.stream;
+      departure.poll_request = poll_again(session, poll);
+    }
+    if (session.open()) --counts_.polling;
+  } else {
+    departure.websocket = session.stream;
+    session.stream->set_receiver(nullptr);
+    if (session.fragments && !session.fragments->delivered) {
+      image.fragments = {session.fragments->opcode == websocket::Opcode::Binary,
+                         std::move(session.fragments->bytes)};
+    }
+  }
+  if (session.open()) --open_count_;
+  ++counts_.departed;
+  session.leave();
+  table_.remove(session);
+  std::erase(poll_flush_, &session);
+  delete &session;
+  return departure;
+}
+
+/// The parked GET as a request: the next process parses it and parks it. Nothing else of a poll's head has a
+/// part in its answer.
+std::string Core::poll_again(const OpenSession& session, const http::Exchange::Withdrawn& poll) const {
+  std::string request = "GET " + options_.path + "?EIO=4&transport=polling&sid=";
+  request += session.sid();
+  if (session.polling->jsonp) request += "&j=" + session.polling->jsonp_index;
+  request += poll.http_1_0 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n";
+  request += "Host: -\r\nConnection: ";
+  request += poll.keep_alive ? "keep-alive" : "close";
+  return request + "\r\n\r\n";
+}
+
+OpenSession* Core::arrive(SessionImage image, http::Stream* stream) {
+  if (table_.find(image.sid) != nullptr) return nullptr;
+  auto* session = new OpenSession(*this, image.handshake_head, image.address, image.issued_ms);
+  std::copy_n(image.sid.begin(), kSidBytes, session->sid_bytes().begin());
+  table_.insert(*session);
+  const http::TimePoint due = clock_.now() + image.timer;
+  if (stream != nullptr) {
+    session->stream = stream;
+    stream->set_receiver(&websocket_receiver_, session);
+    if (image.fragments) {
+      session->fragments = std::make_unique<websocket::Fragments>();
+      session->fragments->opcode =
+          image.fragments->binary ? websocket::Opcode::Binary : websocket::Opcode::Text;
+      session->fragments->bytes = std::move(image.fragments->bytes);
+    }
+  } else {
+    session->polling = std::make_unique<Polling>();
+    Polling& polling = *session->polling;
+    polling.probe_overdue.session = polling.next_noop.session = session;
+    polling.queue = std::move(image.queue);
+    for (const http::Buffer& frame : polling.queue) polling.queued_bytes += frame.size();
+  }
+  ++counts_.arrived;
+  if (image.lingering) {
+    session->phase = OpenSession::Phase::Lingering;
+    session->reported = true;
+    linger_.join_in_order(*session, due);
+    return session;
+  }
+  session->awaits_pong = image.awaits_pong;
+  (image.awaits_pong ? pong_overdue_ : next_ping_).join_in_order(*session, due);
+  ++open_count_;
+  if (session->polling) ++counts_.polling;
+  return session;
+}
+
+}  // namespace limpet::engineio

@@ -1,0 +1,413 @@
+#include "worker/process/migration.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "worker/process/migration_codec.h"
+
+namespace limpet::process {
+namespace {
+
+/// Sessions of one batch: with it, one frame's descriptors.
+constexpr std::size_t kBatchSessions = 32;
+/// Batches of one turn: bounds it, so that clients who are still here get their share.
+constexpr int kBatchesPerTurn = 4;
+constexpr int kFramesPerTurn = 16;
+/// Sent and not taken: bounds memory and descriptors in flight.
+constexpr std::size_t kBytesOnTheirWay = 8u << 20;
+constexpr std::size_t kParcelsOnTheirWay = 64;
+/// WebSocket close code of a session that has no place in the new worker: "service restart".
+constexpr std::uint16_t kServiceRestart = 1012;
+
+std::vector<int> numbers_of(const std::vector<ipc::Descriptor>& descriptors) {
+  std::vector<int> numbers;
+  for (const ipc::Descriptor& each : descriptors) numbers.push_back(each.get());
+  return numbers;
+}
+
+ConnectionImage image_of(const ClientConnection& connection, ClientConnection::Detached& detached) {
+  return {.client_address = connection.peer().text(),
+          .client_port = connection.peer().port(),
+          .listener = connection.listener(),
+          .one_request = connection.serves_one_request(),
+          .unread = std::move(detached.unread),
+          .unsent = std::move(detached.unsent)};
+}
+
+}  // namespace
+
+void settle(const MigrationParts& parts, SessionBatch batch, std::vector<ipc::Descriptor> descriptors) {
+  // First to where they have been, then what they missed: what comes later comes to them like to all.
+  parts.rings.catch_up(batch.positions);
+  std::vector<engineio::Session*> arrived;
+  std::size_t next_descriptor = 0;
+  for (SessionRecord& record : batch.sessions) {
+    ClientConnection* connection = nullptr;
+    if (record.connection) {
+      const auto peer =
+          PeerAddress::from_text(record.connection->client_address, record.connection->client_port);
+      connection = parts.clients.adopt(std::move(descriptors[next_descriptor++]), peer,
+                                       record.connection->listener, record.connection->unread);
+      if (connection == nullptr) continue;
+      if (!record.connection->unsent.empty())
+        connection->send(http::Buffer::copy_of(record.connection->unsent));
+    }
+    const bool lingering = record.engine.lingering;
+    engineio::Session* session = parts.engine.arrive(std::move(record.engine), connection);
+    if (session == nullptr) {
+      if (connection != nullptr) connection->abort();
+      continue;
+    }
+    parts.counters.add(ipc::Counter::SessionsArrived);
+    if (lingering) continue;
+    if (parts.socketio.arrive(*session, record.client)) {
+      arrived.push_back(session);
+    } else {
+      spdlog::warn("migration: a session has sockets in a namespace that this program has not; it is closed");
+      parts.engine.close_transport(*session, kServiceRestart);
+    }
+  }
+  const bool whole = parts.rings.replay(batch.positions, [&](const socketio::Broadcast& broadcast) {
+    parts.socketio.deliver_late(broadcast, arrived);
+  });
+  if (!whole) {
+    parts.counters.add(ipc::Counter::RingGaps);
+    spdlog::warn("migration: {} sessions missed broadcasts on their way: more came than is retained",
+                 arrived.size());
+    parts.socketio.report_gap({});
+  }
+  for (engineio::Session* session : arrived)
+    if (session->user != nullptr) parts.socketio.announce_arrival(*session);
+}
+
+// ---- the giver
+
+Giver::Giver(const MigrationParts& parts, ipc::Descriptor stream)
+    : parts_(parts),
+      stream_(std::move(stream)),
+      watch_(parts.context, stream_.descriptor(), [this] { readable_ = true; }) {
+  parts_.rings.retain(kRetainedBytes);
+  parts_.front.give_away(true);
+}
+
+Giver::~Giver() { parts_.front.give_away(false); }
+
+bool Giver::has_room() const noexcept {
+  return !broken_ && stream_.queued_bytes() == 0 && bytes_on_their_way_ < kBytesOnTheirWay &&
+         on_their_way_.size() < kParcelsOnTheirWay;
+}
+
+bool Giver::busy() const noexcept { return readable_ && !broken_; }
+
+void Giver::turn() {
+  if (broken_) return;
+  // Before anything is received: what comes back from the taker is looked at in the next turn.
+  (void)stream_.flush();
+  give_connections();
+  if (!finished_) {
+    for (int i = 0; i < kBatchesPerTurn && has_room() && give_sessions(); ++i) {
+    }
+  }
+  receive();
+  if (!readable_ && !broken_) watch_.arm();
+}
+
+/// Those that wait between two requests, whoever they are for: the sessions they will ask for leave as well.
+void Giver::give_connections() {
+  if (!has_room()) return;
+  parts_.front.http().take_idle([this](http::Stream& stream) {
+    auto& connection = static_cast<ClientConnection&>(stream);
+    ClientConnection::Detached detached = connection.detach();
+    HttpConnection message{image_of(connection, detached)};
+    std::vector<ipc::Descriptor> descriptors;
+    descriptors.push_back(std::move(detached.socket));
+    give(message, std::move(descriptors), 0);
+  });
+}
+
+bool Giver::give_sessions() {
+  // What waits for room in the own ring was delivered here and has no place in a ring yet.
+  if (parts_.rings.deferred()) return false;
+  const auto ready = [this](const engineio::Session& session) { return parts_.socketio.can_depart(session); };
+  for (engineio::Session* session : parts_.engine.movable_sessions(kBatchSessions, ready))
+    if (parts_.engine.find(session->sid()) == session) parts_.socketio.announce_departure(*session);
+  // Again: those handlers may have closed sessions, and what they emitted may wait.
+  if (parts_.rings.deferred()) return false;
+  SessionBatch batch;
+  std::vector<ipc::Descriptor> descriptors;
+  std::vector<HttpConnection> polls;
+  std::vector<ipc::Descriptor> poll_descriptors;
+  for (engineio::Session* session : parts_.engine.movable_sessions(kBatchSessions, ready)) {
+    SessionRecord& record = batch.sessions.emplace_back();
+    if (parts_.engine.find(session->sid()) == session) record.client = parts_.socketio.depart(*session);
+    engineio::Departure departure = parts_.engine.depart(*session);
+    record.engine = std::move(departure.image);
+    if (departure.websocket != nullptr) {
+      auto& connection = static_cast<ClientConnection&>(*departure.websocket);
+      ClientConnection::Detached detached = connection.detach();
+      record.connection = image_of(connection, detached);
+      descriptors.push_back(std::move(detached.socket));
+    }
+    if (departure.poll != nullptr) {
+      auto& connection = static_cast<ClientConnection&>(*departure.poll);
+      ClientConnection::Detached detached = connection.detach();
+      detached.unread.insert(0, departure.poll_request);
+      polls.push_back({image_of(connection, detached)});
+      poll_descriptors.push_back(std::move(detached.socket));
+    }
+  }
+  if (batch.sessions.empty()) return false;
+  batch.positions = parts_.rings.positions();
+  const std::size_t sessions = batch.sessions.size();
+  give(std::move(batch), std::move(descriptors), sessions);
+  for (std::size_t i = 0; i < polls.size(); ++i) {
+    std::vector<ipc::Descriptor> one;
+    one.push_back(std::move(poll_descriptors[i]));
+    give(std::move(polls[i]), std::move(one), 0);
+  }
+  return true;
+}
+
+void Giver::give(const MigrationMessage& message, std::vector<ipc::Descriptor> descriptors,
+                 std::size_t sessions) {
+  on_their_way_.push_back({encode(message), std::move(descriptors), sessions});
+  const Parcel& parcel = on_their_way_.back();
+  bytes_on_their_way_ += parcel.frame.size();
+  sessions_on_their_way_ += sessions;
+  stream_.send(parcel.frame, numbers_of(parcel.descriptors));
+}
+
+void Giver::send(const SocketAct& act) {
+  if (!broken_) stream_.send(encode(act));
+}
+
+void Giver::finish() {
+  if (std::exchange(finished_, true) || broken_) return;
+  stream_.send(encode(AllGiven{}));
+}
+
+void Giver::receive() {
+  ipc::Datagram datagram;
+  while (readable_) {
+    switch (stream_.receive(&datagram)) {
+      case ipc::ReceiveStatus::Message: {
+        std::string why;
+        auto message = decode_migration_message(datagram, &why);
+        if (!message) {
+          spdlog::error("migration: the successor said nonsense: {}", why);
+          return take_back();
+        }
+        obey(std::move(*message), std::move(datagram.descriptors));
+        break;
+      }
+      case ipc::ReceiveStatus::Empty:
+        readable_ = false;
+        return;
+      case ipc::ReceiveStatus::Closed:
+      case ipc::ReceiveStatus::Truncated:
+      case ipc::ReceiveStatus::Failed:
+        return take_back();
+    }
+  }
+}
+
+void Giver::obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors) {
+  if (const auto* took = std::get_if<Took>(&message)) {
+    while (parcels_taken_ < took->count && !on_their_way_.empty()) {
+      const Parcel& parcel = on_their_way_.front();
+      bytes_on_their_way_ -= parcel.frame.size();
+      sessions_on_their_way_ -= parcel.sessions;
+      parts_.counters.add(ipc::Counter::SessionsDeparted, parcel.sessions);
+      on_their_way_.pop_front();
+      ++parcels_taken_;
+    }
+  } else if (const auto* reply = std::get_if<SocketReply>(&message)) {
+    parts_.socketio.take_reply(reply->nsp, reply->id, reply->text, reply->attachments);
+  } else if (const auto* http = std::get_if<HttpConnection>(&message)) {
+    parts_.front.take_in(std::move(descriptors.front()), http->connection);
+  }
+}
+
+/// By the road on which they would have arrived.
+void Giver::take_back() {
+  broken_ = true;
+  parts_.front.give_away(false);
+  std::size_t sessions = 0;
+  while (!on_their_way_.empty()) {
+    Parcel parcel = std::move(on_their_way_.front());
+    on_their_way_.pop_front();
+    sessions += parcel.sessions;
+    ipc::Datagram datagram{std::move(parcel.frame), std::move(parcel.descriptors)};
+    std::string why;
+    auto message = decode_migration_message(datagram, &why);
+    if (!message) {
+      spdlog::error("migration: take back: {}", why);
+    } else if (auto* batch = std::get_if<SessionBatch>(&*message)) {
+      settle(parts_, std::move(*batch), std::move(datagram.descriptors));
+    } else if (const auto* http = std::get_if<HttpConnection>(&*message)) {
+      parts_.front.take_in(std::move(datagram.descriptors.front()), http->connection);
+    }
+  }
+  bytes_on_their_way_ = 0;
+  sessions_on_their_way_ = 0;
+  if (!finished_) spdlog::warn("migration: the successor is gone; {} sessions are here again", sessions);
+}
+
+// ---- the taker
+
+Taker::Taker(const MigrationParts& parts, ipc::Descriptor stream)
+    : parts_(parts),
+      stream_(std::move(stream)),
+      watch_(parts.context, stream_.descriptor(), [this] { readable_ = true; }) {
+  parts_.rings.retain(kRetainedBytes);
+  parts_.front.expect_sessions(true);
+}
+
+void Taker::turn() {
+  if (over_) return;
+  if (!stream_.flush()) readable_ = true;  // its end is read, behind all that came before
+  if (stream_.queued_bytes() == 0) going_back_.clear();
+  ipc::Datagram datagram;
+  // What was taken may be touched in the next turn: only if the giver has been told.
+  for (int i = 0; i < kFramesPerTurn && readable_ && stream_.queued_bytes() == 0; ++i) {
+    switch (stream_.receive(&datagram)) {
+      case ipc::ReceiveStatus::Message: {
+        std::string why;
+        auto message = decode_migration_message(datagram, &why);
+        if (!message) {
+          spdlog::error("migration: the predecessor said nonsense: {}; what it has stays there", why);
+          over_ = true;
+          become_complete();
+          return;
+        }
+        obey(std::move(*message), std::move(datagram.descriptors));
+        break;
+      }
+      case ipc::ReceiveStatus::Empty:
+        readable_ = false;
+        break;
+      case ipc::ReceiveStatus::Closed:
+      case ipc::ReceiveStatus::Truncated:
+      case ipc::ReceiveStatus::Failed:
+        over_ = true;
+        become_complete();
+        return;
+    }
+  }
+  if (!readable_) watch_.arm();
+}
+
+void Taker::obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors) {
+  if (auto* batch = std::get_if<SessionBatch>(&message)) {
+    settle(parts_, std::move(*batch), std::move(descriptors));
+    stream_.send(encode(Took{++parcels_}));
+  } else if (const auto* http = std::get_if<HttpConnection>(&message)) {
+    parts_.front.take_in(std::move(descriptors.front()), http->connection);
+    stream_.send(encode(Took{++parcels_}));
+  } else if (std::holds_alternative<AllGiven>(message)) {
+    become_complete();
+  } else if (const auto* what = std::get_if<SocketAct>(&message)) {
+    carry_out(*what, parts_.socketio);
+  }
+}
+
+void Taker::become_complete() {
+  if (std::exchange(complete_, true)) return;
+  parts_.rings.stop_retaining();
+  parts_.front.expect_sessions(false);
+}
+
+void Taker::send(const SocketReply& reply) {
+  if (!over_) stream_.send(encode(reply));
+}
+
+void Taker::give_back(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread) {
+  if (over_) return;  // the session died with its worker; the client's connection ends, and it comes back
+  ClientConnection::Detached detached;
+  detached.unread = unread;
+  stream_.send(encode(HttpConnection{image_of(from, detached)}), {{socket.get()}});
+  going_back_.push_back(std::move(socket));
+}
+
+// ---- both
+
+void carry_out(const SocketAct& act, socketio::Server& socketio) {
+  socketio::SocketState* socket = socketio.find_connected(act.nsp, act.id);
+  if (socket == nullptr) return;
+  switch (act.kind) {
+    case SocketAct::Kind::Emit:
+      return socketio.send(*socket, act.frames);
+    case SocketAct::Kind::Join:
+      (void)socketio.join(*socket, act.room);
+      return;
+    case SocketAct::Kind::Leave:
+      (void)socketio.leave(*socket, act.room);
+      return;
+    case SocketAct::Kind::Disconnect:
+      return socketio.disconnect(*socket, act.close);
+  }
+}
+
+void Migration::begin_to_give(ipc::Descriptor stream) {
+  giver_.reset();
+  next_stream_ = std::move(stream);
+}
+
+void Migration::stop_giving() {
+  giver_.reset();
+  next_stream_ = {};
+}
+
+void Migration::turn() {
+  if (taker_) taker_->turn();
+  if (next_stream_ && (!taker_ || taker_->complete())) giver_.emplace(parts_, std::move(next_stream_));
+  if (giver_) giver_->turn();
+}
+
+bool Migration::busy() const noexcept { return (taker_ && taker_->busy()) || (giver_ && giver_->busy()); }
+
+void Migration::give_back(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread) {
+  if (taker_) taker_->give_back(std::move(socket), from, unread);
+}
+
+/// A socket that had to come back is here, although those that knew it before think it is not.
+void Migration::act(const SocketAct& act) {
+  if (parts_.socketio.find_connected(act.nsp, act.id) != nullptr) {
+    carry_out(act, parts_.socketio);
+  } else if (giver_) {
+    giver_->send(act);
+  }
+}
+
+void Migration::emit(std::string_view nsp, std::string_view id, std::span<const http::Buffer> frames) {
+  act({.kind = SocketAct::Kind::Emit,
+       .nsp = std::string(nsp),
+       .id = std::string(id),
+       .room = {},
+       .close = false,
+       .frames = {frames.begin(), frames.end()}});
+}
+
+void Migration::join(std::string_view nsp, std::string_view id, std::string_view room) {
+  act({SocketAct::Kind::Join, std::string(nsp), std::string(id), std::string(room), false, {}});
+}
+
+void Migration::leave(std::string_view nsp, std::string_view id, std::string_view room) {
+  act({SocketAct::Kind::Leave, std::string(nsp), std::string(id), std::string(room), false, {}});
+}
+
+void Migration::disconnect(std::string_view nsp, std::string_view id, bool close) {
+  act({SocketAct::Kind::Disconnect, std::string(nsp), std::string(id), {}, close, {}});
+}
+
+void Migration::reply(std::string_view nsp, std::string_view id, std::string_view packet,
+                      std::span<const http::Buffer> attachments) {
+  if (!taker_) return;
+  taker_->send({.nsp = std::string(nsp),
+                .id = std::string(id),
+                .text = std::string(packet),
+                .attachments = {attachments.begin(), attachments.end()}});
+}
+
+}  // namespace limpet::process

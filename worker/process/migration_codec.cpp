@@ -1,0 +1,342 @@
+#include "worker/process/migration_codec.h"
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+#include <fmt/format.h>
+#include <kj/exception.h>
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "limpet.capnp.h"
+#include "worker/websocket/frame.h"
+
+namespace limpet::process {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::size_t kIdBytes = 20;
+constexpr std::size_t kSessionsLimit = 64;
+constexpr std::size_t kPositionsLimit = 8192 + 1024;  // every lane, and writers that are gone
+constexpr std::size_t kListLimit = 1u << 20;
+constexpr std::int64_t kDurationLimitMs = std::int64_t{366} * 24 * 3600 * 1000;
+
+template <class... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+template <class... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
+
+// ---- writing ----
+
+capnp::Data::Reader data_of(std::string_view text) {
+  return {reinterpret_cast<const capnp::byte*>(text.data()), text.size()};
+}
+
+unsigned int length(const auto& items) { return static_cast<unsigned int>(items.size()); }
+
+void put(capnp::List<capnp::Data>::Builder to, const std::vector<std::string>& from) {
+  for (unsigned int i = 0; i < to.size(); ++i) to.set(i, data_of(from[i]));
+}
+
+void put(capnp::List<wire::Frame>::Builder to, const std::vector<http::Buffer>& from) {
+  for (unsigned int i = 0; i < to.size(); ++i) {
+    to[i].setBinary(websocket::opcode_of(from[i]) == websocket::Opcode::Binary);
+    to[i].setPayload(data_of(from[i].payload()));
+  }
+}
+
+void put(wire::Connection::Builder to, const ConnectionImage& from) {
+  to.setClientAddress(data_of(from.client_address));
+  to.setClientPort(from.client_port);
+  to.setListener(from.listener);
+  to.setOneRequest(from.one_request);
+  to.setUnread(data_of(from.unread));
+  to.setUnsent(data_of(from.unsent));
+}
+
+void put(wire::SocketRecord::Builder to, const socketio::SocketImage& from) {
+  to.setNsp(data_of(from.nsp));
+  to.setId(data_of(from.id));
+  put(to.initRooms(length(from.rooms)), from.rooms);
+  to.setData(data_of(from.data));
+  to.setAuth(data_of(from.auth));
+  to.setNextReplyId(from.next_reply_id);
+}
+
+void put(wire::SessionRecord::Builder to, const SessionRecord& from) {
+  const engineio::SessionImage& engine = from.engine;
+  to.setSid(data_of(engine.sid));
+  to.setHandshakeHead(data_of(engine.handshake_head));
+  to.setAddress(data_of(engine.address));
+  to.setIssued(engine.issued_ms);
+  to.setTransport(engine.transport == engineio::Transport::WebSocket
+                      ? wire::SessionRecord::Transport::WEBSOCKET
+                      : wire::SessionRecord::Transport::POLLING);
+  to.setAwaitsPong(engine.awaits_pong);
+  to.setTimer(engine.timer.count());
+  to.setLingering(engine.lingering);
+  put(to.initQueue(length(engine.queue)), engine.queue);
+  if (engine.fragments) {
+    auto fragments = to.initFragments();
+    fragments.setBinary(engine.fragments->binary);
+    fragments.setBytes(data_of(engine.fragments->bytes));
+  }
+  auto sockets = to.initSockets(length(from.client.sockets));
+  for (unsigned int i = 0; i < sockets.size(); ++i) put(sockets[i], from.client.sockets[i]);
+  if (from.client.assembly) {
+    auto assembly = to.initAssembly();
+    assembly.setText(data_of(from.client.assembly->text));
+    assembly.setExpected(from.client.assembly->expected);
+    put(assembly.initAttachments(length(from.client.assembly->attachments)),
+        from.client.assembly->attachments);
+  }
+  to.setConnectTimer(from.client.connect_timer ? from.client.connect_timer->count() : -1);
+  if (from.connection) put(to.initConnection(), *from.connection);
+}
+
+void put(wire::SessionBatch::Builder to, const SessionBatch& from) {
+  auto positions = to.initPositions(length(from.positions));
+  for (unsigned int i = 0; i < positions.size(); ++i) {
+    auto writer = positions[i].initWriter();
+    writer.setSlot(from.positions[i].writer.slot);
+    writer.setLane(from.positions[i].writer.lane);
+    writer.setGeneration(from.positions[i].writer.generation);
+    positions[i].setSequence(from.positions[i].sequence);
+  }
+  auto sessions = to.initSessions(length(from.sessions));
+  for (unsigned int i = 0; i < sessions.size(); ++i) put(sessions[i], from.sessions[i]);
+}
+
+void put(wire::SocketAct::Builder to, const SocketAct& from) {
+  to.setKind(static_cast<wire::SocketAct::Kind>(from.kind));
+  to.setNsp(data_of(from.nsp));
+  to.setId(data_of(from.id));
+  to.setRoom(data_of(from.room));
+  to.setClose(from.close);
+  put(to.initFrames(length(from.frames)), from.frames);
+}
+
+void put(wire::SocketReply::Builder to, const SocketReply& from) {
+  to.setNsp(data_of(from.nsp));
+  to.setId(data_of(from.id));
+  to.setText(data_of(from.text));
+  put(to.initAttachments(length(from.attachments)), from.attachments);
+}
+
+// ---- reading ----
+
+/// Never leaves this file.
+class Refusal : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+void require(bool holds, std::string_view what) {
+  if (!holds) throw Refusal(std::string(what));
+}
+
+std::string_view view_of(capnp::Data::Reader from) {
+  return {reinterpret_cast<const char*>(from.begin()), from.size()};
+}
+
+std::string text_of(capnp::Data::Reader from) { return std::string(view_of(from)); }
+
+std::string id_of(capnp::Data::Reader from, const char* what) {
+  require(from.size() == kIdBytes, fmt::format("{} of {} bytes, wants {}", what, from.size(), kIdBytes));
+  return text_of(from);
+}
+
+std::string name_of(capnp::Data::Reader from) {
+  require(from.size() > 0 && from[0] == '/', "a namespace that does not begin with '/'");
+  return text_of(from);
+}
+
+milliseconds duration_of(std::int64_t from) {
+  require(from >= 0 && from <= kDurationLimitMs, fmt::format("a time of {} ms", from));
+  return milliseconds(from);
+}
+
+std::vector<http::Buffer> frames_of(capnp::List<wire::Frame>::Reader from) {
+  require(from.size() <= kListLimit, "too many frames");
+  std::vector<http::Buffer> frames;
+  frames.reserve(from.size());
+  for (const auto each : from) {
+    frames.push_back(websocket::make_frame(
+        each.getBinary() ? websocket::Opcode::Binary : websocket::Opcode::Text, view_of(each.getPayload())));
+  }
+  return frames;
+}
+
+ConnectionImage read(wire::Connection::Reader from) {
+  return {.client_address = text_of(from.getClientAddress()),
+          .client_port = from.getClientPort(),
+          .listener = from.getListener(),
+          .one_request = from.getOneRequest(),
+          .unread = text_of(from.getUnread()),
+          .unsent = text_of(from.getUnsent())};
+}
+
+socketio::SocketImage read(wire::SocketRecord::Reader from) {
+  socketio::SocketImage socket;
+  socket.nsp = name_of(from.getNsp());
+  socket.id = id_of(from.getId(), "a socket id");
+  require(from.getRooms().size() <= kListLimit, "too many rooms");
+  for (const auto room : from.getRooms()) socket.rooms.push_back(text_of(room));
+  socket.data = text_of(from.getData());
+  socket.auth = text_of(from.getAuth());
+  socket.next_reply_id = from.getNextReplyId();
+  return socket;
+}
+
+engineio::Transport read(wire::SessionRecord::Transport from) {
+  switch (from) {
+    case wire::SessionRecord::Transport::POLLING:
+      return engineio::Transport::Polling;
+    case wire::SessionRecord::Transport::WEBSOCKET:
+      return engineio::Transport::WebSocket;
+  }
+  throw Refusal(fmt::format("unknown transport {}", static_cast<unsigned>(from)));
+}
+
+SessionRecord read(wire::SessionRecord::Reader from) {
+  SessionRecord session;
+  session.engine.sid = id_of(from.getSid(), "a sid");
+  session.engine.handshake_head = text_of(from.getHandshakeHead());
+  session.engine.address = text_of(from.getAddress());
+  session.engine.issued_ms = from.getIssued();
+  session.engine.transport = read(from.getTransport());
+  session.engine.awaits_pong = from.getAwaitsPong();
+  session.engine.timer = duration_of(from.getTimer());
+  session.engine.lingering = from.getLingering();
+  session.engine.queue = frames_of(from.getQueue());
+  if (from.hasFragments())
+    session.engine.fragments = {from.getFragments().getBinary(), text_of(from.getFragments().getBytes())};
+  for (const auto socket : from.getSockets()) session.client.sockets.push_back(read(socket));
+  if (from.hasAssembly()) {
+    const auto assembly = from.getAssembly();
+    session.client.assembly = {text_of(assembly.getText()), assembly.getExpected(),
+                               frames_of(assembly.getAttachments())};
+    require(session.client.assembly->attachments.size() < session.client.assembly->expected,
+            "a packet that waits for attachments and has them");
+  }
+  if (from.getConnectTimer() != -1) session.client.connect_timer = duration_of(from.getConnectTimer());
+  if (from.hasConnection()) session.connection = read(from.getConnection());
+  const bool websocket = session.engine.transport == engineio::Transport::WebSocket;
+  require(websocket == session.connection.has_value(),
+          "a WebSocket without a connection, or a poll with one");
+  require(!session.engine.lingering || !websocket, "a WebSocket that lingers");
+  return session;
+}
+
+SessionBatch read(wire::SessionBatch::Reader from) {
+  require(from.getPositions().size() <= kPositionsLimit, "too many ring positions");
+  require(from.getSessions().size() <= kSessionsLimit, "too many sessions");
+  SessionBatch batch;
+  for (const auto position : from.getPositions()) {
+    const auto writer = position.getWriter();
+    batch.positions.push_back(
+        {{writer.getSlot(), writer.getLane(), writer.getGeneration()}, position.getSequence()});
+  }
+  for (const auto session : from.getSessions()) batch.sessions.push_back(read(session));
+  return batch;
+}
+
+SocketAct read(wire::SocketAct::Reader from) {
+  require(from.getKind() <= wire::SocketAct::Kind::DISCONNECT,
+          fmt::format("unknown kind {}", static_cast<unsigned>(from.getKind())));
+  return {.kind = static_cast<SocketAct::Kind>(from.getKind()),
+          .nsp = name_of(from.getNsp()),
+          .id = id_of(from.getId(), "a socket id"),
+          .room = text_of(from.getRoom()),
+          .close = from.getClose(),
+          .frames = frames_of(from.getFrames())};
+}
+
+SocketReply read(wire::SocketReply::Reader from) {
+  return {.nsp = name_of(from.getNsp()),
+          .id = id_of(from.getId(), "a socket id"),
+          .text = text_of(from.getText()),
+          .attachments = frames_of(from.getAttachments())};
+}
+
+MigrationMessage open(wire::MigrationMessage::Reader from) {
+  switch (from.which()) {
+    case wire::MigrationMessage::SESSIONS:
+      return read(from.getSessions());
+    case wire::MigrationMessage::CONNECTION:
+      return HttpConnection{read(from.getConnection().getConnection())};
+    case wire::MigrationMessage::ALL_GIVEN:
+      return AllGiven{};
+    case wire::MigrationMessage::ACT:
+      return read(from.getAct());
+    case wire::MigrationMessage::TOOK:
+      return Took{from.getTook().getCount()};
+    case wire::MigrationMessage::REPLY:
+      return read(from.getReply());
+  }
+  throw Refusal(fmt::format("unknown message {}", static_cast<unsigned>(from.which())));
+}
+
+std::size_t descriptors_of(const MigrationMessage& message) {
+  if (const auto* batch = std::get_if<SessionBatch>(&message)) return process::descriptors_of(*batch);
+  return std::holds_alternative<HttpConnection>(message) ? 1 : 0;
+}
+
+MigrationMessage read_frame(const ipc::Datagram& datagram) {
+  require(!datagram.bytes.empty() && datagram.bytes.size() % sizeof(capnp::word) == 0,
+          "malformed: not whole words");
+  const kj::ArrayPtr<const capnp::word> words(reinterpret_cast<const capnp::word*>(datagram.bytes.data()),
+                                              datagram.bytes.size() / sizeof(capnp::word));
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = 8 * words.size() + 64;
+  options.nestingLimit = 16;
+  capnp::FlatArrayMessageReader reader(words, options);
+  require(reader.getEnd() == words.end(), "malformed: bytes behind the message");
+  MigrationMessage message = open(reader.getRoot<wire::MigrationMessage>());
+  const std::size_t wants = descriptors_of(message);
+  require(datagram.descriptors.size() == wants,
+          fmt::format("wants {} descriptors, got {}", wants, datagram.descriptors.size()));
+  return message;
+}
+
+}  // namespace
+
+std::size_t descriptors_of(const SessionBatch& batch) noexcept {
+  return static_cast<std::size_t>(
+      std::count_if(batch.sessions.begin(), batch.sessions.end(),
+                    [](const SessionRecord& each) { return each.connection.has_value(); }));
+}
+
+std::vector<std::byte> encode(const MigrationMessage& message) {
+  capnp::MallocMessageBuilder builder;
+  auto to = builder.initRoot<wire::MigrationMessage>();
+  std::visit(
+      Overloaded{
+          [&](const SessionBatch& batch) { put(to.initSessions(), batch); },
+          [&](const HttpConnection& http) { put(to.initConnection().initConnection(), http.connection); },
+          [&](const AllGiven&) { to.initAllGiven(); }, [&](const SocketAct& act) { put(to.initAct(), act); },
+          [&](const Took& took) { to.initTook().setCount(took.count); },
+          [&](const SocketReply& reply) { put(to.initReply(), reply); }},
+      message);
+  const auto words = capnp::messageToFlatArray(builder);
+  const auto bytes = words.asBytes();
+  std::vector<std::byte> copy(bytes.size());
+  std::memcpy(copy.data(), bytes.begin(), bytes.size());
+  return copy;
+}
+
+std::optional<MigrationMessage> decode_migration_message(const ipc::Datagram& datagram, std::string* why) {
+  try {
+    return read_frame(datagram);
+  } catch (const Refusal& refusal) {
+    *why = refusal.what();
+  } catch (const kj::Exception& exception) {
+    *why = fmt::format("malformed: {}", exception.getDescription().cStr());
+  }
+  return std::nullopt;
+}
+
+}  // namespace limpet::process

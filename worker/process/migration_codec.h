@@ -1,0 +1,25 @@
+// The door between the bytes of a migration stream and its structs (law 9). Cap'n Proto stays behind it.
+// Decoding range-checks everything and never throws.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ipc/channel.h"
+#include "worker/process/migration_messages.h"
+
+namespace limpet::process {
+
+[[nodiscard]] std::vector<std::byte> encode(const MigrationMessage& message);
+
+/// nullopt, with the reason in `*why` ("SessionBatch: session 3: wants a sid, got 7 bytes"). Descriptors are
+/// counted here and stay in the datagram.
+[[nodiscard]] std::optional<MigrationMessage> decode_migration_message(const ipc::Datagram& datagram,
+                                                                       std::string* why);
+
+/// What of `batch` wants a descriptor.
+[[nodiscard]] std::size_t descriptors_of(const SessionBatch& batch) noexcept;
+
+}  // namespace limpet::process

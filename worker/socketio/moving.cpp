@@ -1,0 +1,200 @@
+// Clients on their way to and from another process (law 5), and what stays behind of their sockets: the
+// places that handles and callbacks know.
+#include <algorithm>
+#include <utility>
+
+#include "worker/socketio/dispatch.h"
+#include "worker/socketio/server.h"
+
+namespace limpet::socketio {
+namespace {
+
+using std::chrono::milliseconds;
+
+ClientState* client_of(const engineio::Session& session) noexcept {
+  return static_cast<ClientState*>(session.user);
+}
+
+std::string json_of(const boost::json::value& data) {
+  return data.is_null() ? std::string() : boost::json::serialize(data);
+}
+
+boost::json::value value_of(const std::string& json) {
+  if (json.empty()) return nullptr;
+  boost::system::error_code error;
+  boost::json::value value = boost::json::parse(json, error);
+  return error ? boost::json::value() : value;
+}
+
+SocketId id_of(const std::string& text) {
+  SocketId id{};
+  std::copy_n(text.begin(), std::min(text.size(), id.size()), id.begin());
+  return id;
+}
+
+/// The sockets of a client, the first one that it joined first.
+std::vector<SocketState*> sockets_of(const ClientState& client) {
+  std::vector<SocketState*> sockets;
+  for (SocketState* socket = client.first; socket != nullptr; socket = socket->next)
+    sockets.push_back(socket);
+  std::reverse(sockets.begin(), sockets.end());
+  return sockets;
+}
+
+}  // namespace
+
+bool Server::can_depart(const engineio::Session& session) const noexcept {
+  const ClientState* const client = client_of(session);
+  if (client == nullptr || client->closing || dispatch_depth_ > 0) return false;
+  for (const SocketState* socket = client->first; socket != nullptr; socket = socket->next)
+    if (socket->phase != SocketState::Phase::Connected) return false;
+  return true;
+}
+
+void Server::announce_departure(engineio::Session& session) {
+  const Dispatch dispatch(*this);
+  for (const SocketState* socket : sockets_of(*client_of(session))) {
+    const NamespaceState& nsp = *socket->nsp;
+    const std::uint32_t index = socket->index;
+    const std::uint32_t epoch = socket->epoch;
+    Socket handle = handle_of(*socket);
+    for (std::size_t next = 0; next < nsp.leaving_handlers.size() && find(index, epoch) != nullptr; ++next)
+      guarded("leaving", [&] { nsp.leaving_handlers[next](handle); });
+  }
+}
+
+ClientImage Server::depart(engineio::Session& session) {
+  ClientState& client = *client_of(session);
+  ClientImage image;
+  if (client.is_waiting) {
+    image.connect_timer =
+        std::max(milliseconds(0), std::chrono::ceil<milliseconds>(client.waiting->deadline - clock_.now()));
+    stop_waiting(client);
+  }
+  if (client.assembly != nullptr) {
+    image.assembly = {std::move(client.assembly->text), client.assembly->expected,
+                      std::move(client.assembly->attachments)};
+    client.assembly.reset();
+  }
+  for (SocketState* socket : sockets_of(client)) {
+    SocketImage& one = image.sockets.emplace_back();
+    one.nsp = socket->nsp->name;
+    one.id = view_of(socket->id);
+    for (const Membership& place : socket->rooms) one.rooms.push_back(place.room->name);
+    if (socket->extras != nullptr) {
+      one.data = json_of(socket->extras->data);
+      one.auth = socket->extras->auth;
+      one.next_reply_id = socket->extras->next_reply_id;
+    }
+    leave_namespace(*socket);
+    leave_rooms(*socket);
+    socket->phase = SocketState::Phase::Moved;
+    moved_[one.id] = socket->index;
+  }
+  client.session = nullptr;
+  session.user = nullptr;
+  if (client.first == nullptr) delete &client;  // no handle can know it
+  return image;
+}
+
+bool Server::arrive(engineio::Session& session, const ClientImage& image) {
+  for (const SocketImage& one : image.sockets)
+    if (!namespaces_.contains(one.nsp) || find_connected(one.nsp, one.id) != nullptr) return false;
+  auto owned = std::make_unique<ClientState>();
+  ClientState& client = *owned;
+  client.session = &session;
+  if (image.connect_timer) wait_for_connect(client, clock_.now() + *image.connect_timer);
+  if (image.assembly) {
+    client.assembly = std::make_unique<ClientState::Assembly>();
+    client.assembly->text = image.assembly->text;
+    client.assembly->expected = image.assembly->expected;
+    client.assembly->attachments = image.assembly->attachments;
+  }
+  for (const SocketImage& one : image.sockets) {
+    SocketState& socket = create_socket(client, namespace_named(one.nsp), id_of(one.id));
+    enter_namespace(socket);
+    socket.recovered = true;
+    for (const std::string& room : one.rooms) (void)join(socket, room);
+    if (one.data.empty() && one.auth.empty() && one.next_reply_id == 0) continue;
+    extras(socket).data = value_of(one.data);
+    extras(socket).auth = one.auth;
+    extras(socket).next_reply_id = one.next_reply_id;
+  }
+  session.user = owned.release();
+  return true;
+}
+
+void Server::announce_arrival(engineio::Session& session) {
+  const Dispatch dispatch(*this);
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> places;
+  for (const SocketState* socket : sockets_of(*client_of(session)))
+    places.emplace_back(socket->index, socket->epoch);
+  for (const auto& [index, epoch] : places) {
+    SocketState* socket = find(index, epoch);
+    if (socket == nullptr) continue;  // a handler of another has ended it
+    const NamespaceState& nsp = *socket->nsp;
+    Socket handle = handle_of(*socket);
+    for (std::size_t next = 0; next < nsp.connection_handlers.size(); ++next)
+      guarded("connection", [&] { nsp.connection_handlers[next](handle); });
+  }
+}
+
+void Server::deliver_late(const Broadcast& broadcast, std::span<engineio::Session* const> sessions) {
+  for (engineio::Session* session : sessions) {
+    const ClientState* const client = client_of(*session);
+    if (client == nullptr) continue;
+    for (const SocketState* socket = client->first; socket != nullptr; socket = socket->next) {
+      if (!is_for(*socket, broadcast)) continue;
+      session->send(broadcast.frames);
+      ++stats_.packets_out;
+    }
+  }
+}
+
+bool Server::is_for(const SocketState& socket, const Broadcast& broadcast) const noexcept {
+  const auto in_any_of = [&socket](std::span<const std::string_view> rooms) {
+    return std::any_of(rooms.begin(), rooms.end(), [&socket](std::string_view room) {
+      return room == view_of(socket.id) ||
+             std::any_of(socket.rooms.begin(), socket.rooms.end(),
+                         [room](const Membership& place) { return place.room->name == room; });
+    });
+  };
+  return socket.phase == SocketState::Phase::Connected && socket.nsp->name == broadcast.nsp &&
+         (broadcast.rooms.empty() || in_any_of(broadcast.rooms)) && !in_any_of(broadcast.except);
+}
+
+SocketState* Server::find_connected(std::string_view nsp, std::string_view id) const noexcept {
+  const auto found = namespaces_.find(nsp);
+  return found == namespaces_.end() ? nullptr : socket_with_id(*found->second, id);
+}
+
+void Server::take_reply(std::string_view nsp, std::string_view id, std::string_view text,
+                        std::span<const http::Buffer> attachments) {
+  const auto found = moved_.find(id);
+  SocketState* const socket = found == moved_.end() ? nullptr : sockets_[found->second];
+  if (socket == nullptr || socket->nsp->name != nsp) return;
+  Packet packet;
+  const bool is_reply = decode_packet(text, packet) && packet.id &&
+                        (packet.type == PacketType::Ack || packet.type == PacketType::BinaryAck);
+  if (!is_reply || packet.attachments != attachments.size()) return;
+  const Dispatch dispatch(*this);
+  receive_reply(*socket, packet, attachments);
+}
+
+std::size_t Server::awaited_replies() const noexcept {
+  std::size_t awaited = 0;
+  for (const auto& [id, index] : moved_) {
+    const SocketState* const socket = sockets_[index];
+    if (socket->extras != nullptr) awaited += socket->extras->replies.size();
+  }
+  return awaited;
+}
+
+void Server::give_up_moved_replies() {
+  const Dispatch dispatch(*this);
+  std::vector<SocketState*> sockets;
+  for (const auto& [id, index] : moved_) sockets.push_back(sockets_[index]);
+  for (SocketState* socket : sockets) give_up_replies(*socket, "moved");
+}
+
+}  // namespace limpet::socketio
