@@ -158,9 +158,13 @@ TEST(Spawn, a_child_is_told_when_its_parent_dies) {
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   const pid_t parent = ::fork();
   if (parent == 0) {
-    SpawnRequest request = shell(
-        "trap 'echo term >&3; kill $!; exit' TERM; echo up >&3; while :; do tail -f /dev/null & wait; done");
-    request.descriptors = {{ends[1], 3}};
+    // The shell waits in a read of its own, of a pipe that nobody writes: it starts no command that could
+    // outlive it.
+    int nothing[2];
+    if (::pipe2(nothing, O_CLOEXEC) != 0) ::_exit(1);
+    SpawnRequest request =
+        shell("trap 'echo term >&3; exit' TERM; echo up >&3; while :; do read line <&4; done");
+    request.descriptors = {{ends[1], 3}, {nothing[0], 4}, {nothing[1], 5}};
     SpawnResult result = spawn(request);
     pollfd wait{ends[0], POLLIN, 0};
     ::poll(&wait, 1, 10'000);
@@ -169,7 +173,6 @@ TEST(Spawn, a_child_is_told_when_its_parent_dies) {
   ::close(ends[1]);
   const Descriptor reading(ends[0]);
   ::waitpid(parent, nullptr, 0);
-  // `tail` has the pipe too; it lives in the group of the shell, so only the words count here.
   std::string text;
   pollfd wait{reading.get(), POLLIN, 0};
   while (text.find("term") == std::string::npos && ::poll(&wait, 1, 10'000) == 1) {
