@@ -91,9 +91,9 @@ CLI::App* add_serve(CLI::App* app, ServeWords* words) {
 CommandLine finish(ServeWords* words) {
   for (std::size_t index = 0; index < option_table().size(); ++index) {
     if (words->options[index]->count() == 0) continue;
-    const bool is_switch = option_table()[index].unit == Unit::Switch;
-    words->result.flags.push_back(
-        {index, is_switch ? std::vector<std::string>{"true"} : words->values[index]});
+    const OptionRow& row = option_table()[index];
+    const std::vector<std::string> turned = {row.default_text == "true" ? "false" : "true"};
+    words->result.flags.push_back({index, row.unit == Unit::Switch ? turned : words->values[index]});
   }
   return std::move(words->result);
 }

@@ -134,14 +134,14 @@ void Cluster::ensure_tenant(Slot& slot, milliseconds served) {
     return schedule_start(slot, slot.policy.delay_after_death(served, chance));
   }
   std::string why;
-  (void)start_worker(slot.number, &why);
+  (void)start_worker(slot.number, program_, &why);
 }
 
 void Cluster::schedule_start(Slot& slot, milliseconds delay) {
   slot.next_start = steady_clock::now() + delay;
   slot.respawn.start(delay, [this, &slot] {
     std::string why;
-    (void)start_worker(slot.number, &why);
+    (void)start_worker(slot.number, program_, &why);
     update_routes();
   });
 }

@@ -2,6 +2,7 @@
 // reload; the one before is kept until the reload has succeeded.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct Program {
   std::vector<std::string> arguments;
   ipc::Descriptor settings;  ///< sealed memfd
 };
+
+/// Workers keep theirs while they live.
+using SharedProgram = std::shared_ptr<const Program>;
 
 /// Finds the application: a path, a name in PATH, or `chat` beside the limpet binary if none is named.
 /// Throws std::runtime_error in words if it cannot be executed.

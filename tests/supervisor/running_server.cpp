@@ -100,7 +100,8 @@ ipc::ExitStatus RunningProgram::wait_for_end() {
 RunningServer::RunningServer(std::vector<std::string> options, const std::string& behaviour,
                              const std::string& file) {
   behave(behaviour);
-  std::vector<std::string> words = {"serve", "--listen", "tcp://127.0.0.1:0", "--runtime-dir", runtime_dir()};
+  std::vector<std::string> words = {
+      "serve", "--listen", "tcp://127.0.0.1:0", "--runtime-dir", runtime_dir(), "--probation", "50ms"};
   if (!file.empty()) {
     write_file(file);
     words.insert(words.end(), {"-c", file_path()});

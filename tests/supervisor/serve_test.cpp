@@ -168,7 +168,7 @@ TEST(Serve, a_reload_replaces_every_worker_one_slot_at_a_time) {
                           " -> pid " + std::to_string(after[slot])));
   }
   EXPECT_THAT(result.output, HasSubstr("reload done: 2 workers replaced"));
-  server.wait_for("slot 0 gen 1: serving -> draining (reload)");
+  server.wait_for("slot 0 gen 1: serving -> draining (reload; its sessions move)");
   EXPECT_EQ(server.total("workers_left"), 2U);
   for (const char* cause : {"deaths_exit", "deaths_signal", "deaths_drain_deadline"})
     EXPECT_EQ(server.total(cause), 0U) << cause;
