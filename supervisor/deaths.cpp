@@ -70,6 +70,9 @@ void Cluster::read_last_words(Worker& worker) {
     const auto message = ipc::decode_worker_message(datagram, &ignored);
     if (!message) continue;
     if (const auto* failed = std::get_if<ipc::Failed>(&*message)) worker.last_words = failed->reason;
+    if (const auto* progress = std::get_if<ipc::DrainProgress>(&*message)) worker.progress = *progress;
+    if (const auto* leaving = std::get_if<ipc::Leaving>(&*message))
+      worker.progress = ipc::DrainProgress{0, leaving->moved, leaving->drained};
   }
 }
 

@@ -166,6 +166,25 @@ TEST(Reload, a_storm_of_signals_is_one_reload_and_one_more_at_most) {
   EXPECT_EQ(server.program().wait_for_end(), (ipc::ExitStatus{false, 0}));
 }
 
+TEST(Reload, ctl_waits_no_longer_than_it_was_told) {
+  RunningServer server({"--workers", "1", "--probation", "1h"});
+  server.wait_until_serving();
+  const CtlResult begun = server.ctl({"reload", "--no-wait"});
+  EXPECT_EQ(begun.exit_code, 0);
+  EXPECT_THAT(begun.output,
+              AllOf(HasSubstr("reload: 1 workers, one slot at a time"), Not(HasSubstr("reload done"))));
+  const CtlResult busy = server.ctl({"reload", "--no-wait"});
+  EXPECT_EQ(busy.exit_code, 1);
+  EXPECT_THAT(busy.output, HasSubstr("busy: reload since "));
+  server.wait_for("on probation");
+  ::kill(server.pid_of_slot(0), SIGKILL);
+  server.wait_for("reload done");
+  const CtlResult late = server.ctl({"reload", "--timeout", "0.2"});
+  EXPECT_EQ(late.exit_code, 124);
+  EXPECT_THAT(late.output, HasSubstr("reload: still under way"));
+  EXPECT_EQ(server.ctl({"reload", "--timeout", "-1"}).exit_code, 2);
+}
+
 TEST(Reload, a_stop_while_sessions_move_drains_them) {
   RunningServer server({"--workers", "2", "--drain-deadline", "1h"}, "hold sessions 5");
   server.wait_until_serving();
