@@ -70,6 +70,7 @@ ipc::SpawnRequest Births::request_for(const ipc::Incarnation& who, const Program
                                .generation = who.generation};
   ipc::SpawnRequest request;
   request.executable = program.executable;
+  request.image = program.image.get();
   request.arguments = program.arguments;
   request.environment = {fmt::format("{}={}", ipc::kHeritageVariable, ipc::to_environment(heritage))};
   request.descriptors = {{control, ipc::kControlChannel},

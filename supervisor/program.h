@@ -14,6 +14,9 @@ namespace limpet::supervisor {
 struct Program {
   Options options;
   std::string executable;
+  /// The executable as it was when this was made: whoever replaces the file changes nothing before the next
+  /// reload. Invalid for a script (#!), which its interpreter reads from the path.
+  ipc::Descriptor image;
   std::vector<std::string> arguments;
   ipc::Descriptor settings;  ///< sealed memfd
 };

@@ -166,6 +166,36 @@ TEST(Reload, a_storm_of_signals_is_one_reload_and_one_more_at_most) {
   EXPECT_EQ(server.program().wait_for_end(), (ipc::ExitStatus{false, 0}));
 }
 
+TEST(Reload, a_worker_that_crashes_is_replaced_by_the_image_that_was_started_and_a_reload_takes_the_new_one) {
+  RunningServer server({"--workers", "1"});
+  server.wait_until_serving();
+  const pid_t before = server.pid_of_slot(0);
+  server.install_worker("/bin/false");
+  ::kill(before, SIGKILL);
+  server.wait_for("slot 0 gen 2: ready -> serving");
+  const pid_t after = server.pid_of_slot(0);
+  const CtlResult refused = server.ctl({"reload"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.output, AllOf(HasSubstr("died: exit status 1"), HasSubstr("the old workers go on")));
+  // Also after the refusal.
+  ::kill(after, SIGKILL);
+  server.wait_for("slot 0 gen 4: ready -> serving");
+  server.install_worker(server.fake_worker());
+  EXPECT_EQ(server.ctl({"reload"}).exit_code, 0);
+}
+
+TEST(Reload, a_script_is_read_from_its_path) {
+  RunningServer server({"--workers", "1"});
+  server.wait_until_serving();
+  server.install_script("exec " + server.fake_worker() + " \"$@\"");
+  EXPECT_EQ(server.ctl({"reload"}).exit_code, 0);
+  server.install_script("exit 9");
+  ::kill(server.pid_of_slot(0), SIGKILL);
+  server.wait_for("died: exit status 9");
+  server.install_script("exec " + server.fake_worker() + " \"$@\"");
+  server.wait_for("ready -> serving");
+}
+
 TEST(Reload, ctl_waits_no_longer_than_it_was_told) {
   RunningServer server({"--workers", "1", "--probation", "1h"});
   server.wait_until_serving();

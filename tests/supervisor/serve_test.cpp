@@ -27,7 +27,7 @@ TEST(Serve, says_what_it_started_and_when_every_slot_serves) {
   server.wait_until_serving();
   EXPECT_THAT(
       server.program().output(),
-      AllOf(HasSubstr("ctl --runtime-dir " + server.runtime_dir() + " stop"), HasSubstr("fake_worker"),
+      AllOf(HasSubstr("ctl --runtime-dir " + server.runtime_dir() + " stop"), HasSubstr("/worker "),
             HasSubstr("tcp://127.0.0.1:" + std::to_string(server.port())), HasSubstr("with 3 workers")));
   const auto status = server.status();
   EXPECT_EQ(status.at("schema_version"), 1);
