@@ -44,6 +44,7 @@ class SignalsBlocked {
 /// What the child needs between fork and exec, where nothing may be allocated: made before the fork.
 struct Plan {
   const char* executable = nullptr;
+  int image = -1;  ///< parked; -1: the path
   std::vector<char*> environment;
   std::vector<Descriptor> parked;  ///< duplicates of the sources, above every target
   std::vector<Inherited> moves;    ///< parked number -> target
@@ -96,7 +97,8 @@ bool pin_to(const std::optional<int>& cpu) {
   const int parked_report = ::fcntl(report, F_DUPFD_CLOEXEC, plan.lowest_free);
   if (parked_report != -1 && ::setpgid(0, 0) == 0 && pin_to(plan.cpu) && settle_descriptors(plan) &&
       leave_signals_behind() && die_with_parent(plan.parent)) {
-    ::execve(plan.executable, arguments, plan.environment.data());
+    if (plan.image == -1) ::execve(plan.executable, arguments, plan.environment.data());
+    if (plan.image != -1) ::execveat(plan.image, "", arguments, plan.environment.data(), AT_EMPTY_PATH);
   }
   const int error = errno;
   const auto written = ::write(parked_report == -1 ? report : parked_report, &error, sizeof error);
@@ -134,10 +136,11 @@ std::vector<char*> environment_of(const SpawnRequest& request) {
   return result;
 }
 
-void park(Plan* plan, int source, int target) {
+/// The number of the duplicate.
+int park(Plan* plan, int source) {
   plan->parked.emplace_back(
       require(::fcntl(source, F_DUPFD_CLOEXEC, plan->lowest_free), "park a descriptor for a child"));
-  plan->moves.push_back({plan->parked.back().get(), target});
+  return plan->parked.back().get();
 }
 
 Plan plan_for(const SpawnRequest& request) {
@@ -149,8 +152,10 @@ Plan plan_for(const SpawnRequest& request) {
   for (const Inherited& each : request.descriptors)
     plan.lowest_free = std::max(plan.lowest_free, each.target + 1);
   const Descriptor nothing(require(::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null"));
-  park(&plan, nothing.get(), STDIN_FILENO);
-  for (const Inherited& each : request.descriptors) park(&plan, each.source, each.target);
+  plan.moves.push_back({park(&plan, nothing.get()), STDIN_FILENO});
+  for (const Inherited& each : request.descriptors)
+    plan.moves.push_back({park(&plan, each.source), each.target});
+  if (request.image != -1) plan.image = park(&plan, request.image);
   return plan;
 }
 

@@ -58,6 +58,9 @@ struct Inherited {
 
 struct SpawnRequest {
   std::string executable;  ///< a path; PATH is not searched
+  /// An open file (O_PATH will do) that is executed instead of what lies at the path by now; the path is only
+  /// the name that the program is told. Not a script: its interpreter would open a descriptor that is closed.
+  int image = -1;
   std::vector<std::string> arguments;
   std::vector<std::string> environment;  ///< NAME=value, beside all of ours
   std::vector<Inherited> descriptors;    ///< besides 0 (/dev/null), 1 and 2 (ours); everything else is closed

@@ -2,10 +2,22 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include "ipc/heritage.h"
 
 namespace limpet::supervisor {
+namespace {
+
+/// The stream on which sessions move: {giver's end, taker's end}.
+std::pair<ipc::Descriptor, ipc::Descriptor> migration_stream() {
+  int ends[2];
+  ipc::require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
+               "migration stream");
+  return {ipc::Descriptor(ends[0]), ipc::Descriptor(ends[1])};
+}
+
+}  // namespace
 
 Births::Births(Loop& loop, const Listeners& listeners, std::uint16_t slots, std::vector<int> cpus)
     : loop_(loop),
@@ -16,7 +28,8 @@ Births::Births(Loop& loop, const Listeners& listeners, std::uint16_t slots, std:
   for (std::uint16_t slot = 0; slot < slots; ++slot) inboxes_.push_back(ipc::make_inbox());
 }
 
-std::unique_ptr<Worker> Births::start(std::uint16_t slot, const Program& program, std::string* why) {
+std::unique_ptr<Worker> Births::start(std::uint16_t slot, const SharedProgram& program, bool succeeds,
+                                      std::string* why) {
   const auto lane = lanes_.take();
   if (!lane) {
     *why = "every lane is taken by a worker that still drains";
@@ -26,11 +39,19 @@ std::unique_ptr<Worker> Births::start(std::uint16_t slot, const Program& program
   try {
     auto [ours, theirs] = ipc::Channel::pair();
     // Opened anew, for each worker a read position of its own.
-    const std::string path = fmt::format("/proc/self/fd/{}", program.settings.get());
+    const std::string path = fmt::format("/proc/self/fd/{}", program->settings.get());
     const ipc::Descriptor settings(
         ipc::require(::open(path.c_str(), O_RDONLY | O_CLOEXEC), "open the settings"));
-    ipc::SpawnResult result = ipc::spawn(request_for(who, program, theirs.get(), settings.get()));
-    if (result.child) return std::make_unique<Worker>(loop_, who, *std::move(result.child), std::move(ours));
+    auto [giver_end, taker_end] =
+        succeeds ? migration_stream() : std::pair<ipc::Descriptor, ipc::Descriptor>();
+    ipc::SpawnResult result = ipc::spawn(request_for(who, *program, theirs.get(), settings.get()));
+    if (result.child) {
+      auto worker = std::make_unique<Worker>(loop_, who, program, *std::move(result.child), std::move(ours));
+      // Its first message: it keeps what it reads in the rings from the first record on.
+      if (succeeds) worker->tell(ipc::Succeed{}, {taker_end.get()});
+      worker->giver_end = std::move(giver_end);
+      return worker;
+    }
     *why = result.why;
   } catch (const std::system_error& failure) {
     *why = failure.what();
@@ -49,6 +70,7 @@ ipc::SpawnRequest Births::request_for(const ipc::Incarnation& who, const Program
                                .generation = who.generation};
   ipc::SpawnRequest request;
   request.executable = program.executable;
+  request.image = program.image.get();
   request.arguments = program.arguments;
   request.environment = {fmt::format("{}={}", ipc::kHeritageVariable, ipc::to_environment(heritage))};
   request.descriptors = {{control, ipc::kControlChannel},

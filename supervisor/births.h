@@ -21,8 +21,10 @@ class Births {
   /// `cpus`: slot n's worker runs on cpus[n % size] only; empty: anywhere. Throws std::system_error.
   Births(Loop& loop, const Listeners& listeners, std::uint16_t slots, std::vector<int> cpus);
 
-  /// Takes a lane and a new generation. Null, with the reason in `*why`, if no process can be had.
-  [[nodiscard]] std::unique_ptr<Worker> start(std::uint16_t slot, const Program& program, std::string* why);
+  /// Takes a lane and a new generation. `succeeds`: it is told so, and gets its end of a migration stream.
+  /// Null, with the reason in `*why`, if no process can be had.
+  [[nodiscard]] std::unique_ptr<Worker> start(std::uint16_t slot, const SharedProgram& program, bool succeeds,
+                                              std::string* why);
   /// The worker is dead and its peers were told.
   void bury(const Worker& worker) { lanes_.give_back(worker.who().lane); }
   [[nodiscard]] std::uint16_t slots() const noexcept { return static_cast<std::uint16_t>(inboxes_.size()); }

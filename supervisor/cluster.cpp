@@ -21,14 +21,15 @@ constexpr std::chrono::milliseconds kDrainGrace{500};
 
 }  // namespace
 
-Cluster::Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::vector<int> cpus, Program program)
+Cluster::Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::vector<int> cpus,
+                 SharedProgram program)
     : loop_(loop),
       listeners_(std::move(listeners)),
       addresses_(listeners_.names()),
       births_(loop, listeners_, slots, std::move(cpus)),
       program_(std::move(program)),
       totals_(slots),
-      heartbeat_(program_.options.heartbeat_interval),
+      heartbeat_(program_->options.heartbeat_interval),
       ticks_(loop),
       routes_(slots, true) {
   for (std::uint16_t slot = 0; slot < slots; ++slot) slots_.push_back(std::make_unique<Slot>(loop, slot));
@@ -38,21 +39,22 @@ void Cluster::start_all() {
   for (const auto& slot : slots_) slot->vacant_since = steady_clock::now();
   std::string why;
   // What not even one worker can be made of is no cluster: the operator looks at this terminal now.
-  if (start_worker(0, &why) == nullptr) throw std::runtime_error("start the first worker: " + why);
+  if (start_worker(0, program_, &why) == nullptr) throw std::runtime_error("start the first worker: " + why);
   for (const auto& slot : slots_) ensure_tenant(*slot, Milliseconds(0));
   tick();
 }
 
-Worker* Cluster::start_worker(std::uint16_t number, std::string* why) {
+Worker* Cluster::start_worker(std::uint16_t number, const SharedProgram& program, std::string* why) {
   CHECK(!stopping_, "a worker is started while everything stops");
   Slot& slot = *slots_.at(number);
-  auto worker = births_.start(number, program_, why);
+  const bool succeeds = program->options.move && slot.giver() != nullptr;
+  auto worker = births_.start(number, program, succeeds, why);
   if (worker == nullptr) {
     note_failed_start(slot, *why);
     return nullptr;
   }
   totals_.count_start(number);
-  log(Level::Info, fmt::format("{}: spawned {}", worker->name(), program_.executable));
+  log(Level::Info, fmt::format("{}: spawned {}", worker->name(), program->executable));
   slot.respawn.cancel();
   watch(*worker);
   slot.workers.push_back(std::move(worker));
@@ -65,12 +67,12 @@ void Cluster::watch(Worker& worker) {
                                                   [this, &worker] { read_messages(worker); });
   worker.on_end = std::make_unique<Readiness>(loop_, worker.child.descriptor(), Kind::Read,
                                               [this, &worker] { take_end(worker); });
-  worker.deadline.start(program_.options.boot_deadline, [this, &worker] {
+  worker.deadline.start(worker.program->options.boot_deadline, [this, &worker] {
     // It may have been ready for long, unread, while the supervisor itself was stopped.
     read_messages(worker);
     if (worker.is_booting() && !worker.has_ended()) {
       put_down(worker, SIGABRT, Cause::BootDeadline,
-               fmt::format("not ready after {} ms", program_.options.boot_deadline.count()));
+               fmt::format("not ready after {} ms", worker.program->options.boot_deadline.count()));
     }
   });
 }
@@ -78,10 +80,17 @@ void Cluster::watch(Worker& worker) {
 void Cluster::seat(Worker& worker) {
   Slot& slot = *slots_.at(worker.who().slot);
   Worker* const predecessor = slot.seated();
+  Worker* const giver = slot.giver();
   worker.happen(WorkerEvent::IsSeated, predecessor == nullptr ? "the seat is free" : "reload");
   // The new one first: between the two lines both accept; the other way round, nobody would.
   worker.tell(ipc::TakeSeat{});
-  if (predecessor != nullptr) drain(*predecessor, "reload");
+  if (giver != nullptr && worker.giver_end) {
+    move_sessions(*giver, worker);
+  } else if (predecessor != nullptr) {
+    drain(*predecessor, "reload");
+  }
+  // The giver has its own. With this one open it would never see the end of a taker that died.
+  worker.giver_end = {};
   update_routes();
   announce_if_all_seated();
 }
@@ -89,16 +98,34 @@ void Cluster::seat(Worker& worker) {
 void Cluster::drain(Worker& worker, std::string_view why) {
   if (worker.is_seated()) worker.tell(ipc::GiveUpSeat{});
   worker.happen(WorkerEvent::IsToDrain, why);
-  const Options& options = program_.options;
+  const Options& options = program_->options;
   worker.tell(ipc::Drain{options.drain_window, options.drain_deadline});
-  worker.deadline.start(options.drain_deadline + kDrainGrace,
-                        [this, &worker, deadline = options.drain_deadline] {
-                          read_messages(worker);
-                          if (worker.has_ended()) return;
-                          put_down(worker, SIGTERM, Cause::DrainDeadline,
-                                   fmt::format("has not left after {} ms, {} sessions left", deadline.count(),
-                                               worker.sessions_left));
-                        });
+  limit_drain(worker, options.drain_deadline);
+}
+
+void Cluster::move_sessions(Worker& from, Worker& to) {
+  const Options& options = to.program->options;
+  if (from.is_seated()) {
+    from.tell(ipc::GiveUpSeat{});
+    from.happen(WorkerEvent::IsToDrain, "reload; its sessions move");
+    from.is_moving = true;
+    limit_drain(from, options.drain_deadline);
+  }
+  // A second successor brings no second deadline.
+  const auto left = std::max(std::chrono::duration_cast<Milliseconds>(from.drained_by - steady_clock::now()),
+                             Milliseconds(0));
+  from.tell(ipc::Migrate{std::min(options.drain_window, left), left}, {to.giver_end.get()});
+}
+
+void Cluster::limit_drain(Worker& worker, Milliseconds deadline) {
+  worker.drained_by = steady_clock::now() + deadline;
+  worker.deadline.start(deadline + kDrainGrace, [this, &worker, deadline] {
+    read_messages(worker);
+    if (worker.has_ended()) return;
+    put_down(worker, SIGTERM, Cause::DrainDeadline,
+             fmt::format("has not left after {} ms, {} sessions left", deadline.count(),
+                         worker.progress ? worker.progress->sessions_left : 0));
+  });
 }
 
 void Cluster::put_down(Worker& worker, int signal, Cause cause, std::string why) {
@@ -121,6 +148,12 @@ void Cluster::stop(bool at_once) {
   each_worker([&](Worker& worker) {
     if (at_once) {
       put_down(worker, SIGKILL, Cause::Left, "stop at once");
+    } else if (worker.is_moving && worker.state() == WorkerState::Draining) {
+      // To whom? Its successor drains as well.
+      worker.is_moving = false;
+      const auto left = std::max(
+          std::chrono::duration_cast<Milliseconds>(worker.drained_by - steady_clock::now()), Milliseconds(0));
+      worker.tell(ipc::Drain{std::min(program_->options.drain_window, left), left});
     } else if (worker.is_up()) {
       if (worker.state() != WorkerState::Draining) drain(worker, "stop");
     } else {
@@ -132,9 +165,9 @@ void Cluster::stop(bool at_once) {
   if (empty && on_empty) on_empty();
 }
 
-Program Cluster::replace_program(Program next) {
-  heartbeat_.change_interval(next.options.heartbeat_interval);
-  return std::exchange(program_, std::move(next));
+void Cluster::adopt(SharedProgram program) {
+  heartbeat_.change_interval(program->options.heartbeat_interval);
+  program_ = std::move(program);
 }
 
 void Cluster::announce_if_all_seated() {

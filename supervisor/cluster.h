@@ -27,13 +27,14 @@ class Cluster {
  public:
   using Milliseconds = std::chrono::milliseconds;
 
-  Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::vector<int> cpus, Program program);
+  Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::vector<int> cpus, SharedProgram program);
 
   // ---- steps ----
   void start_all();
-  /// Null, with the reason in `*why`, if it could not be started; that is told and counted.
-  Worker* start_worker(std::uint16_t slot, std::string* why);
-  /// The worker is ready. Who had the seat gives it up, and drains.
+  /// Of a program that may be another than the cluster's. Null, with the reason in `*why`, if it could not be
+  /// started; that is told and counted.
+  Worker* start_worker(std::uint16_t slot, const SharedProgram& program, std::string* why);
+  /// The worker is ready. Who had the seat gives it up; its sessions move, or are drained.
   void seat(Worker& worker);
   void drain(Worker& worker, std::string_view why);
   /// Ends it: `signal` now, SIGKILL a second later.
@@ -41,21 +42,22 @@ class Cluster {
   /// From now on: no new worker, no new connection; everybody drains. `at_once`: SIGKILL for all. May be
   /// called again.
   void stop(bool at_once);
-  /// Takes effect for workers started from now on, and for deadlines. Returns the one before.
-  Program replace_program(Program next);
+  /// From now on whoever dies is replaced by a worker of this program.
+  void adopt(SharedProgram program);
 
   // ---- callbacks, all optional ----
   /// True: the caller seats it, in its own time.
   std::function<bool(Worker&)> on_ready;
   /// After its peers were told; it is in no list any more.
   std::function<void(const Worker&, Cause, const std::string& obituary)> on_gone;
+  std::function<void(const Worker&)> on_drain_progress;
   std::function<void()> on_all_seated;  ///< once
   std::function<void()> on_empty;       ///< after stop(): nobody is left
 
   // ---- books ----
   [[nodiscard]] std::uint16_t slots() const noexcept { return static_cast<std::uint16_t>(slots_.size()); }
   [[nodiscard]] Slot& slot(std::uint16_t number) { return *slots_.at(number); }
-  [[nodiscard]] const Program& program() const noexcept { return program_; }
+  [[nodiscard]] const Program& program() const noexcept { return *program_; }
   [[nodiscard]] const std::vector<std::string>& addresses() const noexcept { return addresses_; }
   [[nodiscard]] bool stopping() const noexcept { return stopping_; }
   [[nodiscard]] std::vector<ipc::SlotStatus> slot_statuses() const;
@@ -87,6 +89,8 @@ class Cluster {
   void update_routes();
 
   void watch(Worker& worker);
+  void move_sessions(Worker& from, Worker& to);
+  void limit_drain(Worker& worker, Milliseconds deadline);
   void announce_if_all_seated();
   template <class Visit>
   void each_worker(Visit visit) {
@@ -102,7 +106,7 @@ class Cluster {
   Listeners listeners_;
   std::vector<std::string> addresses_;
   Births births_;
-  Program program_;
+  SharedProgram program_;
   std::vector<std::unique_ptr<Slot>> slots_;
   Totals totals_;
   HeartbeatPolicy heartbeat_;

@@ -91,9 +91,9 @@ CLI::App* add_serve(CLI::App* app, ServeWords* words) {
 CommandLine finish(ServeWords* words) {
   for (std::size_t index = 0; index < option_table().size(); ++index) {
     if (words->options[index]->count() == 0) continue;
-    const bool is_switch = option_table()[index].unit == Unit::Switch;
-    words->result.flags.push_back(
-        {index, is_switch ? std::vector<std::string>{"true"} : words->values[index]});
+    const OptionRow& row = option_table()[index];
+    const std::vector<std::string> turned = {row.default_text == "true" ? "false" : "true"};
+    words->result.flags.push_back({index, row.unit == Unit::Switch ? turned : words->values[index]});
   }
   return std::move(words->result);
 }
@@ -109,9 +109,17 @@ CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
     each->add_option("--runtime-dir", command->runtime_dir, "as before the verb")->type_name("DIR");
     if (verb.has_json) each->add_flag("--json", command->json, "as JSON, with a schema_version");
     if (verb.has_now) each->add_flag("--now", command->now, "do not drain: kill the workers");
+    if (verb.waits) {
+      each->add_flag("--no-wait", command->no_wait,
+                     "exit as soon as the operation has begun, or was refused");
+      each->add_option("--timeout", command->timeout_s, "stop waiting after this time; the operation goes on")
+          ->type_name("SECONDS")
+          ->check(CLI::Range(0.001, 1e6));
+    }
     each->callback([command, &verb] { command->verb = &verb; });
   }
-  ctl->footer("\nExit codes: 0 done, 1 refused or failed, 2 usage, 3 no supervisor runs there.\n");
+  ctl->footer(
+      "\nExit codes: 0 done, 1 refused or failed, 2 usage, 3 no supervisor runs there, 124 --timeout.\n");
   return ctl;
 }
 

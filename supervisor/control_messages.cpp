@@ -60,16 +60,20 @@ void Cluster::take_message(Worker& worker, ipc::Datagram& datagram) {
 }
 
 void Cluster::obey(Worker& worker, const ipc::WorkerMessage& message, ipc::Datagram& datagram) {
-  std::visit(
-      Overloaded{[&](const ipc::Hello& hello) { welcome(worker, hello, datagram); },
-                 [&](const ipc::Ready&) { take_ready(worker); },
-                 [&](const ipc::Failed& failed) {
-                   worker.last_words = failed.reason;
-                   if (worker.is_booting()) channel_closed(worker, "said that it cannot start");
-                 },
-                 [&](const ipc::DrainProgress& progress) { worker.sessions_left = progress.sessions_left; },
-                 [&](const ipc::Leaving&) { worker.sessions_left = 0; }},
-      message);
+  std::visit(Overloaded{[&](const ipc::Hello& hello) { welcome(worker, hello, datagram); },
+                        [&](const ipc::Ready&) { take_ready(worker); },
+                        [&](const ipc::Failed& failed) {
+                          worker.last_words = failed.reason;
+                          if (worker.is_booting()) channel_closed(worker, "said that it cannot start");
+                        },
+                        [&](const ipc::DrainProgress& progress) {
+                          worker.progress = progress;
+                          if (on_drain_progress) on_drain_progress(worker);
+                        },
+                        [&](const ipc::Leaving& leaving) {
+                          worker.progress = ipc::DrainProgress{0, leaving.moved, leaving.drained};
+                        }},
+             message);
 }
 
 void Cluster::welcome(Worker& worker, const ipc::Hello& hello, ipc::Datagram& datagram) {

@@ -6,6 +6,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <optional>
@@ -18,16 +21,26 @@ namespace limpet::supervisor {
 namespace {
 
 constexpr CtlVerb kVerbs[] = {
-    {"status", "who serves: slots, workers, what goes on", true, false,
-     [](const CtlCommand&) -> ipc::CtlRequest { return ipc::StatusRequest{}; }},
-    {"stats", "counters, in total and by slot", true, false,
-     [](const CtlCommand&) -> ipc::CtlRequest { return ipc::StatsRequest{}; }},
-    {"reload",
-     "read the configuration again, replace every worker, one slot at a time; waits for the verdict", false,
-     false, [](const CtlCommand&) -> ipc::CtlRequest { return ipc::ReloadRequest{}; }},
-    {"stop", "let every worker drain and leave; waits", false, true,
-     [](const CtlCommand& command) -> ipc::CtlRequest { return ipc::StopRequest{command.now}; }},
+    {.name = "status",
+     .help = "who serves: slots, workers, what goes on",
+     .has_json = true,
+     .request = [](const CtlCommand&) -> ipc::CtlRequest { return ipc::StatusRequest{}; }},
+    {.name = "stats",
+     .help = "counters, in total and by slot",
+     .has_json = true,
+     .request = [](const CtlCommand&) -> ipc::CtlRequest { return ipc::StatsRequest{}; }},
+    {.name = "reload",
+     .help = "read the configuration again, replace every worker, one slot at a time; waits for the verdict",
+     .waits = true,
+     .request = [](const CtlCommand&) -> ipc::CtlRequest { return ipc::ReloadRequest{}; }},
+    {.name = "stop",
+     .help = "let every worker drain and leave; waits",
+     .has_now = true,
+     .waits = true,
+     .request = [](const CtlCommand& command) -> ipc::CtlRequest { return ipc::StopRequest{command.now}; }},
 };
+
+using TimePoint = std::chrono::steady_clock::time_point;
 
 std::optional<ipc::Channel> connect_to(const std::string& path) {
   sockaddr_un address = {};
@@ -40,8 +53,23 @@ std::optional<ipc::Channel> connect_to(const std::string& path) {
   return ipc::Channel(std::move(socket));
 }
 
-/// Blocks until the supervisor has said something; nullopt when it is gone.
-std::optional<ipc::CtlReply> next_reply(ipc::Channel* channel, std::string* why) {
+/// Blocks until `socket` can be read; false if that is not before `until`.
+bool wait_to_read(int socket, std::optional<TimePoint> until) {
+  using std::chrono::milliseconds;
+  for (;;) {
+    milliseconds left{-1};
+    if (until) {
+      left = std::chrono::ceil<milliseconds>(*until - std::chrono::steady_clock::now());
+      if (left.count() <= 0) return false;
+    }
+    pollfd wait{socket, POLLIN, 0};
+    if (::poll(&wait, 1, static_cast<int>(std::min(left, milliseconds(INT_MAX)).count())) > 0) return true;
+  }
+}
+
+/// Blocks until the supervisor has said something; nullopt when it is gone, or when `until` has come.
+std::optional<ipc::CtlReply> next_reply(ipc::Channel* channel, std::optional<TimePoint> until,
+                                        std::string* why) {
   *why = "the supervisor has closed the connection";
   for (;;) {
     ipc::Datagram datagram;
@@ -53,24 +81,28 @@ std::optional<ipc::CtlReply> next_reply(ipc::Channel* channel, std::string* why)
       default:
         return std::nullopt;
     }
-    pollfd wait{channel->descriptor(), POLLIN, 0};
-    (void)::poll(&wait, 1, -1);
+    if (!wait_to_read(channel->descriptor(), until)) {
+      *why = "still under way; `limpet ctl status` shows it";
+      return std::nullopt;
+    }
   }
 }
 
 /// The exit code, if this reply is the last.
-std::optional<int> show(const ipc::CtlReply& reply, bool json) {
+std::optional<int> show(const ipc::CtlReply& reply, const CtlCommand& command) {
   if (const auto* status = std::get_if<ipc::StatusReply>(&reply)) {
-    std::fputs((json ? status_json(*status) : status_table(*status)).c_str(), stdout);
+    std::fputs((command.json ? status_json(*status) : status_table(*status)).c_str(), stdout);
     return kDone;
   }
   if (const auto* stats = std::get_if<ipc::StatsReply>(&reply)) {
-    std::fputs((json ? stats_json(*stats) : stats_table(*stats)).c_str(), stdout);
+    std::fputs((command.json ? stats_json(*stats) : stats_table(*stats)).c_str(), stdout);
     return kDone;
   }
   if (const auto* progress = std::get_if<ipc::Progress>(&reply)) std::printf("%s\n", progress->line.c_str());
   const auto* done = std::get_if<ipc::Done>(&reply);
   std::fflush(stdout);
+  // The first line of an operation says that it was not refused.
+  if (std::holds_alternative<ipc::Progress>(reply) && command.no_wait) return kDone;
   if (done == nullptr) return std::nullopt;
   std::fprintf(done->exit_code == 0 ? stdout : stderr, "%s\n", done->line.c_str());
   return done->exit_code;
@@ -90,12 +122,17 @@ int run_ctl(const CtlCommand& command) {
   // A refusal to take a request shows as the end of the replies.
   (void)channel->send(ipc::encode(ipc::CtlRequest(ipc::CtlHello{})));
   (void)channel->send(ipc::encode(command.verb->request(command)));
+  std::optional<TimePoint> until;
+  if (command.timeout_s > 0) {
+    until = std::chrono::steady_clock::now() +
+            std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(command.timeout_s));
+  }
   std::string why;
-  while (const auto reply = next_reply(&*channel, &why)) {
-    if (const auto code = show(*reply, command.json)) return *code;
+  while (const auto reply = next_reply(&*channel, until, &why)) {
+    if (const auto code = show(*reply, command)) return *code;
   }
   std::fprintf(stderr, "limpet: %s: %s\n", std::string(command.verb->name).c_str(), why.c_str());
-  return kRefused;
+  return until && std::chrono::steady_clock::now() >= *until ? kTimedOut : kRefused;
 }
 
 }  // namespace limpet::supervisor

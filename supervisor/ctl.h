@@ -15,9 +15,10 @@ struct CtlCommand;
 struct CtlVerb {
   std::string_view name;
   std::string_view help;
-  bool has_json;
-  bool has_now;
-  ipc::CtlRequest (*request)(const CtlCommand&);
+  bool has_json = false;
+  bool has_now = false;
+  bool waits = false;  ///< has --no-wait and --timeout
+  ipc::CtlRequest (*request)(const CtlCommand&) = nullptr;
 };
 
 struct CtlCommand {
@@ -25,11 +26,14 @@ struct CtlCommand {
   std::string runtime_dir;  ///< empty: default_runtime_dir()
   bool json = false;
   bool now = false;
+  bool no_wait = false;
+  double timeout_s = 0;  ///< 0: none
 };
 
 [[nodiscard]] std::span<const CtlVerb> ctl_verbs();
 
-enum CtlExit : int { kDone = 0, kRefused = 1, kNotRunning = 3 };
+/// 124 is what timeout(1) says.
+enum CtlExit : int { kDone = 0, kRefused = 1, kNotRunning = 3, kTimedOut = 124 };
 
 [[nodiscard]] int run_ctl(const CtlCommand& command);
 

@@ -70,6 +70,9 @@ void Cluster::read_last_words(Worker& worker) {
     const auto message = ipc::decode_worker_message(datagram, &ignored);
     if (!message) continue;
     if (const auto* failed = std::get_if<ipc::Failed>(&*message)) worker.last_words = failed->reason;
+    if (const auto* progress = std::get_if<ipc::DrainProgress>(&*message)) worker.progress = *progress;
+    if (const auto* leaving = std::get_if<ipc::Leaving>(&*message))
+      worker.progress = ipc::DrainProgress{0, leaving->moved, leaving->drained};
   }
 }
 
@@ -134,14 +137,14 @@ void Cluster::ensure_tenant(Slot& slot, milliseconds served) {
     return schedule_start(slot, slot.policy.delay_after_death(served, chance));
   }
   std::string why;
-  (void)start_worker(slot.number, &why);
+  (void)start_worker(slot.number, program_, &why);
 }
 
 void Cluster::schedule_start(Slot& slot, milliseconds delay) {
   slot.next_start = steady_clock::now() + delay;
   slot.respawn.start(delay, [this, &slot] {
     std::string why;
-    (void)start_worker(slot.number, &why);
+    (void)start_worker(slot.number, program_, &why);
     update_routes();
   });
 }

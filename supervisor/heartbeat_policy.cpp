@@ -13,10 +13,11 @@ bool HeartbeatPolicy::tick(TimePoint now) noexcept {
   return late;
 }
 
-Pulse HeartbeatPolicy::judge(TimePoint last_beat, TimePoint since, TimePoint now) const noexcept {
+Pulse HeartbeatPolicy::judge(TimePoint last_beat, TimePoint since, TimePoint now,
+                             Milliseconds interval) const noexcept {
   const auto silence = now - std::max({last_beat, since, granted_});
-  if (silence > 2 * interval_) return Pulse::Hung;
-  return silence > interval_ ? Pulse::Silent : Pulse::Beating;
+  if (silence > 2 * interval) return Pulse::Hung;
+  return silence > interval ? Pulse::Silent : Pulse::Beating;
 }
 
 }  // namespace limpet::supervisor

@@ -20,8 +20,10 @@ class HeartbeatPolicy {
   /// Once per tick, before any worker is judged. A tick that comes late grants everybody a fresh deadline: a
   /// supervisor that was stopped or starved has not listened. True if it did.
   bool tick(TimePoint now) noexcept;
-  /// `last_beat`: of the worker. `since`: the moment from which it owes beats (it became ready).
-  [[nodiscard]] Pulse judge(TimePoint last_beat, TimePoint since, TimePoint now) const noexcept;
+  /// `last_beat`: of the worker. `since`: the moment from which it owes beats (it became ready). `interval`:
+  /// what the worker itself was told, which during a reload may be another than ours.
+  [[nodiscard]] Pulse judge(TimePoint last_beat, TimePoint since, TimePoint now,
+                            Milliseconds interval) const noexcept;
 
   void change_interval(Milliseconds interval) noexcept { interval_ = interval; }
 

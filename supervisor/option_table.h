@@ -30,7 +30,7 @@ enum class Unit : std::uint8_t {
 };
 
 struct OptionRow {
-  std::string_view flag;     ///< "--ping-interval"
+  std::string_view flag;     ///< "--ping-interval"; of a switch: what turns its default round
   std::string_view section;  ///< of the file; "" is the top
   std::string_view key;
   OptionMember member;

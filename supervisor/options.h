@@ -21,6 +21,7 @@ struct Options {
   std::string log_level;
   Milliseconds heartbeat_interval{0};
   Milliseconds boot_deadline{0};
+  bool move = true;
   Milliseconds probation{0};
   Milliseconds drain_window{0};
   Milliseconds drain_deadline{0};

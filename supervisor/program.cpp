@@ -1,5 +1,6 @@
 #include "supervisor/program.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,6 +41,14 @@ std::string find_application(const std::vector<std::string>& words) {
   return std::filesystem::absolute(words.front()).lexically_normal();
 }
 
+/// One that cannot be read is no script either: its interpreter could not read it.
+bool is_script(const std::string& path) {
+  const ipc::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char begin[2] = {};
+  return file && ::read(file.get(), begin, sizeof begin) == sizeof begin && begin[0] == '#' &&
+         begin[1] == '!';
+}
+
 }  // namespace
 
 Program make_program(const Options& options, const std::vector<std::string>& listen) {
@@ -54,6 +63,10 @@ Program make_program(const Options& options, const std::vector<std::string>& lis
   }
   if (!is_file(result.executable))
     throw std::runtime_error(fmt::format("application {}: is not a file", result.executable));
+  if (!is_script(result.executable)) {
+    result.image = ipc::Descriptor(ipc::require(::open(result.executable.c_str(), O_PATH | O_CLOEXEC),
+                                                "open application " + result.executable));
+  }
   result.settings = sealed_memory("limpet settings", settings_json(options, listen));
   return result;
 }

@@ -2,6 +2,7 @@
 // reload; the one before is kept until the reload has succeeded.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,9 +14,15 @@ namespace limpet::supervisor {
 struct Program {
   Options options;
   std::string executable;
+  /// The executable as it was when this was made: whoever replaces the file changes nothing before the next
+  /// reload. Invalid for a script (#!), which its interpreter reads from the path.
+  ipc::Descriptor image;
   std::vector<std::string> arguments;
   ipc::Descriptor settings;  ///< sealed memfd
 };
+
+/// Workers keep theirs while they live.
+using SharedProgram = std::shared_ptr<const Program>;
 
 /// Finds the application: a path, a name in PATH, or `chat` beside the limpet binary if none is named.
 /// Throws std::runtime_error in words if it cannot be executed.

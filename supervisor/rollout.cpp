@@ -3,26 +3,62 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
+
 namespace limpet::supervisor {
+namespace {
 
 using std::chrono::steady_clock;
 
-Rollout::Rollout(Loop& loop, Cluster& cluster, Say say, Done done)
-    : loop_(loop), cluster_(cluster), say_(std::move(say)), done_(std::move(done)), probation_(loop_) {}
+/// Old workers that have sessions to move or to close: each costs CPU that the clients of others need.
+constexpr int kMovingAtOnce = 2;
 
-void Rollout::begin(Program next) {
-  before_ = cluster_.replace_program(std::move(next));
-  next_slot();
+double seconds_since(steady_clock::time_point then) {
+  return std::chrono::duration<double>(steady_clock::now() - then).count();
 }
 
-void Rollout::next_slot() {
+}  // namespace
+
+Rollout::Rollout(Loop& loop, Cluster& cluster, std::string operation, Say say, Done done)
+    : loop_(loop),
+      cluster_(cluster),
+      operation_(std::move(operation)),
+      say_(std::move(say)),
+      done_(std::move(done)),
+      probation_(loop_) {}
+
+void Rollout::begin(SharedProgram next) {
+  next_ = std::move(next);
+  began_ = steady_clock::now();
+  advance();
+}
+
+void Rollout::advance() {
+  if (over_ || successor_ != 0) return;
   if (slot_ == cluster_.slots()) return finish_if_all_left();
+  const std::string waits_for = obstacle();
+  if (!waits_for.empty() && waits_for != waits_for_)
+    say_(fmt::format("slot {}: waits: {}", slot_, waits_for));
+  waits_for_ = waits_for;
+  if (waits_for.empty()) start_successor();
+}
+
+std::string Rollout::obstacle() const {
+  // A third worker in a slot would need a lane that is another's.
+  if (const Worker* worker = cluster_.slot(slot_).leaving())
+    return fmt::format("pid {} has not left yet", worker->pid());
+  const auto moving = std::count_if(leaving_.begin(), leaving_.end(),
+                                    [](const auto& each) { return each.second.has_sessions; });
+  return moving >= kMovingAtOnce ? fmt::format("{} old workers still have sessions", moving) : "";
+}
+
+void Rollout::start_successor() {
   slot_since_ = steady_clock::now();
   // A program that crashed owes nothing to the one that replaces it.
   cluster_.slot(slot_).policy.forget();
   withdraw_rivals();
   std::string why;
-  const Worker* successor = cluster_.start_worker(slot_, &why);
+  const Worker* successor = cluster_.start_worker(slot_, next_, &why);
   if (successor == nullptr) return fail(fmt::format("slot {}: start the successor: {}", slot_, why));
   successor_ = successor->who().generation;
 }
@@ -38,8 +74,10 @@ void Rollout::withdraw_rivals() {
 
 bool Rollout::take_ready(Worker& worker) {
   if (over_ || worker.who().generation != successor_) return false;
-  const auto probation = cluster_.program().options.probation;
-  if (slot_ > 0 || probation.count() == 0) {
+  const auto probation = next_->options.probation;
+  // Nobody is served here meanwhile: a doubtful worker is better than none.
+  const bool is_needed = cluster_.slot(slot_).seated() == nullptr;
+  if (slot_ > 0 || probation.count() == 0 || is_needed) {
     seat(worker);
   } else {
     say_(fmt::format("slot {}: pid {} is ready; on probation for {} ms", slot_, worker.pid(),
@@ -53,39 +91,108 @@ bool Rollout::take_ready(Worker& worker) {
 }
 
 void Rollout::seat(Worker& successor) {
-  const Worker* predecessor = cluster_.slot(slot_).seated();
-  const double took = std::chrono::duration<double>(steady_clock::now() - slot_since_).count();
-  say_(fmt::format("slot {}: pid {} -> pid {} ({:.1f} s)", slot_,
-                   predecessor == nullptr ? 0 : predecessor->pid(), successor.pid(), took));
-  if (predecessor != nullptr) leaving_.insert(predecessor->who().generation);
+  probation_.cancel();
+  if (const Worker* predecessor = cluster_.slot(slot_).seated()) {
+    const std::string pids = fmt::format("pid {} -> pid {}", predecessor->pid(), successor.pid());
+    leaving_.insert({predecessor->who().generation, Leaving{slot_, pids, slot_since_, true}});
+  } else {
+    say_(fmt::format("slot {}: no worker -> pid {} ({:.1f} s)", slot_, successor.pid(),
+                     seconds_since(slot_since_)));
+  }
+  seated_.insert(successor.who().generation);
   successor_ = 0;
   cluster_.seat(successor);
   ++slot_;
-  next_slot();
+  advance();
+}
+
+void Rollout::take_progress(const Worker& worker) {
+  const auto found = leaving_.find(worker.who().generation);
+  if (over_ || found == leaving_.end() || !found->second.has_sessions) return;
+  Leaving& leaving = found->second;
+  if (worker.has_sessions_left()) {
+    return say_(fmt::format("slot {}: {}: {} moved, {} drained, {} to go", leaving.slot, leaving.pids,
+                            worker.progress->moved, worker.progress->drained,
+                            worker.progress->sessions_left));
+  }
+  leaving.has_sessions = false;
+  tell_end(leaving, worker, 0);
+  advance();
+}
+
+void Rollout::tell_end(const Leaving& leaving, const Worker& worker, std::uint64_t lost) {
+  const auto progress = worker.progress.value_or(ipc::DrainProgress{});
+  sums_.moved += progress.moved;
+  sums_.drained += progress.drained;
+  sums_.lost += lost;
+  say_(fmt::format("slot {}: {}: {} moved, {} drained{} ({:.1f} s)", leaving.slot, leaving.pids,
+                   progress.moved, progress.drained, lost > 0 ? fmt::format(", {} lost", lost) : "",
+                   seconds_since(leaving.since)));
 }
 
 void Rollout::take_gone(const Worker& worker, Cause cause, const std::string& obituary) {
   if (over_) return;
-  if (worker.who().generation == successor_) return fail(obituary);
-  if (leaving_.erase(worker.who().generation) == 0) return;
-  if (cause != Cause::Left) say_(obituary);
-  finish_if_all_left();
+  const std::uint64_t generation = worker.who().generation;
+  // Gauges are what it had when it died.
+  const std::uint64_t sessions =
+      cause == Cause::Left || !worker.counters ? 0 : worker.counters->get(ipc::Counter::SessionsOpen);
+  if (generation == successor_) {
+    successor_ = 0;
+    return fail(obituary);
+  }
+  if (seated_.erase(generation) > 0) {
+    sums_.lost += sessions;
+    return fail(fmt::format("{}; {} sessions were inside it", obituary, sessions));
+  }
+  if (const auto found = leaving_.find(generation); found != leaving_.end()) {
+    if (cause != Cause::Left) say_(obituary);
+    if (found->second.has_sessions) tell_end(found->second, worker, sessions);
+    leaving_.erase(found);
+  } else if (worker.who().slot == slot_ && successor_ != 0) {
+    for (const auto& each : cluster_.slot(slot_).workers) {
+      if (each->who().generation != successor_ || each->state() != WorkerState::Ready) continue;
+      say_(fmt::format("slot {}: pid {} died; its successor's probation ends", slot_, worker.pid()));
+      return seat(*each);
+    }
+  }
+  advance();
+}
+
+void Rollout::abandon() {
+  if (over_) return;
+  over_ = true;
+  probation_.cancel();
+  done_(false, fmt::format("{} failed: everything stops", operation_));
 }
 
 void Rollout::fail(const std::string& why) {
   over_ = true;
   probation_.cancel();
-  (void)cluster_.replace_program(std::move(before_));
+  if (successor_ != 0) {
+    for (const auto& each : cluster_.slot(slot_).workers) {
+      if (each->who().generation != successor_) continue;
+      cluster_.put_down(*each, SIGTERM, Cause::Left, fmt::format("withdrawn: the {} failed", operation_));
+      break;
+    }
+  }
   const std::string rest =
       slot_ == 0 ? "the old workers go on"
                  : fmt::format("slots before {} have new workers, the others go on with old ones", slot_);
-  done_(false, fmt::format("reload failed: {}; {}", why, rest));
+  done_(false, fmt::format("{} failed: {}; {}{}", operation_, why, rest,
+                           slot_ == 0 ? "" : fmt::format("; so far {}", sums_text())));
 }
 
 void Rollout::finish_if_all_left() {
   if (over_ || slot_ < cluster_.slots() || !leaving_.empty()) return;
   over_ = true;
-  done_(true, fmt::format("reload done: {} workers replaced", cluster_.slots()));
+  cluster_.adopt(next_);
+  done_(true, fmt::format("{} done: {} workers replaced; {} ({:.1f} s)", operation_, cluster_.slots(),
+                          sums_text(), seconds_since(began_)));
+}
+
+std::string Rollout::sums_text() const {
+  return fmt::format("{} sessions moved, {} drained{}", sums_.moved, sums_.drained,
+                     sums_.lost > 0 ? fmt::format(", {} lost", sums_.lost) : "");
 }
 
 }  // namespace limpet::supervisor

@@ -47,7 +47,7 @@ void serve(const Options& options, const CommandLine& command_line) {
   if (patience.count() > 0)
     log(Level::Warning, "supervisor: the one before was killed; waiting for its workers to leave");
   Listeners listeners(addresses_of(options), slots, static_cast<int>(options.backlog), patience);
-  Program program = make_program(options, listeners.names());
+  auto program = std::make_shared<const Program>(make_program(options, listeners.names()));
 
   Loop loop;
   Cluster cluster(loop, std::move(listeners), slots, options.pin ? allowed_cpus() : std::vector<int>(),

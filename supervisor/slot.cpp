@@ -44,6 +44,21 @@ Worker* Slot::seated() const noexcept {
   return found == workers.end() ? nullptr : found->get();
 }
 
+Worker* Slot::leaving() const noexcept {
+  const auto found = std::find_if(workers.begin(), workers.end(), [](const auto& each) {
+    return each->state() == WorkerState::Draining || each->state() == WorkerState::Stopping;
+  });
+  return found == workers.end() ? nullptr : found->get();
+}
+
+Worker* Slot::giver() const noexcept {
+  if (Worker* tenant = seated()) return tenant;
+  const auto found = std::find_if(workers.begin(), workers.end(), [](const auto& each) {
+    return each->state() == WorkerState::Draining && each->is_moving && each->has_sessions_left();
+  });
+  return found == workers.end() ? nullptr : found->get();
+}
+
 bool Slot::has_prospect() const noexcept {
   return respawn.running() || std::any_of(workers.begin(), workers.end(), [](const auto& each) {
            return each->is_booting() || each->state() == WorkerState::Ready || each->is_seated();

@@ -28,6 +28,11 @@ struct Slot {
   std::string last_obituary;
 
   [[nodiscard]] Worker* seated() const noexcept;
+  /// Whose sessions a worker gets that is born now: the seated one's, or those that a draining one is stuck
+  /// with because its successor died. Null if there are none.
+  [[nodiscard]] Worker* giver() const noexcept;
+  /// A worker that drains, or that was sent a signal that ends it.
+  [[nodiscard]] Worker* leaving() const noexcept;
   /// Somebody sits here, or is about to.
   [[nodiscard]] bool has_prospect() const noexcept;
   /// Shall the kernel send it clients? A seated worker that beats; or a seat that was left moments ago and is

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "supervisor/log.h"
 #include "supervisor/option_table.h"
 #include "supervisor/runtime_dir.h"
@@ -34,6 +36,9 @@ Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, s
   cluster_.on_gone = [this](const Worker& worker, Cause cause, const std::string& obituary) {
     if (rollout_) rollout_->take_gone(worker, cause, obituary);
   };
+  cluster_.on_drain_progress = [this](const Worker& worker) {
+    if (rollout_) rollout_->take_progress(worker);
+  };
   cluster_.on_empty = [this] { finish_stop(); };
 }
 
@@ -44,8 +49,16 @@ void Supervisor::run() {
 
 void Supervisor::take_signal(int number) {
   log(Level::Info, fmt::format("supervisor: signal {}", ::sigabbrev_np(number)));
-  if (number == SIGHUP) return reload(nobody);
+  if (number == SIGHUP) return reload_by_signal();
   stop(cluster_.stopping() && number != SIGQUIT, nobody);
+}
+
+/// Who sends it has changed something, perhaps after the reload under way has read it. However many come
+/// meanwhile, one more follows.
+void Supervisor::reload_by_signal() {
+  if (cluster_.stopping() || operation().empty()) return reload(nobody);
+  if (!std::exchange(reload_again_, true))
+    log(Level::Info, fmt::format("reload: after this one: busy: {}", operation()));
 }
 
 void Supervisor::take_request(const ipc::CtlRequest& request, const Reply& reply) {
@@ -58,24 +71,24 @@ void Supervisor::take_request(const ipc::CtlRequest& request, const Reply& reply
 std::string Supervisor::operation() const {
   if (!rollout_ && !cluster_.stopping()) return "";
   const double since = std::chrono::duration<double>(steady_clock::now() - operation_since_).count();
-  return fmt::format("{} since {:.1f} s", cluster_.stopping() ? "stopping" : "reload", since);
+  return fmt::format("{} since {:.1f} s", cluster_.stopping() ? "stopping" : operation_name_, since);
 }
 
-std::optional<Program> Supervisor::read_program_again(std::string* why) const {
+SharedProgram Supervisor::read_program_again(std::string* why) const {
   LoadedOptions loaded = load_options(command_line_);
   if (!loaded.mistakes.empty()) {
     for (const std::string& each : loaded.mistakes) *why += (why->empty() ? "" : "\n") + each;
-    return std::nullopt;
+    return nullptr;
   }
   for (const std::string& each : changes_that_need_a_restart(cluster_.program().options, loaded.options)) {
     *why += fmt::format("{}{} has changed, which needs a restart", why->empty() ? "" : "; ", each);
   }
-  if (!why->empty()) return std::nullopt;
+  if (!why->empty()) return nullptr;
   try {
-    return make_program(loaded.options, cluster_.addresses());
+    return std::make_shared<const Program>(make_program(loaded.options, cluster_.addresses()));
   } catch (const std::exception& failure) {
     *why = failure.what();
-    return std::nullopt;
+    return nullptr;
   }
 }
 
@@ -85,29 +98,37 @@ void Supervisor::reload(const Reply& reply) {
     return reply(ipc::Done{1, fmt::format("busy: {}", busy)});
   }
   std::string why;
-  auto program = read_program_again(&why);
+  SharedProgram program = read_program_again(&why);
   if (!program) {
     log(Level::Error, fmt::format("reload: refused: {}; nothing changes", why));
     return reply(ipc::Done{1, fmt::format("reload refused: {}; nothing changes", why)});
   }
+  operation_name_ = "reload";
   operation_since_ = steady_clock::now();
-  rollout_ = std::make_unique<Rollout>(
-      loop_, cluster_,
-      [reply](const std::string& line) {
-        log(Level::Info, fmt::format("reload: {}", line));
-        reply(ipc::Progress{line});
-      },
-      [this, reply](bool succeeded, const std::string& line) { finish_reload(succeeded, line, reply); });
-  rollout_->begin(*std::move(program));
+  roll_out(std::move(program), reply);
 }
 
-void Supervisor::finish_reload(bool succeeded, const std::string& line, const Reply& reply) {
+void Supervisor::roll_out(SharedProgram program, const Reply& reply) {
+  rollout_ = std::make_unique<Rollout>(
+      loop_, cluster_, operation_name_,
+      [name = operation_name_, reply](const std::string& line) {
+        log(Level::Info, fmt::format("{}: {}", name, line));
+        reply(ipc::Progress{line});
+      },
+      [this, reply](bool succeeded, const std::string& line) { finish_rollout(succeeded, line, reply); });
+  // The first word of an operation that was not refused: --no-wait waits for it.
+  reply(ipc::Progress{fmt::format("{}: {} workers, one slot at a time", operation_name_, cluster_.slots())});
+  rollout_->begin(std::move(program));
+}
+
+void Supervisor::finish_rollout(bool succeeded, const std::string& line, const Reply& reply) {
   log(succeeded ? Level::Info : Level::Error, line);
   if (succeeded) open_log(cluster_.program().options.log_level);
   // Not here: the rollout itself is calling.
   after_.start(milliseconds(0), [this, succeeded, line, reply] {
     rollout_.reset();
     reply(ipc::Done{static_cast<std::uint8_t>(succeeded ? 0 : 1), line});
+    if (std::exchange(reload_again_, false) && !cluster_.stopping()) reload(nobody);
   });
 }
 
@@ -115,6 +136,7 @@ void Supervisor::stop(bool at_once, const Reply& reply) {
   waiting_for_stop_.push_back(reply);
   if (!cluster_.stopping()) operation_since_ = steady_clock::now();
   reply(ipc::Progress{at_once ? "stopping at once" : "stopping: workers drain"});
+  if (rollout_) rollout_->abandon();
   cluster_.stop(at_once);
 }
 

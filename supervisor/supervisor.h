@@ -25,15 +25,17 @@ class Supervisor {
 
   void take_signal(int number);
   void take_request(const ipc::CtlRequest& request, const Reply& reply);
+  void reload_by_signal();
   void reload(const Reply& reply);
-  void finish_reload(bool succeeded, const std::string& line, const Reply& reply);
+  void roll_out(SharedProgram program, const Reply& reply);
+  void finish_rollout(bool succeeded, const std::string& line, const Reply& reply);
   void stop(bool at_once, const Reply& reply);
   void finish_stop();
 
   /// "" or "reload since 12.3 s"
   [[nodiscard]] std::string operation() const;
   [[nodiscard]] ipc::StatusReply status() const;
-  [[nodiscard]] std::optional<Program> read_program_again(std::string* why) const;
+  [[nodiscard]] SharedProgram read_program_again(std::string* why) const;
 
   using TimePoint = std::chrono::steady_clock::time_point;
 
@@ -43,6 +45,8 @@ class Supervisor {
   std::string runtime_dir_;
   TimePoint started_ = std::chrono::steady_clock::now();
   TimePoint operation_since_{};
+  std::string operation_name_;  ///< "reload"; of the last one, if none is under way
+  bool reload_again_ = false;   ///< a HUP came while an operation was under way
   std::unique_ptr<Rollout> rollout_;
   Timer after_;  ///< what must not happen inside a callback of the rollout that it ends
   std::vector<Reply> waiting_for_stop_;

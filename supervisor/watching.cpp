@@ -34,7 +34,8 @@ void Cluster::tick() {
 void Cluster::take_pulse(Worker& worker) {
   if (!worker.is_up() || worker.has_ended()) return;
   const auto now = steady_clock::now();
-  const Pulse pulse = heartbeat_.judge(worker.counters->last_beat(), worker.ready_since, now);
+  const Pulse pulse = heartbeat_.judge(worker.counters->last_beat(), worker.ready_since, now,
+                                       worker.program->options.heartbeat_interval);
   const bool was_silent = std::exchange(worker.silent, pulse != Pulse::Beating);
   const double silence =
       std::chrono::duration<double>(now - std::max(worker.counters->last_beat(), worker.ready_since)).count();

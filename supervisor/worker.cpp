@@ -11,8 +11,10 @@
 
 namespace limpet::supervisor {
 
-Worker::Worker(Loop& loop, const ipc::Incarnation& who, ipc::Child process, ipc::Descriptor control)
-    : child(std::move(process)),
+Worker::Worker(Loop& loop, const ipc::Incarnation& who, SharedProgram its_program, ipc::Child process,
+               ipc::Descriptor control)
+    : program(std::move(its_program)),
+      child(std::move(process)),
       channel(std::move(control)),
       deadline(loop),
       loop_(loop),

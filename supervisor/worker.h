@@ -15,6 +15,7 @@
 #include "ipc/spawn.h"
 #include "supervisor/causes.h"
 #include "supervisor/loop.h"
+#include "supervisor/program.h"
 #include "supervisor/worker_lifecycle.h"
 
 namespace limpet::supervisor {
@@ -30,7 +31,8 @@ class Worker {
     ipc::Descriptor doorbell;
   };
 
-  Worker(Loop& loop, const ipc::Incarnation& who, ipc::Child child, ipc::Descriptor control);
+  Worker(Loop& loop, const ipc::Incarnation& who, SharedProgram program, ipc::Child child,
+         ipc::Descriptor control);
 
   [[nodiscard]] const ipc::Incarnation& who() const noexcept { return who_; }
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
@@ -55,6 +57,7 @@ class Worker {
   /// be.
   void tell(const ipc::SupervisorMessage& message, std::initializer_list<int> descriptors = {});
 
+  const SharedProgram program;  ///< what it runs, and the options that it was told
   ipc::Child child;
   ipc::Channel channel;
   std::optional<Memory> memory;              ///< since its hello
@@ -72,7 +75,16 @@ class Worker {
   std::string cause_text;
   WorkerState ended_while = WorkerState::Dead;  ///< what it was when `cause` was decided
   std::string last_words;
-  std::uint64_t sessions_left = 0;
+
+  /// Of a successor until it is seated: the giver's end of the stream on which sessions will come to it.
+  ipc::Descriptor giver_end;
+  /// Since it drains: its sessions move to whoever follows, instead of being closed.
+  bool is_moving = false;
+  TimePoint drained_by{};  ///< its own deadline
+  std::optional<ipc::DrainProgress> progress;
+
+  /// Something may still be there to move, or to close.
+  [[nodiscard]] bool has_sessions_left() const noexcept { return !progress || progress->sessions_left > 0; }
 
  private:
   void flush_when_writable();

@@ -55,6 +55,20 @@ std::size_t open_descriptors_here() {
   return count;
 }
 
+TEST(Spawn, executes_an_image_whatever_lies_at_its_path) {
+  const Descriptor image(::open("/bin/sh", O_PATH | O_CLOEXEC));
+  SpawnRequest request = shell("exit 9");
+  request.executable = "/no/such/program";
+  request.image = image.get();
+  SpawnResult result = spawn(request);
+  ASSERT_TRUE(result.child) << result.why;
+  EXPECT_EQ(end_of(&*result.child), (ExitStatus{false, 9}));
+
+  const Descriptor no_program(::open("/dev/null", O_PATH | O_CLOEXEC));
+  request.image = no_program.get();
+  EXPECT_THAT(spawn(request).why, HasSubstr("exec /no/such/program: Permission denied"));
+}
+
 TEST(Spawn, tells_an_exit_status) {
   SpawnResult result = spawn(shell("exit 9"));
   ASSERT_TRUE(result.child) << result.why;

@@ -1,16 +1,20 @@
 // A worker that speaks the contract of ipc/heritage.h and ipc/messages.h and nothing else, for tests of the
 // supervisor. Argument: a file with one word, read at start, that says how it behaves:
-//   good | exit | fail | hang-in-boot | die-after-ready | ignore-drain | second-hello | nonsense
-// and, before it, optionally `slot N`: only in that slot, good elsewhere. Answers each connection with one
-// line: "slot S gen G pid P ms CLOCK".
+//   good | exit | fail | hang-in-boot | die-after-ready | hang-when-ready | die-when-seated | die-taking |
+//   hold | ignore-drain | second-hello | nonsense
+// and, before it, optionally `slot N`: only in that slot, good elsewhere; after it, optionally `sessions N`:
+// what one that succeeds nobody begins with. Answers each connection with one line: "slot S gen G pid P ms
+// CLOCK". A session moves as one byte, and is taken when one byte has come back.
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <string>
 
 #include "ipc/channel.h"
@@ -36,21 +40,34 @@ std::int64_t clock_ms() {
       .count();
 }
 
-std::string behaviour(const char* file, std::uint16_t slot) {
-  std::ifstream stream(file);
+struct Behaviour {
   std::string word;
-  stream >> word;
-  if (word != "slot") return word;
-  unsigned only = 0;
-  stream >> only >> word;
-  return only == slot ? word : "good";
+  std::uint64_t sessions = 0;
+};
+
+Behaviour behaviour(const char* file, std::uint16_t slot) {
+  std::ifstream stream(file);
+  Behaviour result;
+  unsigned only = slot;
+  stream >> result.word;
+  if (result.word == "slot") stream >> only >> result.word;
+  if (only != slot) result.word = "good";
+  if (std::string word; stream >> word && word == "sessions") stream >> result.sessions;
+  return result;
 }
+
+/// The byte that is one session, and the one that says that it was taken.
+constexpr char kSession = 's';
+constexpr char kTook = 'k';
+/// How many sessions `die-taking` takes.
+constexpr std::uint64_t kTakenBeforeDeath = 2;
 
 class FakeWorker {
  public:
-  FakeWorker(const Heritage& given, std::string behaviour)
+  FakeWorker(const Heritage& given, Behaviour behaviour)
       : given_(given),
-        behaviour_(std::move(behaviour)),
+        behaviour_(std::move(behaviour.word)),
+        sessions_(behaviour.sessions),
         who_{given.slot, given.lane, given.generation},
         channel_(Descriptor(kControlChannel)),
         counters_(CounterBlock::create(who_)) {}
@@ -84,10 +101,48 @@ class FakeWorker {
   void turn() {
     counters_.beat(std::chrono::steady_clock::now());
     counters_.add(Counter::LoopTurns);
-    pollfd wait[2] = {{kControlChannel, POLLIN, 0}, {seated_ ? kFirstListener : -1, POLLIN, 0}};
-    (void)::poll(wait, 2, 10);
+    counters_.set(Counter::SessionsOpen, sessions_);
+    pollfd wait[3] = {{kControlChannel, POLLIN, 0},
+                      {seated_ ? kFirstListener : -1, POLLIN, 0},
+                      {stream_ ? stream_.get() : -1, POLLIN, 0}};
+    (void)::poll(wait, 3, 10);
     if (wait[0].revents != 0) read_messages();
     if (wait[1].revents != 0) answer();
+    if (wait[2].revents != 0) read_stream();
+    if (deadline_ms_ && clock_ms() >= *deadline_ms_) drain();
+  }
+
+  /// The giver counts what was taken, the taker takes; both see the end of the other.
+  void read_stream() {
+    char byte = 0;
+    const ssize_t got = ::read(stream_.get(), &byte, 1);
+    if (got == -1 && errno == EAGAIN) return;
+    if (got != 1) {
+      stream_ = {};
+      if (deadline_ms_) send(progress());
+    } else if (byte == kTook) {
+      --sessions_;
+      ++moved_;
+      if (sessions_ == 0) leave();
+    } else {
+      ++sessions_;
+      (void)::send(stream_.get(), &kTook, 1, MSG_NOSIGNAL);
+      if (behaviour_ == "die-taking" && sessions_ == kTakenBeforeDeath) {
+        counters_.set(Counter::SessionsOpen, sessions_);
+        ::_exit(6);
+      }
+    }
+  }
+
+  [[nodiscard]] DrainProgress progress() const { return {sessions_, moved_, drained_}; }
+  void drain() {
+    drained_ += std::exchange(sessions_, 0);
+    leave();
+  }
+  void leave() {
+    send(progress());
+    send(Leaving{moved_, drained_});
+    leaving_ = true;
   }
 
   void answer() {
@@ -111,27 +166,44 @@ class FakeWorker {
         leaving_ = true;  // an orphan
         return;
       }
-      take(*message);
+      take(*message, datagram);
     }
   }
 
-  void take(const SupervisorMessage& message) {
+  void take(const SupervisorMessage& message, Datagram& datagram) {
     if (std::holds_alternative<Welcome>(message)) send(Ready{});
     if (std::holds_alternative<Welcome>(message) && behaviour_ == "die-after-ready") {
       leaving_ = true;
       exit_code_ = 5;
     }
+    if (std::holds_alternative<Welcome>(message) && behaviour_ == "hang-when-ready") ::pause();
     if (std::holds_alternative<TakeSeat>(message)) seated_ = true;
+    if (std::holds_alternative<TakeSeat>(message) && behaviour_ == "die-when-seated") ::_exit(7);
+    if (std::holds_alternative<Succeed>(message)) {
+      sessions_ = 0;
+      stream_ = std::move(datagram.descriptors.front());
+    }
+    if (const auto* migrate = std::get_if<Migrate>(&message)) {
+      seated_ = false;
+      deadline_ms_ = clock_ms() + migrate->deadline.count();
+      stream_ = std::move(datagram.descriptors.front());
+      const std::string all(behaviour_ == "hold" ? 0 : sessions_, kSession);
+      (void)::send(stream_.get(), all.data(), all.size(), MSG_NOSIGNAL);
+      if (sessions_ == 0) leave();
+    }
     if (std::holds_alternative<GiveUpSeat>(message)) seated_ = false;
     if (std::holds_alternative<Drain>(message) && behaviour_ != "ignore-drain") {
-      send(DrainProgress{0});
-      send(Leaving{});
-      leaving_ = true;
+      drain();
     }
   }
 
   Heritage given_;
   std::string behaviour_;
+  std::uint64_t sessions_;
+  std::uint64_t moved_ = 0;
+  std::uint64_t drained_ = 0;
+  std::optional<std::int64_t> deadline_ms_;  ///< since a Migrate
+  Descriptor stream_;
   Incarnation who_;
   Channel channel_;
   CounterBlock counters_;

@@ -41,25 +41,25 @@ class Heartbeat : public testing::Test {
 };
 
 TEST_F(Heartbeat, routes_around_after_one_missed_beat_and_kills_after_two) {
-  EXPECT_EQ(policy.judge(at(0ms), at(0ms), at(1000ms)), Pulse::Beating);
-  EXPECT_EQ(policy.judge(at(0ms), at(0ms), at(1001ms)), Pulse::Silent);
-  EXPECT_EQ(policy.judge(at(0ms), at(0ms), at(2000ms)), Pulse::Silent);
-  EXPECT_EQ(policy.judge(at(0ms), at(0ms), at(2001ms)), Pulse::Hung);
+  EXPECT_EQ(policy.judge(at(0ms), at(0ms), at(1000ms), 1000ms), Pulse::Beating);
+  EXPECT_EQ(policy.judge(at(0ms), at(0ms), at(1001ms), 1000ms), Pulse::Silent);
+  EXPECT_EQ(policy.judge(at(0ms), at(0ms), at(2000ms), 1000ms), Pulse::Silent);
+  EXPECT_EQ(policy.judge(at(0ms), at(0ms), at(2001ms), 1000ms), Pulse::Hung);
 }
 
 TEST_F(Heartbeat, owes_nothing_before_it_was_ready) {
-  EXPECT_EQ(policy.judge(TimePoint{}, at(0ms), at(900ms)), Pulse::Beating);
-  EXPECT_EQ(policy.judge(TimePoint{}, at(0ms), at(2100ms)), Pulse::Hung);
+  EXPECT_EQ(policy.judge(TimePoint{}, at(0ms), at(900ms), 1000ms), Pulse::Beating);
+  EXPECT_EQ(policy.judge(TimePoint{}, at(0ms), at(2100ms), 1000ms), Pulse::Hung);
 }
 
 TEST_F(Heartbeat, a_late_tick_of_the_supervisor_grants_a_fresh_deadline) {
   EXPECT_FALSE(policy.tick(at(0ms)));
   EXPECT_FALSE(policy.tick(at(200ms)));
   EXPECT_TRUE(policy.tick(at(8000ms)));
-  EXPECT_EQ(policy.judge(at(100ms), at(0ms), at(8000ms)), Pulse::Beating);
+  EXPECT_EQ(policy.judge(at(100ms), at(0ms), at(8000ms), 1000ms), Pulse::Beating);
   EXPECT_FALSE(policy.tick(at(8200ms)));
-  EXPECT_EQ(policy.judge(at(100ms), at(0ms), at(9001ms)), Pulse::Silent);
-  EXPECT_EQ(policy.judge(at(100ms), at(0ms), at(10001ms)), Pulse::Hung);
+  EXPECT_EQ(policy.judge(at(100ms), at(0ms), at(9001ms), 1000ms), Pulse::Silent);
+  EXPECT_EQ(policy.judge(at(100ms), at(0ms), at(10001ms), 1000ms), Pulse::Hung);
 }
 
 TEST(Lifecycle, a_worker_that_gave_up_its_seat_can_only_leave) {

@@ -100,14 +100,31 @@ ipc::ExitStatus RunningProgram::wait_for_end() {
 RunningServer::RunningServer(std::vector<std::string> options, const std::string& behaviour,
                              const std::string& file) {
   behave(behaviour);
-  std::vector<std::string> words = {"serve", "--listen", "tcp://127.0.0.1:0", "--runtime-dir", runtime_dir()};
+  std::vector<std::string> words = {
+      "serve", "--listen", "tcp://127.0.0.1:0", "--runtime-dir", runtime_dir(), "--probation", "50ms"};
   if (!file.empty()) {
     write_file(file);
     words.insert(words.end(), {"-c", file_path()});
   }
   words.insert(words.end(), options.begin(), options.end());
-  words.insert(words.end(), {beside_this_test("fake_worker"), directory_.path() + "/behaviour"});
+  install_worker(fake_worker());
+  words.insert(words.end(), {directory_.path() + "/worker", directory_.path() + "/behaviour"});
   program_ = std::make_unique<RunningProgram>("limpet", words);
+}
+
+std::string RunningServer::fake_worker() const { return beside_this_test("fake_worker"); }
+
+void RunningServer::install_script(const std::string& body) {
+  const std::string script = directory_.path() + "/script";
+  std::filesystem::remove(script);
+  std::ofstream(script) << "#!/bin/sh\n" << body << "\n";
+  std::filesystem::permissions(script, std::filesystem::perms::owner_all);
+  install_worker(script);
+}
+
+void RunningServer::install(const std::string& from, const std::string& to) {
+  std::filesystem::copy_file(from, to + ".new");
+  std::filesystem::rename(to + ".new", to);
 }
 
 void RunningServer::behave(const std::string& behaviour) {

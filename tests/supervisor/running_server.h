@@ -63,6 +63,11 @@ class RunningServer {
   explicit RunningServer(std::vector<std::string> options, const std::string& behaviour = "good",
                          const std::string& file = "");
 
+  /// Replaces the server's own copy of the worker, as an installer does: by a rename.
+  void install_worker(const std::string& from) { install(from, directory_.path() + "/worker"); }
+  void install_script(const std::string& body);
+  [[nodiscard]] std::string fake_worker() const;
+
   void behave(const std::string& behaviour);
   void write_file(const std::string& text);
   [[nodiscard]] std::string file_path() const { return directory_.path() + "/limpet.toml"; }
@@ -81,6 +86,8 @@ class RunningServer {
   RunningProgram& program() { return *program_; }
 
  private:
+  static void install(const std::string& from, const std::string& to);
+
   TemporaryDirectory directory_;
   std::unique_ptr<RunningProgram> program_;
   std::uint16_t port_ = 0;

@@ -27,7 +27,7 @@ TEST(Serve, says_what_it_started_and_when_every_slot_serves) {
   server.wait_until_serving();
   EXPECT_THAT(
       server.program().output(),
-      AllOf(HasSubstr("ctl --runtime-dir " + server.runtime_dir() + " stop"), HasSubstr("fake_worker"),
+      AllOf(HasSubstr("ctl --runtime-dir " + server.runtime_dir() + " stop"), HasSubstr("/worker "),
             HasSubstr("tcp://127.0.0.1:" + std::to_string(server.port())), HasSubstr("with 3 workers")));
   const auto status = server.status();
   EXPECT_EQ(status.at("schema_version"), 1);
@@ -168,7 +168,7 @@ TEST(Serve, a_reload_replaces_every_worker_one_slot_at_a_time) {
                           " -> pid " + std::to_string(after[slot])));
   }
   EXPECT_THAT(result.output, HasSubstr("reload done: 2 workers replaced"));
-  server.wait_for("slot 0 gen 1: serving -> draining (reload)");
+  server.wait_for("slot 0 gen 1: serving -> draining (reload; its sessions move)");
   EXPECT_EQ(server.total("workers_left"), 2U);
   for (const char* cause : {"deaths_exit", "deaths_signal", "deaths_drain_deadline"})
     EXPECT_EQ(server.total(cause), 0U) << cause;

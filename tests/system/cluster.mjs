@@ -8,8 +8,8 @@ import { request } from "../client/raw.mjs";
 import { build, limpetToml } from "./build.mjs";
 import { Process, run, until, within } from "./process.mjs";
 
-/// Short drains: a test's clients come back at once anyway.
-const quick = { "reload.drain_window": "200ms", "reload.drain_deadline": "5s" };
+/// Short drains and probations: a test's clients come back at once anyway.
+const quick = { "reload.drain_window": "200ms", "reload.drain_deadline": "5s", "reload.probation": "100ms" };
 
 export class Cluster {
   /// `settings`: see limpetToml. `listen`: addresses, port 0 for a free one.
