@@ -128,7 +128,19 @@ void handle_rooms(const Io& io, Socket& socket) {
   });
 }
 
+/// What a client leaves with one worker and finds with the next.
+void handle_memory(Socket& socket) {
+  socket.on("remember", [](Socket from, boost::json::value what, Ack ack) {
+    from.data() = std::move(what);
+    ack();
+  });
+  socket.on("recall", [](Socket from, Ack ack) {
+    ack(boost::json::object{{"data", from.data()}, {"recovered", from.recovered()}});
+  });
+}
+
 void on_connection(const Io& io, Socket& socket) {
+  handle_memory(socket);
   handle_echoes(io, socket);
   handle_rooms(io, socket);
   socket.on("chat message", [](Socket from, std::string_view user, std::string_view message) {

@@ -5,9 +5,9 @@ import { after, before, describe, test } from "node:test";
 import { Polling, rawWebSocket } from "../client/raw.mjs";
 import { Cluster, addresses } from "./cluster.mjs";
 
-describe("a reload", () => {
+describe("a reload that moves nobody", () => {
   let cluster;
-  before(async () => (cluster = await Cluster.start({ workers: 4 })));
+  before(async () => (cluster = await Cluster.start({ workers: 4, settings: { "reload.move": false } })));
   after(() => cluster?.close());
 
   async function reload() {
