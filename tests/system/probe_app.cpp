@@ -108,6 +108,10 @@ void handle_rooms(const Io& io, Socket& socket) {
     std::sort(rooms.begin(), rooms.end());
     ack(boost::json::value_from(rooms));
   });
+  socket.on("enter", [](Socket from, std::string_view room) { from.join(room); });
+  socket.on("say", [](Socket from, std::string_view room, int sender, int number) {
+    from.broadcast().to(room).emit("say", sender, number);
+  });
   socket.on("word", [](Socket from, boost::json::value rooms, boost::json::value except,
                        std::string_view text, Ack ack) {
     chosen(from.broadcast(), names_in(rooms), names_in(except)).emit("word", text);

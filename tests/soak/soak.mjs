@@ -1,0 +1,39 @@
+// scripts/soak: a cluster of its own under load while it is reloaded again and again.
+import { parseArgs } from "node:util";
+import { Cluster } from "../system/cluster.mjs";
+import { underLoad } from "./reloads.mjs";
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: "string", default: "60" },
+    workers: { type: "string", default: "2" },
+    "web-sockets": { type: "string", default: "1000" },
+    pollers: { type: "string", default: "200" },
+    echoes: { type: "string", default: "500" },
+  },
+});
+
+const cluster = await Cluster.start({ workers: Number(values.workers) });
+try {
+  const result = await underLoad(
+    cluster.port,
+    async () => {
+      const { code, text } = await cluster.ctl("reload");
+      if (code !== 0) throw new Error(`${text}\n${cluster.process.tail()}`);
+    },
+    {
+      seconds: Number(values.seconds),
+      webSockets: Number(values["web-sockets"]),
+      pollers: Number(values.pollers),
+      echoes: Number(values.echoes),
+      progress: (line) => console.log(line),
+    },
+  );
+  const { operations, calm, busy, report } = result;
+  console.log(`${operations.length} reloads, ${(operations.reduce((sum, ms) => sum + ms, 0) / operations.length).toFixed(0)} ms each`);
+  console.table({ "echo, calm": calm.echo, "echo, reloads": busy.echo, "http, calm": calm.http, "http, reloads": busy.http });
+  console.log(report);
+  process.exitCode = report.failed_requests + report.disconnects + report.mistakes + report.missing === 0 ? 0 : 1;
+} finally {
+  await cluster.close();
+}
