@@ -30,6 +30,10 @@ constexpr std::int64_t kDurationLimitMs =
 constexpr std::size_t kWorkersOfSlotLimit = 64;
 constexpr std::size_t kListenersLimit = 1024;
 constexpr std::size_t kCountersLimit = 4096;
+constexpr std::size_t kClientsLimit = 64;
+constexpr std::size_t kProgramsLimit = 1024;
+constexpr std::size_t kOptionsLimit = 1024;
+constexpr std::size_t kArgumentsLimit = 4096;
 constexpr int kNestingLimit = 16;
 
 template <class... Cases>
@@ -152,6 +156,110 @@ void put(wire::StatsReply::Builder to, const StatsReply& stats) {
 void put(wire::Done::Builder to, const Done& done) {
   to.setExitCode(done.exit_code);
   to.setLine(Text(done.line));
+}
+
+// ---- writing: the supervisor's state ----
+
+void put(wire::NamedNumber::Builder to, const NamedNumber& from);
+void put(wire::NamedValues::Builder to, const NamedValues& from);
+void put(wire::ProgramState::Builder to, const ProgramState& from);
+void put(wire::ListenerState::Builder to, const ListenerState& from);
+void put(wire::SlotState::Builder to, const SlotState& from);
+void put(wire::WorkerState::Builder to, const WorkerState& from);
+
+void put(wire::NamedNumber::Builder to, const NamedNumber& from) {
+  to.setName(Text(from.name));
+  to.setNumber(from.number);
+}
+
+template <class Builder, class Items>
+void put_texts(Builder to, const Items& from) {
+  for (unsigned int i = 0; i < to.size(); ++i) to.set(i, Text(from[i]));
+}
+template <class Builder, class Items>
+void put_numbers(Builder to, const Items& from) {
+  for (unsigned int i = 0; i < to.size(); ++i) to.set(i, from[i]);
+}
+template <class Builder, class Items>
+void put_each(Builder to, const Items& from) {
+  for (unsigned int i = 0; i < to.size(); ++i) put(to[i], from[i]);
+}
+
+void put(wire::NamedValues::Builder to, const NamedValues& from) {
+  to.setName(Text(from.name));
+  put_texts(to.initValues(length(from.values, kListenersLimit)), from.values);
+}
+
+void put(wire::ProgramState::Builder to, const ProgramState& from) {
+  put_each(to.initOptions(length(from.options, kOptionsLimit)), from.options);
+  put_texts(to.initApplication(length(from.application, kArgumentsLimit)), from.application);
+  to.setExecutable(Text(from.executable));
+  put_texts(to.initArguments(length(from.arguments, kArgumentsLimit)), from.arguments);
+  to.setImage(from.image);
+  to.setSettings(from.settings);
+}
+
+void put(wire::ListenerState::Builder to, const ListenerState& from) {
+  to.setAddress(Text(from.address));
+  put_numbers(to.initSockets(length(from.sockets, kSlotLimit)), from.sockets);
+}
+
+void put(wire::SlotState::Builder to, const SlotState& from) {
+  to.setInboxReceiving(from.inbox_receiving);
+  to.setInboxSending(from.inbox_sending);
+  to.setDeathsInARow(from.deaths_in_a_row);
+  to.setNextStart(from.next_start.count());
+  to.setVacantSince(from.vacant_since.count());
+  to.setDeaths(from.deaths);
+  to.setLastObituary(Text(from.last_obituary));
+  to.setStarts(from.starts);
+  put_each(to.initEnds(length(from.ends, kCountersLimit)), from.ends);
+  put_each(to.initRetired(length(from.retired, kCountersLimit)), from.retired);
+}
+
+void put(wire::WorkerState::Builder to, const WorkerState& from) {
+  put(to.initWho(), from.who);
+  to.setPid(from.pid);
+  to.setState(Text(from.state));
+  to.setProgram(from.program);
+  to.setPidfd(from.pidfd);
+  to.setControl(from.control);
+  to.setRing(from.ring);
+  to.setReaderPage(from.reader_page);
+  to.setCounters(from.counters);
+  to.setDoorbell(from.doorbell);
+  to.setGiverEnd(from.giver_end);
+  to.setBorn(from.born.count());
+  to.setReadySince(from.ready_since.count());
+  to.setDrainedBy(from.drained_by.count());
+  to.setIsMoving(from.is_moving);
+  to.setHasProgress(from.has_progress);
+  put(to.initProgress(), from.progress);
+  to.setCause(Text(from.cause));
+  to.setCauseText(Text(from.cause_text));
+  to.setEndedWhile(Text(from.ended_while));
+  to.setLastWords(Text(from.last_words));
+}
+
+void put(wire::SupervisorState::Builder to, const SupervisorState& from) {
+  to.setVersion(from.version);
+  to.setProtocolVersion(from.protocol_version);
+  to.setBuild(Text(from.build));
+  to.setBinary(Text(from.binary));
+  to.setRuntimeDir(Text(from.runtime_dir));
+  to.setStarted(from.started.count());
+  to.setAnnounced(from.announced);
+  to.setReloadAgain(from.reload_again);
+  to.setLastGeneration(from.last_generation);
+  put_numbers(to.initFreeLanes(length(from.free_lanes, kLaneLimit)), from.free_lanes);
+  put_numbers(to.initBucketOwners(length(from.bucket_owners, kSlotLimit)), from.bucket_owners);
+  to.setLock(from.lock);
+  to.setControlSocket(from.control_socket);
+  put_numbers(to.initClients(length(from.clients, kClientsLimit)), from.clients);
+  put_each(to.initPrograms(length(from.programs, kProgramsLimit)), from.programs);
+  put_each(to.initListeners(length(from.listeners, kListenersLimit)), from.listeners);
+  put_each(to.initSlots(length(from.slots, kSlotLimit)), from.slots);
+  put_each(to.initWorkers(length(from.workers, kLaneLimit)), from.workers);
 }
 
 // ---- reading ----
@@ -325,6 +433,132 @@ Done read(const Door& door, wire::Done::Reader from) {
   return {.exit_code = from.getExitCode(), .line = door.text(from.getLine(), "line")};
 }
 
+// ---- reading: the supervisor's state ----
+
+NamedNumber read(const Door& door, wire::NamedNumber::Reader from);
+NamedValues read(const Door& door, wire::NamedValues::Reader from);
+ProgramState read(const Door& door, wire::ProgramState::Reader from);
+ListenerState read(const Door& door, wire::ListenerState::Reader from);
+SlotState read(const Door& door, wire::SlotState::Reader from);
+WorkerState read(const Door& door, wire::WorkerState::Reader from);
+
+int descriptor(const Door& door, std::int32_t from) {
+  if (from < -1) door.refuse(fmt::format("{} is no descriptor", from));
+  return from;
+}
+
+template <class List>
+std::vector<std::string> texts(const Door& door, List from, std::size_t limit, const char* field) {
+  std::vector<std::string> result;
+  for (const auto each : door.list(from, limit, field)) result.push_back(door.text(each, field));
+  return result;
+}
+template <class List>
+std::vector<int> descriptors(const Door& door, List from, std::size_t limit, const char* field) {
+  std::vector<int> result;
+  for (const auto each : door.list(from, limit, field)) result.push_back(descriptor(door, each));
+  return result;
+}
+template <class List>
+std::vector<std::uint16_t> numbers(const Door& door, List from, std::size_t limit, const char* field) {
+  std::vector<std::uint16_t> result;
+  for (const auto each : door.list(from, limit, field)) result.push_back(each);
+  return result;
+}
+
+NamedNumber read(const Door& door, wire::NamedNumber::Reader from) {
+  return {.name = door.text(from.getName(), "name"), .number = from.getNumber()};
+}
+
+NamedValues read(const Door& door, wire::NamedValues::Reader from) {
+  return {.name = door.text(from.getName(), "name"),
+          .values = texts(door, from.getValues(), kListenersLimit, "values")};
+}
+
+/// The structs of a list.
+template <class Item, class List>
+std::vector<Item> each_of(const Door& door, List from, std::size_t limit, const char* field) {
+  std::vector<Item> result;
+  for (const auto each : door.list(from, limit, field)) result.push_back(read(door, each));
+  return result;
+}
+
+ProgramState read(const Door& door, wire::ProgramState::Reader from) {
+  return {.options = each_of<NamedValues>(door, from.getOptions(), kOptionsLimit, "options"),
+          .application = texts(door, from.getApplication(), kArgumentsLimit, "application"),
+          .executable = door.text(from.getExecutable(), "executable"),
+          .arguments = texts(door, from.getArguments(), kArgumentsLimit, "arguments"),
+          .image = descriptor(door, from.getImage()),
+          .settings = descriptor(door, from.getSettings())};
+}
+
+ListenerState read(const Door& door, wire::ListenerState::Reader from) {
+  return {.address = door.text(from.getAddress(), "address"),
+          .sockets = descriptors(door, from.getSockets(), kSlotLimit, "sockets")};
+}
+
+SlotState read(const Door& door, wire::SlotState::Reader from) {
+  return {.inbox_receiving = descriptor(door, from.getInboxReceiving()),
+          .inbox_sending = descriptor(door, from.getInboxSending()),
+          .deaths_in_a_row = from.getDeathsInARow(),
+          .next_start = door.duration(from.getNextStart(), "next start"),
+          .vacant_since = door.duration(from.getVacantSince(), "vacant since"),
+          .deaths = from.getDeaths(),
+          .last_obituary = door.text(from.getLastObituary(), "last obituary"),
+          .starts = from.getStarts(),
+          .ends = each_of<NamedNumber>(door, from.getEnds(), kCountersLimit, "ends"),
+          .retired = each_of<NamedNumber>(door, from.getRetired(), kCountersLimit, "retired")};
+}
+
+WorkerState read(const Door& door, wire::WorkerState::Reader from) {
+  return {.who = door.incarnation(from.getWho()),
+          .pid = from.getPid(),
+          .state = door.text(from.getState(), "state"),
+          .program = from.getProgram(),
+          .pidfd = descriptor(door, from.getPidfd()),
+          .control = descriptor(door, from.getControl()),
+          .ring = descriptor(door, from.getRing()),
+          .reader_page = descriptor(door, from.getReaderPage()),
+          .counters = descriptor(door, from.getCounters()),
+          .doorbell = descriptor(door, from.getDoorbell()),
+          .giver_end = descriptor(door, from.getGiverEnd()),
+          .born = door.duration(from.getBorn(), "born"),
+          .ready_since = door.duration(from.getReadySince(), "ready since"),
+          .drained_by = door.duration(from.getDrainedBy(), "drained by"),
+          .is_moving = from.getIsMoving(),
+          .has_progress = from.getHasProgress(),
+          .progress = read(door, from.getProgress()),
+          .cause = door.text(from.getCause(), "cause"),
+          .cause_text = door.text(from.getCauseText(), "cause"),
+          .ended_while = door.text(from.getEndedWhile(), "ended while"),
+          .last_words = door.text(from.getLastWords(), "last words")};
+}
+
+SupervisorState open(const Datagram& file, wire::SupervisorState::Reader from) {
+  const Door door("SupervisorState", true, file, 0);
+  // Before the rest: another version may mean something else by it.
+  if (from.getVersion() != kStateVersion)
+    door.refuse(fmt::format("version {}, this build reads {}", from.getVersion(), kStateVersion));
+  return {.version = from.getVersion(),
+          .protocol_version = from.getProtocolVersion(),
+          .build = door.text(from.getBuild(), "build"),
+          .binary = door.text(from.getBinary(), "binary"),
+          .runtime_dir = door.text(from.getRuntimeDir(), "runtime dir"),
+          .started = door.duration(from.getStarted(), "started"),
+          .announced = from.getAnnounced(),
+          .reload_again = from.getReloadAgain(),
+          .last_generation = from.getLastGeneration(),
+          .free_lanes = numbers(door, from.getFreeLanes(), kLaneLimit, "free lanes"),
+          .bucket_owners = numbers(door, from.getBucketOwners(), kSlotLimit, "bucket owners"),
+          .lock = descriptor(door, from.getLock()),
+          .control_socket = descriptor(door, from.getControlSocket()),
+          .clients = descriptors(door, from.getClients(), kClientsLimit, "clients"),
+          .programs = each_of<ProgramState>(door, from.getPrograms(), kProgramsLimit, "programs"),
+          .listeners = each_of<ListenerState>(door, from.getListeners(), kListenersLimit, "listeners"),
+          .slots = each_of<SlotState>(door, from.getSlots(), kSlotLimit, "slots"),
+          .workers = each_of<WorkerState>(door, from.getWorkers(), kLaneLimit, "workers")};
+}
+
 // ---- envelopes ----
 
 template <class Which>
@@ -395,6 +629,8 @@ CtlRequest open(const Datagram& datagram, wire::CtlRequest::Reader from) {
     case wire::CtlRequest::STOP:
       return Door("StopRequest", from.hasStop(), datagram, 0)
           .admit(StopRequest{.at_once = from.getStop().getAtOnce()});
+    case wire::CtlRequest::UPGRADE:
+      return Door("UpgradeRequest", from.hasUpgrade(), datagram, 0).admit(UpgradeRequest{});
   }
   refuse_unknown(from.which());
 }
@@ -502,7 +738,8 @@ std::vector<std::byte> encode(const CtlRequest& message) {
       Overloaded{[&](const CtlHello& hello) { to.initHello().setProtocolVersion(hello.protocol_version); },
                  [&](const StatusRequest&) { to.initStatus(); }, [&](const StatsRequest&) { to.initStats(); },
                  [&](const ReloadRequest&) { to.initReload(); },
-                 [&](const StopRequest& stop) { to.initStop().setAtOnce(stop.at_once); }},
+                 [&](const StopRequest& stop) { to.initStop().setAtOnce(stop.at_once); },
+                 [&](const UpgradeRequest&) { to.initUpgrade(); }},
       message);
   return bytes_of(builder);
 }
@@ -517,6 +754,12 @@ std::vector<std::byte> encode(const CtlReply& message) {
                  [&](const Progress& progress) { to.initProgress().setLine(Text(progress.line)); },
                  [&](const Done& done) { put(to.initDone(), done); }},
       message);
+  return bytes_of(builder);
+}
+
+std::vector<std::byte> encode(const SupervisorState& state) {
+  capnp::MallocMessageBuilder builder;
+  put(builder.initRoot<wire::SupervisorState>(), state);
   return bytes_of(builder);
 }
 
@@ -538,6 +781,10 @@ std::optional<CtlRequest> decode_ctl_request(const Datagram& datagram, std::stri
 
 std::optional<CtlReply> decode_ctl_reply(const Datagram& datagram, std::string* why) {
   return decode<wire::CtlReply, CtlReply>(datagram, why);
+}
+
+std::optional<SupervisorState> decode_supervisor_state(const Datagram& file, std::string* why) {
+  return decode<wire::SupervisorState, SupervisorState>(file, why);
 }
 
 }  // namespace limpet::ipc

@@ -10,6 +10,7 @@
 
 #include "ipc/channel.h"
 #include "ipc/messages.h"
+#include "ipc/supervisor_state.h"
 
 namespace limpet::ipc {
 
@@ -18,6 +19,7 @@ namespace limpet::ipc {
 [[nodiscard]] std::vector<std::byte> encode(const Handover& message);
 [[nodiscard]] std::vector<std::byte> encode(const CtlRequest& message);
 [[nodiscard]] std::vector<std::byte> encode(const CtlReply& message);
+[[nodiscard]] std::vector<std::byte> encode(const SupervisorState& state);
 
 // nullopt, with the reason in `*why` ("unknown message 17", "Hello: wants 4 descriptors, got 3"). Descriptors
 // are counted here and stay in the datagram, in the order that messages.h names.
@@ -27,5 +29,6 @@ namespace limpet::ipc {
 [[nodiscard]] std::optional<Handover> decode_handover(const Datagram& datagram, std::string* why);
 [[nodiscard]] std::optional<CtlRequest> decode_ctl_request(const Datagram& datagram, std::string* why);
 [[nodiscard]] std::optional<CtlReply> decode_ctl_reply(const Datagram& datagram, std::string* why);
+[[nodiscard]] std::optional<SupervisorState> decode_supervisor_state(const Datagram& file, std::string* why);
 
 }  // namespace limpet::ipc

@@ -113,13 +113,15 @@ struct Handover {
 struct StatusRequest {};
 struct StatsRequest {};
 struct ReloadRequest {};
+struct UpgradeRequest {};
 struct StopRequest {
   bool at_once = false;
 };
 struct CtlHello {
   std::uint32_t protocol_version = kProtocolVersion;
 };
-using CtlRequest = std::variant<CtlHello, StatusRequest, StatsRequest, ReloadRequest, StopRequest>;
+using CtlRequest =
+    std::variant<CtlHello, StatusRequest, StatsRequest, ReloadRequest, StopRequest, UpgradeRequest>;
 
 struct WorkerStatus {
   std::uint16_t slot = 0;

@@ -32,6 +32,8 @@ class Child {
  public:
   /// Takes a child that nobody has reaped. Throws std::system_error if no pidfd can be had.
   explicit Child(pid_t pid);
+  /// One whose pidfd is open already.
+  Child(pid_t pid, Descriptor pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {}
   Child(Child&&) noexcept;
   Child& operator=(Child&&) noexcept;
   ~Child();

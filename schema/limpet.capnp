@@ -310,6 +310,7 @@ struct CtlRequest {
     stats @2 :StatsRequest;
     reload @3 :ReloadRequest;
     stop @4 :StopRequest;
+    upgrade @5 :UpgradeRequest;
   }
 }
 
@@ -334,6 +335,11 @@ struct ReloadRequest {
 struct StopRequest {
   # Drain every worker and end. Answer: Progress lines, then Done, or the end of the connection.
   atOnce @0 :Bool;  # no drain
+}
+
+struct UpgradeRequest {
+  # Become the limpet that lies on disk now, in the same process, then replace every worker. Answer: as to ReloadRequest;
+  # Done with 1 and nothing changed if that limpet cannot take over. The connection outlives the exec.
 }
 
 # ---- control socket, supervisor to limpet ctl -----------------------------------------------------------------------
@@ -403,4 +409,97 @@ struct Done {
   # The last reply to an operation, or the refusal of any request.
   exitCode @0 :UInt8;  # that of `limpet ctl`
   line @1 :Text;       # "" if there is nothing to say
+}
+
+# ---- from the supervisor to itself ----------------------------------------------------------------------------------
+
+using Moment = Int64;          # milliseconds of CLOCK_MONOTONIC; 0: never
+using DescriptorNumber = Int32;  # stays open across the exec; -1: none
+
+struct SupervisorState {
+  # Everything that a supervisor knows, in a memfd, for the image that an upgrade puts in its place. The same bytes go to a
+  # trial of that image first, which says whether it could take over. No carrier, no envelope: this is the root.
+  #
+  # `version` grows when a reader of the older number would lose or mistake something: it refuses a number that it does not
+  # know. Fields that it does not know are passed over then, as everywhere. States, causes, counters and options are named:
+  # an unknown state, cause or option is refused, an unknown counter is forgotten.
+  version @0 :UInt32;
+  protocolVersion @1 :UInt32;  # of the control channels of the workers that go on
+  build @2 :Text;
+  binary @3 :Text;             # path of `limpet`
+  runtimeDir @4 :Text;
+  started @5 :Moment;
+  announced @6 :Bool;
+  reloadAgain @7 :Bool;
+  lastGeneration @8 :UInt64;
+  freeLanes @9 :List(UInt16);      # in the order in which they are given out
+  bucketOwners @10 :List(UInt16);  # 4096 slots
+  lock @11 :DescriptorNumber;
+  controlSocket @12 :DescriptorNumber;
+  clients @13 :List(DescriptorNumber);  # at most 64
+  programs @14 :List(ProgramState);     # the cluster's first; at most 1024
+  listeners @15 :List(ListenerState);
+  slots @16 :List(SlotState);
+  workers @17 :List(WorkerState);       # in each slot the oldest first; at most 8193
+}
+
+struct NamedNumber {
+  name @0 :Text;
+  number @1 :UInt64;
+}
+
+struct NamedValues {
+  name @0 :Text;
+  values @1 :List(Text);  # at most 1024
+}
+
+struct ProgramState {
+  options @0 :List(NamedValues);  # at most 1024; names as in limpet.toml
+  application @1 :List(Text);     # at most 4096, as arguments
+  executable @2 :Text;
+  arguments @3 :List(Text);
+  image @4 :DescriptorNumber;     # -1: a script
+  settings @5 :DescriptorNumber;
+}
+
+struct ListenerState {
+  address @0 :Text;
+  sockets @1 :List(DescriptorNumber);  # by slot
+}
+
+struct SlotState {
+  inboxReceiving @0 :DescriptorNumber;
+  inboxSending @1 :DescriptorNumber;
+  deathsInARow @2 :UInt32;
+  nextStart @3 :Moment;  # of a slot in back-off
+  vacantSince @4 :Moment;
+  deaths @5 :UInt64;
+  lastObituary @6 :Text;
+  starts @7 :UInt64;
+  ends @8 :List(NamedNumber);     # by cause
+  retired @9 :List(NamedNumber);  # counters of the dead
+}
+
+struct WorkerState {
+  who @0 :Incarnation;
+  pid @1 :UInt32;
+  state @2 :Text;
+  program @3 :UInt16;  # index into programs
+  pidfd @4 :DescriptorNumber;
+  control @5 :DescriptorNumber;
+  ring @6 :DescriptorNumber;  # this and the next three: since its hello
+  readerPage @7 :DescriptorNumber;
+  counters @8 :DescriptorNumber;
+  doorbell @9 :DescriptorNumber;
+  giverEnd @10 :DescriptorNumber;  # of a successor that has no seat yet
+  born @11 :Moment;
+  readySince @12 :Moment;
+  drainedBy @13 :Moment;
+  isMoving @14 :Bool;
+  hasProgress @15 :Bool;
+  progress @16 :DrainProgress;
+  cause @17 :Text;       # why it ends, when that is known before its status; else ""
+  causeText @18 :Text;
+  endedWhile @19 :Text;
+  lastWords @20 :Text;
 }

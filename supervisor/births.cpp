@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "ipc/heritage.h"
+#include "supervisor/state.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -26,6 +27,31 @@ Births::Births(Loop& loop, const Listeners& listeners, std::uint16_t slots, std:
       lanes_(slots),
       cpus_(std::move(cpus)) {
   for (std::uint16_t slot = 0; slot < slots; ++slot) inboxes_.push_back(ipc::make_inbox());
+}
+
+Births::Births(Loop& loop, const Listeners& listeners, std::vector<int> cpus,
+               const ipc::SupervisorState& state)
+    : loop_(loop),
+      listeners_(listeners),
+      buckets_(ipc::BucketTable::create(static_cast<std::uint16_t>(state.slots.size()))),
+      lanes_(state.free_lanes),
+      cpus_(std::move(cpus)),
+      last_generation_(state.last_generation) {
+  for (const ipc::SlotState& each : state.slots)
+    inboxes_.push_back({adopt(each.inbox_receiving), adopt(each.inbox_sending)});
+  for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket)
+    buckets_.assign(bucket, state.bucket_owners.at(bucket));
+}
+
+void Births::save(ipc::SupervisorState* into) const {
+  into->last_generation = last_generation_;
+  into->free_lanes = lanes_.free();
+  for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket)
+    into->bucket_owners.push_back(buckets_.owner(bucket));
+  for (std::size_t slot = 0; slot < inboxes_.size(); ++slot) {
+    into->slots.at(slot).inbox_receiving = inboxes_[slot].receiving.get();
+    into->slots.at(slot).inbox_sending = inboxes_[slot].sending.get();
+  }
 }
 
 std::unique_ptr<Worker> Births::start(std::uint16_t slot, const SharedProgram& program, bool succeeds,

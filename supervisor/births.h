@@ -8,6 +8,7 @@
 
 #include "ipc/bucket_table.h"
 #include "ipc/inbox.h"
+#include "ipc/supervisor_state.h"
 #include "supervisor/lanes.h"
 #include "supervisor/listeners.h"
 #include "supervisor/loop.h"
@@ -20,6 +21,10 @@ class Births {
  public:
   /// `cpus`: slot n's worker runs on cpus[n % size] only; empty: anywhere. Throws std::system_error.
   Births(Loop& loop, const Listeners& listeners, std::uint16_t slots, std::vector<int> cpus);
+
+  /// Those of an upgrade.
+  Births(Loop& loop, const Listeners& listeners, std::vector<int> cpus, const ipc::SupervisorState& state);
+  void save(ipc::SupervisorState* into) const;
 
   /// Takes a lane and a new generation. `succeeds`: it is told so, and gets its end of a migration stream.
   /// Null, with the reason in `*why`, if no process can be had.

@@ -57,6 +57,7 @@ Worker* Cluster::start_worker(std::uint16_t number, const SharedProgram& program
   log(Level::Info, fmt::format("{}: spawned {}", worker->name(), program->executable));
   slot.respawn.cancel();
   watch(*worker);
+  limit_boot(*worker, program->options.boot_deadline);
   slot.workers.push_back(std::move(worker));
   return slot.workers.back().get();
 }
@@ -67,7 +68,10 @@ void Cluster::watch(Worker& worker) {
                                                   [this, &worker] { read_messages(worker); });
   worker.on_end = std::make_unique<Readiness>(loop_, worker.child.descriptor(), Kind::Read,
                                               [this, &worker] { take_end(worker); });
-  worker.deadline.start(worker.program->options.boot_deadline, [this, &worker] {
+}
+
+void Cluster::limit_boot(Worker& worker, Milliseconds left) {
+  worker.deadline.start(left, [this, &worker] {
     // It may have been ready for long, unread, while the supervisor itself was stopped.
     read_messages(worker);
     if (worker.is_booting() && !worker.has_ended()) {
@@ -119,11 +123,15 @@ void Cluster::move_sessions(Worker& from, Worker& to) {
 
 void Cluster::limit_drain(Worker& worker, Milliseconds deadline) {
   worker.drained_by = steady_clock::now() + deadline;
-  worker.deadline.start(deadline + kDrainGrace, [this, &worker, deadline] {
+  limit_drain(worker, deadline, deadline);
+}
+
+void Cluster::limit_drain(Worker& worker, Milliseconds left, Milliseconds whole) {
+  worker.deadline.start(left + kDrainGrace, [this, &worker, whole] {
     read_messages(worker);
     if (worker.has_ended()) return;
     put_down(worker, SIGTERM, Cause::DrainDeadline,
-             fmt::format("has not left after {} ms, {} sessions left", deadline.count(),
+             fmt::format("has not left after {} ms, {} sessions left", whole.count(),
                          worker.progress ? worker.progress->sessions_left : 0));
   });
 }
@@ -136,8 +144,12 @@ void Cluster::put_down(Worker& worker, int signal, Cause cause, std::string why)
   }
   worker.happen(WorkerEvent::IsToStop, worker.cause_text);
   worker.child.signal(signal);
-  worker.deadline.start(kEndGrace, [&worker] { worker.child.signal(SIGKILL); });
+  limit_end(worker);
   update_routes();
+}
+
+void Cluster::limit_end(Worker& worker) {
+  worker.deadline.start(kEndGrace, [&worker] { worker.child.signal(SIGKILL); });
 }
 
 void Cluster::stop(bool at_once) {

@@ -29,8 +29,16 @@ class Cluster {
 
   Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::vector<int> cpus, SharedProgram program);
 
+  /// What an upgrade carries over. `state` has passed objection_to().
+  Cluster(Loop& loop, Listeners listeners, std::vector<int> cpus, const ipc::SupervisorState& state);
+
   // ---- steps ----
   void start_all();
+  /// Instead, after an upgrade.
+  void go_on();
+  void save(ipc::SupervisorState* into) const;
+  /// "" or who has not read yet what it was told: that would be lost by an exec.
+  [[nodiscard]] std::string unsent() const;
   /// Of a program that may be another than the cluster's. Null, with the reason in `*why`, if it could not be
   /// started; that is told and counted.
   Worker* start_worker(std::uint16_t slot, const SharedProgram& program, std::string* why);
@@ -88,7 +96,12 @@ class Cluster {
   void take_pulse(Worker& worker);
   void update_routes();
 
+  Cluster(Loop& loop, Listeners listeners, std::vector<int> cpus, const ipc::SupervisorState& state,
+          const std::vector<SharedProgram>& programs);
   void watch(Worker& worker);
+  void limit_boot(Worker& worker, Milliseconds left);
+  void limit_end(Worker& worker);
+  void limit_drain(Worker& worker, Milliseconds left, Milliseconds whole);
   void move_sessions(Worker& from, Worker& to);
   void limit_drain(Worker& worker, Milliseconds deadline);
   void announce_if_all_seated();

@@ -55,10 +55,13 @@ bool may_ask(const ipc::Descriptor& socket) {
 }  // namespace
 
 ControlSocket::ControlSocket(Loop& loop, std::string path, Handler handler)
+    : ControlSocket(loop, path, listen_at(path), std::move(handler)) {}
+
+ControlSocket::ControlSocket(Loop& loop, std::string path, ipc::Descriptor socket, Handler handler)
     : loop_(loop),
       path_(std::move(path)),
       handler_(std::move(handler)),
-      socket_(listen_at(path_)),
+      socket_(std::move(socket)),
       retry_(loop) {
   watch_for_clients();
 }
@@ -84,15 +87,34 @@ void ControlSocket::accept_clients() {
   if (!accepted || !may_ask(accepted)) return;
   make_room();
   if (clients_.size() >= kClientsLimit) return;
-  auto client = std::make_shared<Client>(loop_, std::move(accepted));
+  const auto client = add(std::move(accepted));
+  client->silence.start(kSilenceLimit, [this, weak = std::weak_ptr(client)] {
+    if (const auto alive = weak.lock()) close(alive);
+  });
+}
+
+std::shared_ptr<ControlSocket::Client> ControlSocket::add(ipc::Descriptor socket) {
+  auto client = std::make_shared<Client>(loop_, std::move(socket));
   clients_.push_back(client);
   client->on_message = std::make_unique<Readiness>(loop_, client->channel.descriptor(), Readiness::Kind::Read,
                                                    [this, weak = std::weak_ptr(client)] {
                                                      if (const auto alive = weak.lock()) read(alive);
                                                    });
-  client->silence.start(kSilenceLimit, [this, weak = std::weak_ptr(client)] {
-    if (const auto alive = weak.lock()) close(alive);
-  });
+  return client;
+}
+
+std::vector<int> ControlSocket::waiting_clients() const {
+  std::vector<int> result;
+  for (const auto& client : clients_)
+    if (client->has_asked) result.push_back(client->channel.descriptor());
+  return result;
+}
+
+ControlSocket::Reply ControlSocket::adopt_client(ipc::Descriptor socket) {
+  const auto client = add(std::move(socket));
+  client->said_hello = true;
+  client->has_asked = true;
+  return reply_to(client);
 }
 
 /// A thousand silent clients must not lock an operator out: the oldest of those that have asked nothing gives
@@ -133,10 +155,14 @@ void ControlSocket::take(const std::shared_ptr<Client>& client, const ipc::CtlRe
   }
   client->has_asked = true;
   client->silence.cancel();
-  handler_(request, [this, weak = std::weak_ptr(client)](const ipc::CtlReply& reply) {
+  handler_(request, reply_to(client));
+}
+
+ControlSocket::Reply ControlSocket::reply_to(const std::shared_ptr<Client>& client) {
+  return [this, weak = std::weak_ptr(client)](const ipc::CtlReply& reply) {
     // A client in our list is alive; with the socket object gone, none is.
     if (const auto alive = weak.lock(); alive && alive->open) send(alive, reply);
-  });
+  };
 }
 
 void ControlSocket::send(const std::shared_ptr<Client>& client, const ipc::CtlReply& reply) {

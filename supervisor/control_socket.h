@@ -27,6 +27,13 @@ class ControlSocket {
 
   /// Throws std::system_error. Replaces a socket that was left behind: the runtime directory's lock is held.
   ControlSocket(Loop& loop, std::string path, Handler handler);
+  /// The one that an upgrade carries over.
+  ControlSocket(Loop& loop, std::string path, ipc::Descriptor socket, Handler handler);
+  [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
+  /// Those that have asked and are still there.
+  [[nodiscard]] std::vector<int> waiting_clients() const;
+  /// A client that had asked the image before.
+  [[nodiscard]] Reply adopt_client(ipc::Descriptor socket);
   /// Removes the socket. What clients have not read yet stays readable for them.
   ~ControlSocket();
 
@@ -34,6 +41,8 @@ class ControlSocket {
   struct Client;
   void watch_for_clients();
   void accept_clients();
+  std::shared_ptr<Client> add(ipc::Descriptor socket);
+  [[nodiscard]] Reply reply_to(const std::shared_ptr<Client>& client);
   void make_room();
   void read(const std::shared_ptr<Client>& client);
   void take(const std::shared_ptr<Client>& client, const ipc::CtlRequest& request);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <vector>
 
 namespace limpet::supervisor {
 
@@ -13,6 +14,8 @@ class Lanes {
   explicit Lanes(std::uint16_t slots) {
     for (std::uint16_t lane = 0; lane < 2 * slots; ++lane) free_.push_back(lane);
   }
+  explicit Lanes(const std::vector<std::uint16_t>& free) : free_(free.begin(), free.end()) {}
+  [[nodiscard]] std::vector<std::uint16_t> free() const { return {free_.begin(), free_.end()}; }
   [[nodiscard]] std::optional<std::uint16_t> take() {
     if (free_.empty()) return std::nullopt;
     const std::uint16_t lane = free_.front();

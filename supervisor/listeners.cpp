@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "supervisor/routing_program.h"
+#include "supervisor/state.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -62,6 +63,25 @@ Listeners::Listeners(const std::vector<ipc::Address>& addresses, std::uint16_t s
                      milliseconds patience) {
   for (const ipc::Address& each : addresses) groups_.push_back(open_group(each, slots, backlog, patience));
   route(std::vector<bool>(slots, true));
+}
+
+Listeners::Listeners(const std::vector<ipc::ListenerState>& inherited) {
+  for (const ipc::ListenerState& each : inherited) {
+    std::string why;
+    Group group{ipc::parse_address(each.address, &why).value(), {}};
+    for (const int socket : each.sockets) group.sockets.push_back(adopt(socket));
+    groups_.push_back(std::move(group));
+  }
+}
+
+std::vector<ipc::ListenerState> Listeners::save() const {
+  std::vector<ipc::ListenerState> result;
+  for (const Group& group : groups_) {
+    ipc::ListenerState state{to_text(group.address), {}};
+    for (const ipc::Descriptor& each : group.sockets) state.sockets.push_back(each.get());
+    result.push_back(std::move(state));
+  }
+  return result;
 }
 
 Listeners::Group Listeners::open_group(ipc::Address address, std::uint16_t slots, int backlog,

@@ -9,6 +9,7 @@
 
 #include "ipc/address.h"
 #include "ipc/descriptor.h"
+#include "ipc/supervisor_state.h"
 
 namespace limpet::supervisor {
 
@@ -18,6 +19,10 @@ class Listeners {
   /// close their copies within moments. 0: refuses at once.
   Listeners(const std::vector<ipc::Address>& addresses, std::uint16_t slots, int backlog,
             std::chrono::milliseconds patience);
+
+  /// Those that an upgrade carries over.
+  explicit Listeners(const std::vector<ipc::ListenerState>& inherited);
+  [[nodiscard]] std::vector<ipc::ListenerState> save() const;
 
   /// The sockets of one slot, in configured order.
   [[nodiscard]] std::vector<int> of_slot(std::uint16_t slot) const;

@@ -227,6 +227,21 @@ std::string assign(const OptionRow& row, const std::vector<std::string>& values,
       row.member);
 }
 
+std::vector<std::string> values_of(const OptionRow& row, const Options& options) {
+  using Values = std::vector<std::string>;
+  return std::visit(Overloaded{[&](bool O::*member) { return Values{options.*member ? "true" : "false"}; },
+                               [&](std::uint64_t O::*member) {
+                                 const bool automatic = row.unit == Unit::Workers && options.*member == 0;
+                                 return Values{automatic ? "auto" : std::to_string(options.*member)};
+                               },
+                               [&](std::chrono::milliseconds O::*member) {
+                                 return Values{fmt::format("{}ms", (options.*member).count())};
+                               },
+                               [&](std::string O::*member) { return Values{options.*member}; },
+                               [&](std::vector<std::string> O::*member) { return options.*member; }},
+                    row.member);
+}
+
 std::vector<std::string> changes_that_need_a_restart(const Options& before, const Options& after) {
   std::vector<std::string> result;
   for (const OptionRow& row : kOptions) {

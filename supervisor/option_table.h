@@ -49,6 +49,9 @@ struct OptionRow {
 [[nodiscard]] std::string assign(const OptionRow& row, const std::vector<std::string>& values,
                                  Options* options);
 
+/// The inverse: what assign() makes the same value of.
+[[nodiscard]] std::vector<std::string> values_of(const OptionRow& row, const Options& options);
+
 /// "socketio.ping_interval"
 [[nodiscard]] std::string name_in_file(const OptionRow& row);
 

@@ -17,6 +17,9 @@ class RespawnPolicy {
   /// Each delay is stretched by up to this share, so that slots that died together do not start together.
   static constexpr double kJitter = 0.2;
 
+  RespawnPolicy() = default;
+  explicit RespawnPolicy(unsigned deaths_in_a_row) noexcept : deaths_in_a_row_(deaths_in_a_row) {}
+
   /// A worker ended that should not have. `served`: how long it was ready. `chance`: in [0, 1), a new one
   /// each time.
   [[nodiscard]] Milliseconds delay_after_death(Milliseconds served, double chance) noexcept;

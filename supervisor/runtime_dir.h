@@ -16,12 +16,15 @@ class RuntimeDir {
  public:
   /// Creates the directory if need be, and takes the lock.
   explicit RuntimeDir(std::string path);
+  /// The one that an upgrade carries over: its lock is held.
+  RuntimeDir(std::string path, ipc::Descriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
   /// Removes the lock file: the control socket's owner has removed that.
   ~RuntimeDir();
   RuntimeDir(const RuntimeDir&) = delete;
   RuntimeDir& operator=(const RuntimeDir&) = delete;
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  [[nodiscard]] int lock() const noexcept { return lock_.get(); }
   /// The supervisor before left its control socket behind: it was killed, and its workers may still be
   /// leaving.
   [[nodiscard]] bool was_left_in_haste() const noexcept { return was_left_in_haste_; }

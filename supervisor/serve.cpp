@@ -9,9 +9,12 @@
 #include "supervisor/cluster.h"
 #include "supervisor/cpus.h"
 #include "supervisor/log.h"
+#include "supervisor/option_table.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/start_screen.h"
+#include "supervisor/state.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/upgrade.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -52,15 +55,64 @@ void serve(const Options& options, const CommandLine& command_line) {
   Loop loop;
   Cluster cluster(loop, std::move(listeners), slots, options.pin ? allowed_cpus() : std::vector<int>(),
                   std::move(program));
-  Supervisor supervisor(loop, cluster, command_line, runtime_dir.path());
+  Supervisor supervisor(loop, cluster, command_line, runtime_dir);
   show_start_screen(cluster, runtime_dir.path());
   cluster.on_all_seated = [&cluster] { say_serving(cluster); };
   supervisor.run();
 }
 
+/// In place of the image before, with all its descriptors; signals are still blocked.
+void take_over(const ipc::SupervisorState& state, const CommandLine& command_line) {
+  const Options options = restore_options(state.programs.front());
+  open_log(options.log_level);
+  ::signal(SIGPIPE, SIG_IGN);
+  const RuntimeDir runtime_dir(state.runtime_dir, adopt(state.lock));
+  Loop loop;
+  Cluster cluster(loop, Listeners(state.listeners), options.pin ? allowed_cpus() : std::vector<int>(), state);
+  Supervisor supervisor(loop, cluster, command_line, runtime_dir, state);
+  unblock_signals();
+  cluster.on_all_seated = [&cluster] { say_serving(cluster); };
+  supervisor.go_on();
+}
+
+/// The reasons against a takeover, one line each.
+std::vector<std::string> objections(const ipc::SupervisorState& state, const LoadedOptions& loaded) {
+  if (const std::string why = objection_to(state); !why.empty()) return {why};
+  if (!loaded.mistakes.empty()) return loaded.mistakes;
+  std::vector<std::string> result;
+  const Options before = restore_options(state.programs.front());
+  for (const std::string& each : changes_that_need_a_restart(before, loaded.options))
+    result.push_back(each + " has changed, which needs a restart");
+  if (result.empty()) (void)make_program(loaded.options, loaded.options.listen);
+  return result;
+}
+
+int obey(const TakeoverOrder& order, const CommandLine& command_line) {
+  std::string why;
+  const auto state = read_state(order, &why);
+  if (!state) {
+    tell({why});
+    return 1;
+  }
+  if (!order.is_trial) {
+    take_over(*state, command_line);
+    return 0;
+  }
+  const auto reasons = objections(*state, load_options(command_line));
+  tell(reasons);
+  if (reasons.empty()) say_can_take_over();
+  return reasons.empty() ? 0 : 1;
+}
+
 }  // namespace
 
 int run_serve(const CommandLine& command_line) {
+  try {
+    if (const auto order = takeover_order()) return obey(*order, command_line);
+  } catch (const std::exception& failure) {
+    tell({failure.what()});
+    return 1;
+  }
   const LoadedOptions loaded = load_options(command_line);
   if (!loaded.mistakes.empty()) {
     tell(loaded.mistakes);

@@ -7,7 +7,8 @@
 
 namespace limpet::supervisor {
 
-/// Returns the exit code. Blocks until the cluster has stopped.
+/// Returns the exit code. Also what an upgrade calls in the new image, first as a trial. Blocks until the
+/// cluster has stopped.
 [[nodiscard]] int run_serve(const CommandLine& command_line);
 
 }  // namespace limpet::supervisor

@@ -4,11 +4,12 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <utility>
 
 #include "supervisor/log.h"
 #include "supervisor/option_table.h"
-#include "supervisor/runtime_dir.h"
+#include "supervisor/state.h"
 #include "supervisor/version.h"
 
 namespace limpet::supervisor {
@@ -18,20 +19,51 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
+constexpr auto kSignals = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR2};
+/// A signal that was caught has arrived in the loop by then.
+constexpr milliseconds kHearSignals{10};
+
 /// Where the progress of an operation goes that a signal asked for: it is in the log anyway.
 void nobody(const ipc::CtlReply&) {}
 
 }  // namespace
 
-Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, std::string runtime_dir)
+Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, const RuntimeDir& runtime_dir)
     : loop_(loop),
       cluster_(cluster),
       command_line_(std::move(command_line)),
-      runtime_dir_(std::move(runtime_dir)),
+      runtime_dir_(runtime_dir),
+      binary_(std::filesystem::read_symlink("/proc/self/exe")),
       after_(loop),
-      signals_(loop, {SIGHUP, SIGTERM, SIGINT, SIGQUIT}, [this](int number) { take_signal(number); }),
-      control_(loop, control_path(runtime_dir_),
+      signals_(loop, kSignals, [this](int number) { take_signal(number); }),
+      control_(loop, control_path(runtime_dir_.path()),
                [this](const auto& request, Reply reply) { take_request(request, reply); }) {
+  watch_cluster();
+}
+
+Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, const RuntimeDir& runtime_dir,
+                       const ipc::SupervisorState& state)
+    : loop_(loop),
+      cluster_(cluster),
+      command_line_(std::move(command_line)),
+      runtime_dir_(runtime_dir),
+      binary_(state.binary),
+      started_(ipc::time_of(state.started)),
+      reload_again_(state.reload_again),
+      upgraded_from_(state.build),
+      after_(loop),
+      signals_(loop, kSignals, [this](int number) { take_signal(number); }),
+      control_(loop, control_path(runtime_dir_.path()), adopt(state.control_socket),
+               [this](const auto& request, Reply reply) { take_request(request, reply); }) {
+  watch_cluster();
+  std::vector<Reply> waiting;
+  for (const int client : state.clients) waiting.push_back(control_.adopt_client(adopt(client)));
+  upgrade_reply_ = [waiting](const ipc::CtlReply& reply) {
+    for (const Reply& each : waiting) each(reply);
+  };
+}
+
+void Supervisor::watch_cluster() {
   cluster_.on_ready = [this](Worker& worker) { return rollout_ && rollout_->take_ready(worker); };
   cluster_.on_gone = [this](const Worker& worker, Cause cause, const std::string& obituary) {
     if (rollout_) rollout_->take_gone(worker, cause, obituary);
@@ -47,9 +79,25 @@ void Supervisor::run() {
   loop_.run();
 }
 
+void Supervisor::go_on() {
+  log(Level::Info, fmt::format("supervisor: upgraded from {} to {}", upgraded_from_, kVersion));
+  cluster_.go_on();
+  operation_name_ = "upgrade";
+  operation_since_ = steady_clock::now();
+  std::string why;
+  if (SharedProgram program = read_program_again(&why)) {
+    roll_out(std::move(program), upgrade_reply_);
+  } else {
+    finish(false, fmt::format("upgrade failed: {}; the new supervisor goes on with the old workers", why),
+           upgrade_reply_);
+  }
+  loop_.run();
+}
+
 void Supervisor::take_signal(int number) {
   log(Level::Info, fmt::format("supervisor: signal {}", ::sigabbrev_np(number)));
   if (number == SIGHUP) return reload_by_signal();
+  if (number == SIGUSR2) return upgrade(nobody);
   stop(cluster_.stopping() && number != SIGQUIT, nobody);
 }
 
@@ -65,11 +113,12 @@ void Supervisor::take_request(const ipc::CtlRequest& request, const Reply& reply
   if (std::holds_alternative<ipc::StatusRequest>(request)) return reply(status());
   if (std::holds_alternative<ipc::StatsRequest>(request)) return reply(cluster_.stats());
   if (std::holds_alternative<ipc::ReloadRequest>(request)) return reload(reply);
+  if (std::holds_alternative<ipc::UpgradeRequest>(request)) return upgrade(reply);
   if (const auto* wanted = std::get_if<ipc::StopRequest>(&request)) return stop(wanted->at_once, reply);
 }
 
 std::string Supervisor::operation() const {
-  if (!rollout_ && !cluster_.stopping()) return "";
+  if (!rollout_ && !trial_ && !cluster_.stopping()) return "";
   const double since = std::chrono::duration<double>(steady_clock::now() - operation_since_).count();
   return fmt::format("{} since {:.1f} s", cluster_.stopping() ? "stopping" : operation_name_, since);
 }
@@ -122,14 +171,74 @@ void Supervisor::roll_out(SharedProgram program, const Reply& reply) {
 }
 
 void Supervisor::finish_rollout(bool succeeded, const std::string& line, const Reply& reply) {
-  log(succeeded ? Level::Info : Level::Error, line);
   if (succeeded) open_log(cluster_.program().options.log_level);
   // Not here: the rollout itself is calling.
   after_.start(milliseconds(0), [this, succeeded, line, reply] {
     rollout_.reset();
-    reply(ipc::Done{static_cast<std::uint8_t>(succeeded ? 0 : 1), line});
-    if (std::exchange(reload_again_, false) && !cluster_.stopping()) reload(nobody);
+    finish(succeeded, line, reply);
   });
+}
+
+void Supervisor::finish(bool succeeded, const std::string& line, const Reply& reply) {
+  log(succeeded ? Level::Info : Level::Error, line);
+  reply(ipc::Done{static_cast<std::uint8_t>(succeeded ? 0 : 1), line});
+  if (std::exchange(reload_again_, false) && !cluster_.stopping()) reload(nobody);
+}
+
+void Supervisor::upgrade(const Reply& reply) {
+  if (const std::string busy = operation(); !busy.empty()) {
+    log(Level::Warning, fmt::format("upgrade: refused: busy: {}", busy));
+    return reply(ipc::Done{1, fmt::format("busy: {}", busy)});
+  }
+  operation_name_ = "upgrade";
+  operation_since_ = steady_clock::now();
+  upgrade_reply_ = reply;
+  log(Level::Info, fmt::format("upgrade: trying {}", binary_));
+  trial_ = std::make_unique<Trial>(loop_, binary_, save(),
+                                   [this](ipc::Descriptor image, const std::string& objection) {
+                                     take_verdict(std::move(image), objection);
+                                   });
+}
+
+void Supervisor::take_verdict(ipc::Descriptor image, const std::string& objection) {
+  if (!objection.empty()) {
+    // Not here: the trial itself is calling.
+    return after_.start(milliseconds(0), [this, objection] { refuse_upgrade(objection); });
+  }
+  upgrade_reply_(ipc::Progress{fmt::format("upgrade: {} can take over", binary_)});
+  // From here on signals wait for the next image. Those that were caught before are read first.
+  block_signals();
+  after_.start(kHearSignals,
+               [this, kept = std::make_shared<ipc::Descriptor>(std::move(image))] { become(*kept); });
+}
+
+void Supervisor::become(const ipc::Descriptor& image) {
+  std::string why = cluster_.unsent();
+  if (why.empty()) {
+    log(Level::Info, fmt::format("upgrade: becoming {}", binary_));
+    why = become_image(image, save());
+  }
+  unblock_signals();
+  refuse_upgrade(why);
+}
+
+void Supervisor::refuse_upgrade(const std::string& why) {
+  trial_.reset();
+  finish(false, fmt::format("upgrade refused: {}; nothing changes", why), upgrade_reply_);
+}
+
+ipc::SupervisorState Supervisor::save() const {
+  ipc::SupervisorState state;
+  state.build = kVersion;
+  state.binary = binary_;
+  state.runtime_dir = runtime_dir_.path();
+  state.started = ipc::moment_of(started_);
+  state.reload_again = reload_again_;
+  state.lock = runtime_dir_.lock();
+  state.control_socket = control_.descriptor();
+  state.clients = control_.waiting_clients();
+  cluster_.save(&state);
+  return state;
 }
 
 void Supervisor::stop(bool at_once, const Reply& reply) {
@@ -137,6 +246,12 @@ void Supervisor::stop(bool at_once, const Reply& reply) {
   if (!cluster_.stopping()) operation_since_ = steady_clock::now();
   reply(ipc::Progress{at_once ? "stopping at once" : "stopping: workers drain"});
   if (rollout_) rollout_->abandon();
+  if (trial_) {
+    after_.cancel();
+    unblock_signals();
+    trial_.reset();
+    upgrade_reply_(ipc::Done{1, "upgrade refused: everything stops"});
+  }
   cluster_.stop(at_once);
 }
 
@@ -152,7 +267,7 @@ ipc::StatusReply Supervisor::status() const {
   result.pid = static_cast<std::uint32_t>(::getpid());
   result.uptime = duration_cast<milliseconds>(steady_clock::now() - started_);
   result.application = to_text(cluster_.program());
-  result.runtime_dir = runtime_dir_;
+  result.runtime_dir = runtime_dir_.path();
   result.operation = operation();
   result.listeners = cluster_.addresses();
   result.slots = cluster_.slot_statuses();

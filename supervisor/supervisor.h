@@ -1,5 +1,5 @@
 // `limpet serve` once it runs: passes signals and requests of `limpet ctl` on as operations. One operation at
-// a time; a second is told which one is under way. Owns the cluster and the control socket.
+// a time; a second is told which one is under way. Owns the control socket.
 #pragma once
 
 #include <functional>
@@ -10,25 +10,39 @@
 #include "supervisor/cluster.h"
 #include "supervisor/control_socket.h"
 #include "supervisor/rollout.h"
+#include "supervisor/runtime_dir.h"
+#include "supervisor/upgrade.h"
 
 namespace limpet::supervisor {
 
 class Supervisor {
  public:
-  Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, std::string runtime_dir);
+  Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, const RuntimeDir& runtime_dir);
+  /// The one that an upgrade carries over.
+  Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, const RuntimeDir& runtime_dir,
+             const ipc::SupervisorState& state);
 
   /// Returns when everything has stopped.
   void run();
+  /// The same, behind an upgrade: begins with the rollout that ends it.
+  void go_on();
 
  private:
   using Reply = ControlSocket::Reply;
 
+  void watch_cluster();
   void take_signal(int number);
   void take_request(const ipc::CtlRequest& request, const Reply& reply);
   void reload_by_signal();
   void reload(const Reply& reply);
   void roll_out(SharedProgram program, const Reply& reply);
   void finish_rollout(bool succeeded, const std::string& line, const Reply& reply);
+  void finish(bool succeeded, const std::string& line, const Reply& reply);
+  void upgrade(const Reply& reply);
+  void take_verdict(ipc::Descriptor image, const std::string& objection);
+  void become(const ipc::Descriptor& image);
+  void refuse_upgrade(const std::string& why);
+  [[nodiscard]] ipc::SupervisorState save() const;
   void stop(bool at_once, const Reply& reply);
   void finish_stop();
 
@@ -42,13 +56,17 @@ class Supervisor {
   Loop& loop_;
   Cluster& cluster_;
   CommandLine command_line_;
-  std::string runtime_dir_;
+  const RuntimeDir& runtime_dir_;
+  std::string binary_;  ///< path of this limpet, and of what an upgrade makes of it
   TimePoint started_ = std::chrono::steady_clock::now();
   TimePoint operation_since_{};
   std::string operation_name_;  ///< "reload"; of the last one, if none is under way
   bool reload_again_ = false;   ///< a HUP came while an operation was under way
   std::unique_ptr<Rollout> rollout_;
-  Timer after_;  ///< what must not happen inside a callback of the rollout that it ends
+  std::unique_ptr<Trial> trial_;
+  Reply upgrade_reply_;
+  std::string upgraded_from_;  ///< build; "" if this supervisor began as itself
+  Timer after_;                ///< what must not happen inside a callback of the rollout that it ends
   std::vector<Reply> waiting_for_stop_;
   SignalSource signals_;
   ControlSocket control_;

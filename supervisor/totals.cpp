@@ -20,6 +20,28 @@ void Totals::retire(std::uint16_t slot, const ipc::CounterView& counters) {
   }
 }
 
+void Totals::save(std::uint16_t slot, ipc::SlotState* into) const {
+  const Slot& from = slots_.at(slot);
+  into->starts = from.starts;
+  for (std::size_t index = 0; index < ipc::kCounterCount; ++index)
+    into->retired.push_back({std::string(ipc::kCounters[index].name), from.retired[index]});
+  for (std::size_t cause = 0; cause < kCauses; ++cause)
+    into->ends.push_back({std::string(kCauseTable[cause].name), from.ends[cause]});
+}
+
+void Totals::restore(std::uint16_t slot, const ipc::SlotState& from) {
+  Slot& into = slots_.at(slot);
+  into.starts = from.starts;
+  for (const ipc::NamedNumber& each : from.retired) {
+    for (std::size_t index = 0; index < ipc::kCounterCount; ++index)
+      if (ipc::kCounters[index].name == each.name) into.retired[index] = each.number;
+  }
+  for (const ipc::NamedNumber& each : from.ends) {
+    for (std::size_t cause = 0; cause < kCauses; ++cause)
+      if (kCauseTable[cause].name == each.name) into.ends[cause] = each.number;
+  }
+}
+
 ipc::StatsReply Totals::report(const std::vector<Living>& living) const {
   ipc::StatsReply reply;
   for (std::size_t index = 0; index < ipc::kCounterCount; ++index) {

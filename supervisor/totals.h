@@ -7,6 +7,7 @@
 
 #include "ipc/counters.h"
 #include "ipc/messages.h"
+#include "ipc/supervisor_state.h"
 #include "supervisor/causes.h"
 
 namespace limpet::supervisor {
@@ -21,6 +22,10 @@ class Totals {
   void count_start(std::uint16_t slot) { ++slots_.at(slot).starts; }
   [[nodiscard]] std::uint64_t starts(std::uint16_t slot) const { return slots_.at(slot).starts; }
   void count_end(std::uint16_t slot, Cause cause) { ++slots_.at(slot).ends[static_cast<std::size_t>(cause)]; }
+
+  /// What an upgrade carries over, by names; a name that this build does not know is passed over.
+  void save(std::uint16_t slot, ipc::SlotState* into) const;
+  void restore(std::uint16_t slot, const ipc::SlotState& from);
 
   struct Living {
     std::uint16_t slot;

@@ -8,6 +8,7 @@
 #include "ipc/check.h"
 #include "ipc/codec.h"
 #include "supervisor/log.h"
+#include "supervisor/state.h"
 
 namespace limpet::supervisor {
 
@@ -17,9 +18,62 @@ Worker::Worker(Loop& loop, const ipc::Incarnation& who, SharedProgram its_progra
       child(std::move(process)),
       channel(std::move(control)),
       deadline(loop),
+      born(std::chrono::steady_clock::now()),
       loop_(loop),
       who_(who),
       pid_(child.pid()) {}
+
+Worker::Worker(Loop& loop, SharedProgram its_program, const ipc::WorkerState& state)
+    : program(std::move(its_program)),
+      child(static_cast<pid_t>(state.pid), adopt(state.pidfd)),
+      channel(adopt(state.control)),
+      deadline(loop),
+      born(ipc::time_of(state.born)),
+      ready_since(ipc::time_of(state.ready_since)),
+      cause(cause_named(state.cause)),
+      cause_text(state.cause_text),
+      ended_while(state_named(state.ended_while).value_or(WorkerState::Dead)),
+      last_words(state.last_words),
+      giver_end(adopt(state.giver_end)),
+      is_moving(state.is_moving),
+      drained_by(ipc::time_of(state.drained_by)),
+      loop_(loop),
+      who_(state.who),
+      pid_(child.pid()),
+      state_(state_named(state.state).value()) {
+  if (state.has_progress) progress = state.progress;
+  if (state.ring == -1) return;
+  memory = Memory{adopt(state.ring), adopt(state.reader_page), adopt(state.counters), adopt(state.doorbell)};
+  std::string ignored;
+  counters = ipc::CounterView::map(memory->counters, who_, &ignored);
+}
+
+ipc::WorkerState Worker::save() const {
+  ipc::WorkerState state;
+  state.who = who_;
+  state.pid = static_cast<std::uint32_t>(pid_);
+  state.state = to_text(state_);
+  state.pidfd = child.descriptor();
+  state.control = channel.descriptor();
+  if (memory) {
+    state.ring = memory->ring.get();
+    state.reader_page = memory->reader_page.get();
+    state.counters = memory->counters.get();
+    state.doorbell = memory->doorbell.get();
+  }
+  state.giver_end = giver_end.get();
+  state.born = ipc::moment_of(born);
+  state.ready_since = ipc::moment_of(ready_since);
+  state.drained_by = ipc::moment_of(drained_by);
+  state.is_moving = is_moving;
+  state.has_progress = progress.has_value();
+  state.progress = progress.value_or(ipc::DrainProgress{});
+  if (cause) state.cause = kCauseTable[static_cast<std::size_t>(*cause)].name;
+  state.cause_text = cause_text;
+  state.ended_while = to_text(ended_while);
+  state.last_words = last_words;
+  return state;
+}
 
 std::string Worker::name() const {
   return fmt::format("slot {} gen {} pid {}", who_.slot, who_.generation, pid_);

@@ -13,6 +13,7 @@
 #include "ipc/counters.h"
 #include "ipc/messages.h"
 #include "ipc/spawn.h"
+#include "ipc/supervisor_state.h"
 #include "supervisor/causes.h"
 #include "supervisor/loop.h"
 #include "supervisor/program.h"
@@ -28,11 +29,16 @@ class Worker {
   struct Memory {
     ipc::Descriptor ring;
     ipc::Descriptor reader_page;
+    ipc::Descriptor counters;
     ipc::Descriptor doorbell;
   };
 
   Worker(Loop& loop, const ipc::Incarnation& who, SharedProgram program, ipc::Child child,
          ipc::Descriptor control);
+  /// One that an upgrade carries over. `state` has passed objection_to().
+  Worker(Loop& loop, SharedProgram program, const ipc::WorkerState& state);
+  /// Without its program.
+  [[nodiscard]] ipc::WorkerState save() const;
 
   [[nodiscard]] const ipc::Incarnation& who() const noexcept { return who_; }
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
@@ -67,7 +73,7 @@ class Worker {
   std::unique_ptr<Readiness> on_end;
   Timer deadline;  ///< of what it is about: to boot, to drain, to end
 
-  const TimePoint born = std::chrono::steady_clock::now();
+  const TimePoint born;
   TimePoint ready_since{};
   bool silent = false;  ///< missed a beat
   /// Why it ends, when that is known before its status: what we decided, and what it said itself.

@@ -47,5 +47,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   decode_twice<Handover>(datagram, decode_handover);
   decode_twice<CtlRequest>(datagram, decode_ctl_request);
   decode_twice<CtlReply>(datagram, decode_ctl_reply);
+  decode_twice<SupervisorState>(datagram, decode_supervisor_state);
   return 0;
 }

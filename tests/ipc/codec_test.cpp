@@ -79,6 +79,80 @@ std::string refusal(const Datagram& datagram, Decode decode) {
 
 // ---- round trips ------------------------------------------------------------------------------------------
 
+TEST(Codec, TheStateOfASupervisorArrives) {
+  SupervisorState state;
+  state.build = "0.9";
+  state.binary = "/bin/limpet";
+  state.runtime_dir = "/run/limpet";
+  state.started = kLongest;
+  state.announced = true;
+  state.reload_again = true;
+  state.last_generation = kMost64;
+  state.free_lanes = {8192, 0};
+  state.bucket_owners.assign(4096, 4095);
+  state.lock = 3;
+  state.control_socket = 4;
+  state.clients = {5, 6};
+  state.programs = {{.options = {{"reload.move", {"true"}}},
+                     .application = {"./app", "x"},
+                     .executable = "/app",
+                     .arguments = {"x"},
+                     .image = -1,
+                     .settings = 7}};
+  state.listeners = {{.address = "tcp://127.0.0.1:1", .sockets = {8, 9}}};
+  state.slots = {{.inbox_receiving = 10,
+                  .inbox_sending = 11,
+                  .deaths_in_a_row = 12,
+                  .next_start = milliseconds(13),
+                  .vacant_since = milliseconds(14),
+                  .deaths = 15,
+                  .last_obituary = "died",
+                  .starts = 16,
+                  .ends = {{"deaths_exit", 17}},
+                  .retired = {{"http_requests", kMost64}}}};
+  WorkerState worker;
+  worker.who = kHighest;
+  worker.pid = kMost32;
+  worker.state = "draining";
+  worker.program = 1;
+  worker.pidfd = 18;
+  worker.control = 19;
+  worker.ring = 20;
+  worker.reader_page = 21;
+  worker.counters = 22;
+  worker.doorbell = 23;
+  worker.giver_end = 24;
+  worker.born = milliseconds(25);
+  worker.ready_since = milliseconds(26);
+  worker.drained_by = milliseconds(27);
+  worker.is_moving = true;
+  worker.has_progress = true;
+  worker.progress = {28, 29, 30};
+  worker.cause = "deaths_hung";
+  worker.cause_text = "hung";
+  worker.ended_while = "serving";
+  worker.last_words = "no";
+  state.workers = {worker, WorkerState{}};
+  std::string why;
+  const auto arrived_state = decode_supervisor_state(datagram_of(encode(state)), &why);
+  ASSERT_TRUE(arrived_state) << why;
+  // Every field, by the bytes that it becomes again.
+  EXPECT_EQ(encode(*arrived_state), encode(state));
+  EXPECT_EQ(arrived_state->workers[0].progress.drained, 30U);
+  EXPECT_EQ(arrived_state->slots[0].retired[0].number, kMost64);
+  EXPECT_EQ(arrived_state->programs[0].options[0].values[0], "true");
+}
+
+TEST(Codec, AStateOfAnotherVersionIsRefused) {
+  SupervisorState state;
+  state.version = kStateVersion + 1;
+  EXPECT_THAT(refusal(datagram_of(encode(state)), decode_supervisor_state),
+              HasSubstr("SupervisorState: version 2, this build reads 1"));
+  state.version = kStateVersion;
+  state.lock = -2;
+  EXPECT_THAT(refusal(datagram_of(encode(state)), decode_supervisor_state), HasSubstr("-2 is no descriptor"));
+}
+
 TEST(Codec, HelloArrivesWithTheHighestNumbers) {
   const Hello hello =
       through_worker(Hello{.protocol_version = kMost32, .build = "0.1.0 – ümläut", .who = kHighest}, 4);
@@ -157,6 +231,7 @@ TEST(Codec, RequestsOfCtlArrive) {
   (void)through_request(ReloadRequest{});
   EXPECT_TRUE(through_request(StopRequest{.at_once = true}).at_once);
   EXPECT_FALSE(through_request(StopRequest{.at_once = false}).at_once);
+  (void)through_request(UpgradeRequest{});
 }
 
 WorkerStatus some_worker() {
@@ -352,8 +427,8 @@ Datagram with_first_number(std::uint16_t number, std::size_t descriptors) {
 
 TEST(Codec, AMessageThatNobodyKnowsIsRefusedByItsNumber) {
   EXPECT_EQ(refusal(with_first_number(17, 0), decode_worker_message), "unknown message 17");
-  EXPECT_EQ(refusal(with_first_number(8, 0), decode_supervisor_message), "unknown message 8");
-  EXPECT_EQ(refusal(with_first_number(5, 0), decode_ctl_request), "unknown message 5");
+  EXPECT_EQ(refusal(with_first_number(99, 0), decode_supervisor_message), "unknown message 99");
+  EXPECT_EQ(refusal(with_first_number(99, 0), decode_ctl_request), "unknown message 99");
   EXPECT_EQ(refusal(with_first_number(65'535, 0), decode_ctl_reply), "unknown message 65535");
 }
 

@@ -40,7 +40,7 @@ RunningProgram::RunningProgram(const std::string& name, std::vector<std::string>
   reading_ = ipc::Descriptor(ends[0]);
   const ipc::Descriptor writing(ends[1]);
   ipc::SpawnRequest request;
-  request.executable = beside_this_test(name);
+  request.executable = name.starts_with('/') ? name : beside_this_test(name);
   request.arguments = std::move(arguments);
   request.descriptors = {{writing.get(), STDOUT_FILENO}, {writing.get(), STDERR_FILENO}};
   ipc::SpawnResult result = ipc::spawn(request);
@@ -109,10 +109,18 @@ RunningServer::RunningServer(std::vector<std::string> options, const std::string
   words.insert(words.end(), options.begin(), options.end());
   install_worker(fake_worker());
   words.insert(words.end(), {directory_.path() + "/worker", directory_.path() + "/behaviour"});
-  program_ = std::make_unique<RunningProgram>("limpet", words);
+  install_limpet(beside_this_test("limpet"));
+  program_ = std::make_unique<RunningProgram>(directory_.path() + "/limpet", words);
 }
 
 std::string RunningServer::fake_worker() const { return beside_this_test("fake_worker"); }
+
+void RunningServer::remove_limpet() { std::filesystem::remove(directory_.path() + "/limpet"); }
+
+std::string RunningServer::save_limpet() {
+  install(directory_.path() + "/limpet", directory_.path() + "/saved");
+  return directory_.path() + "/saved";
+}
 
 void RunningServer::install_script(const std::string& body) {
   const std::string script = directory_.path() + "/script";

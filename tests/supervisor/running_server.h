@@ -27,7 +27,7 @@ class TemporaryDirectory {
   std::string path_;
 };
 
-/// A program of the build with its output, stdout and stderr together.
+/// A program of the build, or at a path, with its output, stdout and stderr together.
 class RunningProgram {
  public:
   RunningProgram(const std::string& name, std::vector<std::string> arguments);
@@ -63,8 +63,12 @@ class RunningServer {
   explicit RunningServer(std::vector<std::string> options, const std::string& behaviour = "good",
                          const std::string& file = "");
 
-  /// Replaces the server's own copy of the worker, as an installer does: by a rename.
+  /// Replaces the server's own copy of limpet, or of the worker, as an installer does: by a rename.
+  void install_limpet(const std::string& from) { install(from, directory_.path() + "/limpet"); }
   void install_worker(const std::string& from) { install(from, directory_.path() + "/worker"); }
+  void remove_limpet();
+  /// A copy's path.
+  [[nodiscard]] std::string save_limpet();
   void install_script(const std::string& body);
   [[nodiscard]] std::string fake_worker() const;
 

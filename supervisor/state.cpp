@@ -1,0 +1,138 @@
+#include "supervisor/state.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ipc/address.h"
+#include "ipc/bucket_table.h"
+#include "supervisor/option_table.h"
+
+namespace limpet::supervisor {
+namespace {
+
+/// "" or what is wrong with one option.
+std::string restore_option(const ipc::NamedValues& from, Options* into) {
+  for (const OptionRow& row : option_table()) {
+    if (name_in_file(row) != from.name) continue;
+    const std::string why = assign(row, from.values, into);
+    return why.empty() ? "" : fmt::format("option {}: {}", from.name, why);
+  }
+  return fmt::format("option {}: there is none of that name", from.name);
+}
+
+std::string objection_to(const ipc::ProgramState& program) {
+  Options ignored;
+  for (const ipc::NamedValues& each : program.options) {
+    if (std::string why = restore_option(each, &ignored); !why.empty()) return why;
+  }
+  return "";
+}
+
+std::string objection_to(const ipc::WorkerState& worker, const ipc::SupervisorState& state) {
+  const std::string name = fmt::format("slot {} gen {}", worker.who.slot, worker.who.generation);
+  if (worker.who.slot >= state.slots.size() || worker.program >= state.programs.size() || worker.pid == 0)
+    return fmt::format("{}: of no such slot, program or pid", name);
+  const auto phase = state_named(worker.state);
+  if (!phase || *phase == WorkerState::Dead) return fmt::format("{}: state '{}'", name, worker.state);
+  if (!worker.cause.empty() && !cause_named(worker.cause))
+    return fmt::format("{}: cause '{}'", name, worker.cause);
+  const bool said_hello = *phase != WorkerState::Spawned && *phase != WorkerState::Stopping;
+  if (said_hello && worker.ring == -1) return fmt::format("{}: {} without a ring", name, worker.state);
+  return "";
+}
+
+}  // namespace
+
+ipc::Descriptor adopt(int number) {
+  if (number == -1) return {};
+  ipc::require(::fcntl(number, F_SETFD, FD_CLOEXEC), fmt::format("adopt descriptor {}", number));
+  return ipc::Descriptor(number);
+}
+
+std::vector<int> descriptors_of(const ipc::SupervisorState& state) {
+  std::vector<int> result = {state.lock, state.control_socket};
+  result.insert(result.end(), state.clients.begin(), state.clients.end());
+  for (const auto& each : state.programs) result.insert(result.end(), {each.image, each.settings});
+  for (const auto& each : state.listeners)
+    result.insert(result.end(), each.sockets.begin(), each.sockets.end());
+  for (const auto& each : state.slots)
+    result.insert(result.end(), {each.inbox_receiving, each.inbox_sending});
+  for (const auto& each : state.workers) {
+    result.insert(result.end(), {each.pidfd, each.control, each.ring, each.reader_page, each.counters,
+                                 each.doorbell, each.giver_end});
+  }
+  std::erase(result, -1);
+  return result;
+}
+
+std::optional<WorkerState> state_named(std::string_view name) {
+  for (std::size_t index = 0; index < kWorkerStates; ++index)
+    if (to_text(static_cast<WorkerState>(index)) == name) return static_cast<WorkerState>(index);
+  return std::nullopt;
+}
+
+std::optional<Cause> cause_named(std::string_view name) {
+  for (std::size_t index = 0; index < kCauses; ++index)
+    if (kCauseTable[index].name == name) return static_cast<Cause>(index);
+  return std::nullopt;
+}
+
+ipc::ProgramState save(const Program& program) {
+  ipc::ProgramState state;
+  for (const OptionRow& row : option_table())
+    state.options.push_back({name_in_file(row), values_of(row, program.options)});
+  state.application = program.options.application;
+  state.executable = program.executable;
+  state.arguments = program.arguments;
+  state.image = program.image.get();
+  state.settings = program.settings.get();
+  return state;
+}
+
+Options restore_options(const ipc::ProgramState& state) {
+  // Defaults for what the image before did not know.
+  Options options = load_options(CommandLine{}).options;
+  for (const ipc::NamedValues& each : state.options) (void)restore_option(each, &options);
+  options.application = state.application;
+  return options;
+}
+
+std::vector<SharedProgram> restore_programs(const ipc::SupervisorState& state) {
+  std::vector<SharedProgram> result;
+  for (const ipc::ProgramState& each : state.programs) {
+    auto program = std::make_shared<Program>();
+    program->options = restore_options(each);
+    program->executable = each.executable;
+    program->arguments = each.arguments;
+    program->image = adopt(each.image);
+    program->settings = adopt(each.settings);
+    result.push_back(std::move(program));
+  }
+  return result;
+}
+
+std::string objection_to(const ipc::SupervisorState& state) {
+  if (state.protocol_version != ipc::kProtocolVersion)
+    return fmt::format("its workers speak protocol {}, this build speaks {}", state.protocol_version,
+                       ipc::kProtocolVersion);
+  const std::size_t slots = state.slots.size();
+  if (slots == 0 || slots > ipc::kBuckets || state.programs.empty()) return "it has no slot or no program";
+  if (state.bucket_owners.size() != ipc::kBuckets ||
+      std::any_of(state.bucket_owners.begin(), state.bucket_owners.end(),
+                  [&](std::uint16_t owner) { return owner >= slots; }))
+    return "its table of buckets names a slot that there is not";
+  std::string why;
+  for (const ipc::ListenerState& each : state.listeners) {
+    if (!ipc::parse_address(each.address, &why)) return why;
+    if (each.sockets.size() != slots) return fmt::format("{} has not one socket for each slot", each.address);
+  }
+  for (const ipc::ProgramState& each : state.programs)
+    if (why = objection_to(each); !why.empty()) return why;
+  for (const ipc::WorkerState& each : state.workers)
+    if (why = objection_to(each, state); !why.empty()) return why;
+  return "";
+}
+
+}  // namespace limpet::supervisor
