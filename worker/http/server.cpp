@@ -54,6 +54,12 @@ Server::~Server() {
 
 void Server::adopt(Stream& stream) { new Connection(*this, stream); }
 
+void Server::resume(Stream& stream) {
+  auto* const connection = new Connection(*this, stream);
+  connection->served_ = true;
+  connection->wait_for(Stream::Waiting::NextRequest);
+}
+
 void Server::end_idle() {
   for (Connection* connection = connections_; connection != nullptr; connection = connection->next_)
     connection->end_if_idle();

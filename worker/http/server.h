@@ -115,6 +115,8 @@ class Server {
 
   /// Serves requests on `stream` from its first unread byte on.
   void adopt(Stream& stream);
+  /// The same for a stream whose requests so far were answered by somebody else: it is between two requests.
+  void resume(Stream& stream);
   /// From now on every answer ends its connection.
   void drain() noexcept { draining_ = true; }
   /// Connections between two requests end.

@@ -43,6 +43,7 @@ Front::Front(Clients& clients, engineio::Server& engine, socketio::Server& socke
       socketio_(socketio),
       handovers_(handovers),
       counters_(counters),
+      header_bytes_(header_bytes),
       http_(*this, {.header_bytes = header_bytes}) {}
 
 void Front::welcome(ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener) {
@@ -66,15 +67,18 @@ http::RequestHandler::Route Front::route(http::Stream& stream, const http::Reque
   const auto owner = sid ? handovers_->other_owner_of(*sid) : std::nullopt;
   if (!owner) return Route::Here;
   auto& client = static_cast<ClientConnection&>(stream);
-  const bool more_behind = bytes_after_head > head.content_length.value_or(0);
-  // A request whose end cannot be counted here travels with its connection; what follows it is routed from
-  // there.
-  const bool countable = !head.upgrade && !head.chunked && head.method != "HEAD";
-  const bool fits = head.raw.size() + bytes_after_head <= ipc::kHandoverLimitBytes;
-  if ((more_behind || !fits) && countable) {
-    relay(client, *owner, head);
-  } else {
+  const std::string_view unread(head.raw.data(), head.raw.size() + bytes_after_head);
+  http::RequestEnd end(head, header_bytes_);
+  const std::size_t of_request = end.pass(unread);
+  // Refused here as it would be there, and by the same parser.
+  if (end.status() == http::RequestEnd::Status::Malformed) return Route::Here;
+  // What stands behind an upgrade is the new protocol's.
+  const bool alone =
+      head.upgrade || end.status() == http::RequestEnd::Status::Incomplete || of_request == unread.size();
+  if (alone && unread.size() <= ipc::kHandoverLimitBytes) {
     client.take_from(head.raw.data(), *owner);
+  } else {
+    relay(client, *owner, head);
   }
   return Route::Taken;
 }
@@ -95,8 +99,7 @@ void Front::relay(ClientConnection& client, std::uint16_t to_slot, const http::R
     client.abort();
     return;
   }
-  const std::size_t request_bytes = head.raw.size() + head.content_length.value_or(0);
-  Relay::start(client, *owner, request_bytes, [this](http::Stream& stream) { http_.adopt(stream); });
+  Relay::start(client, *owner, head, header_bytes_, [this](http::Stream& stream) { http_.resume(stream); });
 }
 
 std::size_t Front::body_limit(const http::RequestHead& head) {

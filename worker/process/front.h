@@ -38,6 +38,7 @@ class Front final : public http::RequestHandler {
   socketio::Server& socketio_;
   Handovers* handovers_;
   ipc::CounterBlock& counters_;
+  std::size_t header_bytes_;
   http::Server http_;
 };
 

@@ -182,6 +182,72 @@ TEST_F(FrontTest, ABodyTooLongForAnInboxIsRelayed) {
   EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
 }
 
+TEST_F(FrontTest, AChunkedBodyReachesItsOwnerWhetherItTravelsOrIsRelayed) {
+  const std::string sid = open_session(0);
+  Peer first = connect_to(0);
+  (void)ask(first, post_of(sid, "40"));
+  (void)ask(first, poll_of(sid));
+  const auto chunked = [&](const std::string& body) {
+    char size[20];
+    std::snprintf(size, sizeof size, "%zx", body.size());
+    return "POST /socket.io/?EIO=4&transport=polling&sid=" + sid +
+           " HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n" + size +
+           "\r\n" + body + "\r\n0\r\n\r\n";
+  };
+  Peer alone = connect_to(1);
+  EXPECT_THAT(ask(alone, chunked("42[\"a\"]")), testing::EndsWith("ok"));
+  EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 1u) << "nothing behind it: the connection travels";
+  Peer halves = connect_to(1);
+  const std::string request = chunked("42[\"a\"]");
+  EXPECT_EQ(ask(halves, request.substr(0, request.size() - 9)), "");
+  EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 2u) << "and it travels before its end is there";
+  EXPECT_THAT(ask(halves, request.substr(request.size() - 9)), testing::EndsWith("ok"));
+  Peer pipelined = connect_to(1);
+  EXPECT_THAT(ask(pipelined, chunked("42[\"a\"]") + get("/where")), testing::EndsWith("slot 1"));
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
+  Peer large = connect_to(1);
+  EXPECT_THAT(ask(large, chunked("42[\"a\",\"" + std::string(200'000, 'x') + "\"]")),
+              testing::EndsWith("ok"));
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 2u);
+  Peer bad = connect_to(1);
+  EXPECT_THAT(ask(bad, chunked("").substr(0, chunked("").size() - 10) + "zz\r\n\r\n"),
+              StartsWith("HTTP/1.1 400"));
+  EXPECT_EQ(count(1, ipc::Counter::HandoversFailed), 0u);
+}
+
+TEST_F(FrontTest, AHeadBetweenOthersIsAnsweredInItsTurn) {
+  const std::string sid = open_session(0);
+  Peer peer = connect_to(1);
+  const std::string head =
+      "HEAD /socket.io/?EIO=4&transport=polling&sid=" + sid + " HTTP/1.1\r\nHost: x\r\n\r\n";
+  const std::string answers = ask(peer, head + get("/where"));
+  EXPECT_THAT(answers, testing::EndsWith("slot 1"));
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
+}
+
+TEST_F(FrontTest, AnUpgradeTravelsWithWhatIsBehindItAndIsRelayedIfThatIsTooMuch) {
+  for (const std::size_t behind : {std::size_t{0}, std::size_t{100}, std::size_t{60'000}}) {
+    const std::string sid = open_session(0);
+    Peer peer = connect_to(1);
+    const std::string upgrade =
+        "GET /socket.io/?EIO=4&transport=websocket&sid=" + sid +
+        " HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    // Unsolicited pongs (RFC 6455 section 5.5.3) of 0 bytes, masked with 0: nobody answers them.
+    std::string pongs;
+    while (pongs.size() < behind) pongs.append("\x8a\x80\0\0\0\0", 6);
+    const std::string probe(
+        "\x81\x86\0\0\0\0"
+        "2probe",
+        12);
+    const std::string answer = ask(peer, upgrade + pongs + probe);
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 101")) << behind;
+    EXPECT_THAT(answer, testing::EndsWith("3probe")) << behind;
+  }
+  EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 2u);
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
+}
+
 TEST_F(FrontTest, ABodyThatArrivesInPiecesReachesItsOwner) {
   const std::string sid = open_session(0);
   Peer peer = connect_to(1);
