@@ -85,6 +85,7 @@ class Cluster {
   void tick();
   void take_pulse(Worker& worker);
   void update_routes();
+  void count_sessions();
 
   void watch(Worker& worker);
   void announce_if_all_seated();

@@ -51,8 +51,12 @@ class Exchange {
   /// Calls `callback` when the client goes away before the answer: the last thing this exchange does. It may
   /// destroy the exchange.
   void on_abandoned(std::function<void()> callback) { abandoned_ = std::move(callback); }
-  /// Only while open().
+  /// Only while open(). The stream's, unless somebody else was named.
   [[nodiscard]] std::string peer_address() const;
+  /// Whose request it really is, where a proxy has passed it on.
+  void name_peer(std::string address) { named_peer_ = std::make_unique<std::string>(std::move(address)); }
+  /// Only while open().
+  [[nodiscard]] Stream& stream() const noexcept;
 
  private:
   friend class Connection;
@@ -61,6 +65,7 @@ class Exchange {
 
   Connection* connection_ = nullptr;
   std::function<void()> abandoned_;
+  std::unique_ptr<std::string> named_peer_;
 };
 
 /// Lives as long as the body of one request is awaited: destroyed before on_request, or when the request is
