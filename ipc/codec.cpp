@@ -367,7 +367,8 @@ Handover read(const Door& door, wire::Handover::Reader from) {
           .client_address = door.text(from.getClientAddress(), "client address"),
           .client_port = from.getClientPort(),
           .listener = from.getListener(),
-          .bytes = door.bytes(from.getBytes(), kHandoverLimitBytes, "bytes")};
+          .bytes = door.bytes(from.getBytes(), kHandoverLimitBytes, "bytes"),
+          .placed = from.getPlaced()};
 }
 
 WorkerStatus read(const Door& door, wire::WorkerStatus::Reader from) {
@@ -727,6 +728,7 @@ std::vector<std::byte> encode(const Handover& message) {
   to.setClientAddress(Text(message.client_address));
   to.setClientPort(message.client_port);
   to.setListener(message.listener);
+  to.setPlaced(message.placed);
   to.setBytes({reinterpret_cast<const capnp::byte*>(message.bytes.data()), message.bytes.size()});
   return bytes_of(builder);
 }

@@ -69,7 +69,13 @@ struct CounterRow {
   ROW(HandoversFailed, "handovers_failed", Total, "connections",                                            \
       "handovers refused by a full inbox or a bad message")                                                 \
   ROW(HandlerExceptions, "handler_exceptions", Total, "exceptions", "exceptions of application handlers")   \
-  ROW(LoopTurns, "loop_turns", Total, "turns", "turns of the worker's loop")
+  ROW(LoopTurns, "loop_turns", Total, "turns", "turns of the worker's loop")                                \
+  ROW(ProxyHeadersRefused, "proxy_headers_refused", Total, "connections",                                   \
+      "connections closed for a missing or bad PROXY protocol header")                                      \
+  ROW(SessionsPlaced, "sessions_placed", Total, "sessions",                                                 \
+      "handshakes given to the slot that their client's address, or the load, has chosen")                  \
+  ROW(RequestsUnowned, "requests_unowned", Total, "requests",                                               \
+      "requests refused because the slot of their session serves nobody")
 
 enum class Counter : std::uint16_t {
 #define LIMPET_COUNTER_ID(id, name, kind, unit, help) id,

@@ -6,6 +6,7 @@
 //   kClusterPage      read-only memfd: bucket -> slot (ipc/bucket_table.h)
 //   kSettings         sealed memfd: one JSON object (keys below)
 //   kInbox            SOCK_SEQPACKET, the receiving end of its slot's inbox (ipc/inbox.h)
+//   kSlotBoard        read-only memfd: which slots take part, and how full they are (ipc/slot_board.h)
 //   kFirstListener …  its slot's listening sockets, non-blocking, one per address, in configured order
 //   behind those      the sending ends of every slot's inbox, in slot order, its own included
 // and the environment variable kVariable. Everything else it had is closed. stdin is /dev/null, stdout and
@@ -23,6 +24,7 @@ inline constexpr int kControlChannel = 3;
 inline constexpr int kClusterPage = 4;
 inline constexpr int kSettings = 5;
 inline constexpr int kInbox = 6;
+inline constexpr int kSlotBoard = 7;
 inline constexpr int kFirstListener = 16;
 
 inline constexpr const char* kHeritageVariable = "LIMPET_HERITAGE";
@@ -55,6 +57,10 @@ struct Heritage {
 
 // The settings object (kSettings). All keys are always present when the supervisor wrote it:
 //   "listen":   ["tcp://0.0.0.0:3000", …]   for messages; the sockets are inherited
+//   "listeners": [{"header_timeout_ms": 10000, "body_timeout_ms": 30000, "idle_timeout_ms": 60000,
+//                  "proxy_protocol": false, "trusted": ["10.0.0.0/8", …],
+//                  "address_header": "x-forwarded-for"}, …]   one for each of "listen", in its order
+//   "placement": "address"                  or "least-connections"
 //   "heartbeat_interval_ms": 2500
 //   "socketio": {"path": "/socket.io", "ping_interval_ms": 25000, "ping_timeout_ms": 20000,
 //                "upgrade_timeout_ms": 10000, "connect_timeout_ms": 45000, "max_payload_bytes": 1000000,

@@ -98,14 +98,15 @@ enum class HandoverKind : std::uint8_t {
   Connection,  ///< the client's own socket: the receiver owns it from now on
   Request,     ///< one end of a stream socketpair that carries one request: answer, then close
 };
-/// One connection or request for a session that the receiving slot owns. Descriptor: the socket.
-/// `bytes`: read and not acted on, from the first byte of the request's head.
+/// One connection or request for a session that the receiving slot owns, or is to have. Descriptor: the
+/// socket. `bytes`: read and not acted on, from the first byte of the request's head.
 struct Handover {
   HandoverKind kind = HandoverKind::Connection;
   std::string client_address{};  ///< as Socket.IO's handshake.address shows it
   std::uint16_t client_port = 0;
   std::uint16_t listener = 0;  ///< index of the listening address that accepted it
   std::string bytes{};         ///< ≤ kHandoverLimitBytes
+  bool placed = false;         ///< opens a new session, which stays with the receiver
 };
 
 // ---- limpet ctl to supervisor and back, on the control socket ----

@@ -162,6 +162,7 @@ struct Handover {
   clientPort @2 :UInt16;
   listener @3 :UInt16;     # index of the listening address that accepted the connection, in configured order
   bytes @4 :Data;          # read and not acted on, from the first byte of the request's head
+  placed @5 :Bool;         # the request opens a session, and the receiver is the slot that is to have it
 
   enum Kind {
     connection @0;  # the client's own socket, with all that follows on it
@@ -257,6 +258,8 @@ struct Connection {
   clientPort @1 :UInt16;
   listener @2 :UInt16;
   oneRequest @3 :Bool;
+  placed @6 :Bool;     # another slot has chosen this one for the sessions that it opens
+  byProxy @7 :Bool;    # the PROXY protocol has named the client
   unread @4 :Data;
   unsent @5 :Data;
 }

@@ -24,6 +24,7 @@ Births::Births(Loop& loop, const Listeners& listeners, std::uint16_t slots, std:
     : loop_(loop),
       listeners_(listeners),
       buckets_(ipc::BucketTable::create(slots)),
+      board_(ipc::SlotBoard::create(slots)),
       lanes_(slots),
       cpus_(std::move(cpus)) {
   for (std::uint16_t slot = 0; slot < slots; ++slot) inboxes_.push_back(ipc::make_inbox());
@@ -34,6 +35,7 @@ Births::Births(Loop& loop, const Listeners& listeners, std::vector<int> cpus,
     : loop_(loop),
       listeners_(listeners),
       buckets_(ipc::BucketTable::create(static_cast<std::uint16_t>(state.slots.size()))),
+      board_(ipc::SlotBoard::create(static_cast<std::uint16_t>(state.slots.size()))),
       lanes_(state.free_lanes),
       cpus_(std::move(cpus)),
       last_generation_(state.last_generation) {
@@ -102,7 +104,8 @@ ipc::SpawnRequest Births::request_for(const ipc::Incarnation& who, const Program
   request.descriptors = {{control, ipc::kControlChannel},
                          {buckets_.descriptor(), ipc::kClusterPage},
                          {settings, ipc::kSettings},
-                         {inboxes_[who.slot].receiving.get(), ipc::kInbox}};
+                         {inboxes_[who.slot].receiving.get(), ipc::kInbox},
+                         {board_.descriptor(), ipc::kSlotBoard}};
   int target = ipc::kFirstListener;
   for (const int listener : listeners_.of_slot(who.slot)) request.descriptors.push_back({listener, target++});
   for (std::uint16_t slot = 0; slot < slots(); ++slot) {

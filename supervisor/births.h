@@ -8,6 +8,7 @@
 
 #include "ipc/bucket_table.h"
 #include "ipc/inbox.h"
+#include "ipc/slot_board.h"
 #include "ipc/supervisor_state.h"
 #include "supervisor/lanes.h"
 #include "supervisor/listeners.h"
@@ -32,6 +33,8 @@ class Births {
                                               std::string* why);
   /// The worker is dead and its peers were told.
   void bury(const Worker& worker) { lanes_.give_back(worker.who().lane); }
+  /// What the workers are told of all slots.
+  [[nodiscard]] ipc::SlotBoard& board() noexcept { return board_; }
   [[nodiscard]] std::uint16_t slots() const noexcept { return static_cast<std::uint16_t>(inboxes_.size()); }
 
  private:
@@ -42,6 +45,7 @@ class Births {
   const Listeners& listeners_;
   std::vector<ipc::Inbox> inboxes_;
   ipc::BucketTable buckets_;
+  ipc::SlotBoard board_;
   Lanes lanes_;
   std::vector<int> cpus_;
   std::uint64_t last_generation_ = 0;

@@ -95,6 +95,7 @@ class Cluster {
   void tick();
   void take_pulse(Worker& worker);
   void update_routes();
+  void count_sessions();
 
   Cluster(Loop& loop, Listeners listeners, std::vector<int> cpus, const ipc::SupervisorState& state,
           const std::vector<SharedProgram>& programs);

@@ -32,7 +32,14 @@ std::string unit_hint(const OptionRow& row) {
     case Unit::Workers:
       return "N|auto";
     case Unit::Addresses:
-      return "tcp://ADDR:PORT";
+      return "ADDRESS";
+    case Unit::Networks:
+      return "NETWORK";
+    case Unit::Mode:
+      return "MODE";
+    case Unit::AddressHeader:
+    case Unit::Placement:
+      return "NAME";
     case Unit::Transports:
       return "LIST";
     case Unit::Text:
@@ -68,7 +75,7 @@ void add_option(CLI::App* serve, std::size_t index, ServeWords* words) {
   } else {
     option = serve->add_option(std::string(row.flag), words->values[index], help);
     option->expected(1)->allow_extra_args(false)->type_name(unit_hint(row));
-    const bool is_list = row.unit == Unit::Addresses || row.unit == Unit::Transports;
+    const bool is_list = std::holds_alternative<std::vector<std::string> Options::*>(row.member);
     option->multi_option_policy(is_list ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::TakeLast);
   }
   words->options.push_back(option);

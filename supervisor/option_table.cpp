@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "ipc/address.h"
+#include "ipc/network.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -19,13 +20,18 @@ constexpr std::uint64_t kMiB = 1024 * kKiB;
 constexpr std::uint64_t kSecond = 1000;
 constexpr std::uint64_t kHour = 3600 * kSecond;
 constexpr std::array<std::string_view, 5> kLogLevels = {"debug", "info", "warning", "error", "critical"};
+constexpr std::array<std::string_view, 2> kAddressHeaders = {"x-forwarded-for", "forwarded"};
+constexpr std::array<std::string_view, 2> kPlacements = {"address", "least-connections"};
+constexpr std::uint64_t kMostMode = 0777;
 
 using O = Options;
 
-// flag, section, key, member, unit, default, help, least, most, needs a restart
+// flag, section, key, member, unit, default, help, least, most, needs a restart, power of two, per listener
 constexpr OptionRow kOptions[] = {
     {"--listen", "", "listen", &O::listen, Unit::Addresses, "tcp://*:3000",
-     "address to serve, tcp://ADDRESS:PORT; may be repeated; * is [::] (IPv4 too), or 0.0.0.0 without IPv6",
+     "address to serve, tcp://ADDRESS:PORT or unix:///PATH; may be repeated; * is [::] (IPv4 too), or "
+     "0.0.0.0 "
+     "without IPv6",
      0, 0, true},
     {"--workers", "", "workers", &O::workers, Unit::Workers, "auto",
      "number of slots; auto: the CPUs that affinity and cgroup quota grant", 1, 256, true},
@@ -37,7 +43,22 @@ constexpr OptionRow kOptions[] = {
      0, 0, true},
     {"--backlog", "", "backlog", &O::backlog, Unit::Plain, "4096",
      "connections that may wait at each listening socket (the system's somaxconn is a limit too)", 1,
-     1U << 20, true},
+     1U << 20, true, false, true},
+    {"--unix-mode", "", "unix_mode", &O::unix_mode, Unit::Mode, "0660",
+     "who may connect to a Unix socket: its file's mode", 0, 0, true, false, true},
+    {"--proxy-protocol", "", "proxy_protocol", &O::proxy_protocol, Unit::Switch, "false",
+     "every connection begins with a PROXY protocol header, v1 or v2, that names the client; others are "
+     "refused",
+     0, 0, false, false, true},
+    {"--trusted", "", "trusted", &O::trusted, Unit::Networks, "",
+     "networks whose peers are proxies that name the client in a header: 10.0.0.0/8, ::1, unix; may be "
+     "repeated",
+     0, 0, false, false, true},
+    {"--address-header", "", "address_header", &O::address_header, Unit::AddressHeader, "x-forwarded-for",
+     "the header in which trusted peers name the client: x-forwarded-for or forwarded (RFC 7239)", 0, 0,
+     false, false, true},
+    {"--placement", "", "placement", &O::placement, Unit::Placement, "address",
+     "which worker gets a new session: address (the client's decides) or least-connections", 0, 0, false},
     {"--log-level", "", "log_level", &O::log_level, Unit::LogLevel, "info",
      "debug, info, warning, error or critical", 0, 0, false},
     {"--heartbeat-interval", "supervision", "heartbeat_interval", &O::heartbeat_interval, Unit::Duration,
@@ -73,11 +94,11 @@ constexpr OptionRow kOptions[] = {
     {"--max-header", "limits", "header", &O::header, Unit::Bytes, "16KiB", "largest head of an HTTP request",
      1024, kMiB, false},
     {"--header-timeout", "limits", "header_timeout", &O::header_timeout, Unit::Duration, "10s",
-     "the head of a request must be complete by then", 100, kHour, false},
+     "the head of a request must be complete by then", 100, kHour, false, false, true},
     {"--body-timeout", "limits", "body_timeout", &O::body_timeout, Unit::Duration, "30s",
-     "the body of a request must be complete by then", 100, kHour, false},
+     "the body of a request must be complete by then", 100, kHour, false, false, true},
     {"--idle-timeout", "limits", "idle_timeout", &O::idle_timeout, Unit::Duration, "60s",
-     "a connection without a request is closed after this", 100, kHour, false},
+     "a connection without a request is closed after this", 100, kHour, false, false, true},
     {"--send-queue", "limits", "send_queue", &O::send_queue, Unit::Bytes, "16MiB",
      "unsent bytes at which a slow client is dropped", 64 * kKiB, 1024 * kMiB, false},
 
@@ -136,7 +157,16 @@ std::string assign_duration(const OptionRow& row, const std::string& text, std::
   return check_range(row, static_cast<std::uint64_t>(value->count()));
 }
 
+/// With its zero in front: 660, or what TOML makes of 0o660, would be another mode in silence.
+std::string assign_mode(const std::string& text, std::uint64_t* into) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *into, 8);
+  const bool read = error == std::errc() && end == text.data() + text.size();
+  if (read && text.front() == '0' && *into <= kMostMode) return "";
+  return fmt::format("'{}' is no mode; \"0660\" is one, up to \"0777\"", text);
+}
+
 std::string assign_number(const OptionRow& row, const std::string& text, std::uint64_t* into) {
+  if (row.unit == Unit::Mode) return assign_mode(text, into);
   if (row.unit == Unit::Workers && text == "auto") {
     *into = 0;
     return "";
@@ -158,12 +188,16 @@ std::string assign_switch(const std::string& text, bool* into) {
   return text == "true" || text == "false" ? "" : fmt::format("'{}' is neither true nor false", text);
 }
 
+std::string one_of(std::span<const std::string_view> known, std::string_view what, const std::string& text) {
+  if (std::find(known.begin(), known.end(), text) != known.end()) return "";
+  return fmt::format("'{}' is no {}; {} are", text, what, fmt::join(known, ", "));
+}
+
 std::string assign_text(const OptionRow& row, const std::string& text, std::string* into) {
   *into = text;
-  if (row.unit == Unit::LogLevel &&
-      std::find(kLogLevels.begin(), kLogLevels.end(), text) == kLogLevels.end()) {
-    return fmt::format("'{}' is no log level; {} are", text, fmt::join(kLogLevels, ", "));
-  }
+  if (row.unit == Unit::LogLevel) return one_of(kLogLevels, "log level", text);
+  if (row.unit == Unit::AddressHeader) return one_of(kAddressHeaders, "header that names clients", text);
+  if (row.unit == Unit::Placement) return one_of(kPlacements, "placement", text);
   if (row.key == "path" && (!text.starts_with('/') || text.size() < 2)) {
     return fmt::format("'{}' is no path; it begins with /, as /socket.io", text);
   }
@@ -185,6 +219,7 @@ std::vector<std::string> split_at_commas(const std::vector<std::string>& values)
 std::string check_element(const OptionRow& row, const std::string& text) {
   std::string why;
   if (row.unit == Unit::Addresses) return ipc::parse_address(text, &why) ? "" : why;
+  if (row.unit == Unit::Networks) return ipc::parse_network(text, &why) ? "" : why;
   if (row.unit == Unit::Transports && text != "polling" && text != "websocket") {
     return fmt::format("'{}' is no transport; polling and websocket are", text);
   }
@@ -194,7 +229,10 @@ std::string check_element(const OptionRow& row, const std::string& text) {
 std::string assign_list(const OptionRow& row, const std::vector<std::string>& values,
                         std::vector<std::string>* into) {
   *into = split_at_commas(values);
-  if (into->empty()) return "is empty; one value at least is needed";
+  if (row.unit == Unit::Networks) {
+    std::erase(*into, "");
+  } else if (into->empty())
+    return "is empty; one value at least is needed";
   for (const std::string& each : *into) {
     if (std::string why = check_element(row, each); !why.empty()) return why;
   }
@@ -211,6 +249,7 @@ std::string name_in_file(const OptionRow& row) {
 
 std::string assign(const OptionRow& row, const std::vector<std::string>& values, Options* options) {
   if (const auto* list = std::get_if<std::vector<std::string> Options::*>(&row.member)) {
+    if (row.unit == Unit::Addresses) options->listen_tables.clear();
     return assign_list(row, values, &(options->**list));
   }
   if (values.size() != 1) return fmt::format("has {} values; one is right", values.size());
@@ -232,6 +271,8 @@ std::vector<std::string> values_of(const OptionRow& row, const Options& options)
   return std::visit(Overloaded{[&](bool O::*member) { return Values{options.*member ? "true" : "false"}; },
                                [&](std::uint64_t O::*member) {
                                  const bool automatic = row.unit == Unit::Workers && options.*member == 0;
+                                 if (row.unit == Unit::Mode)
+                                   return Values{fmt::format("{:04o}", options.*member)};
                                  return Values{automatic ? "auto" : std::to_string(options.*member)};
                                },
                                [&](std::chrono::milliseconds O::*member) {
@@ -242,12 +283,27 @@ std::vector<std::string> values_of(const OptionRow& row, const Options& options)
                     row.member);
 }
 
+namespace {
+
+/// Of what a socket is opened with; the rest of a [[listen]] table is the workers'.
+bool same_sockets(const Options& before, const Options& after) {
+  for (std::size_t index = 0; index < before.listen.size(); ++index) {
+    const Options one = options_of_listener(before, index);
+    const Options other = options_of_listener(after, index);
+    if (one.backlog != other.backlog || one.unix_mode != other.unix_mode) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 std::vector<std::string> changes_that_need_a_restart(const Options& before, const Options& after) {
   std::vector<std::string> result;
   for (const OptionRow& row : kOptions) {
     const bool same = std::visit([&](auto member) { return before.*member == after.*member; }, row.member);
     if (row.needs_restart && !same) result.push_back(name_in_file(row));
   }
+  if (result.empty() && !same_sockets(before, after)) result.emplace_back("listen");
   return result;
 }
 

@@ -25,6 +25,10 @@ enum class Unit : std::uint8_t {
   Switch,
   Text,
   Addresses,
+  Networks,
+  Mode,  ///< of a file, in octal
+  AddressHeader,
+  Placement,
   Transports,
   LogLevel
 };
@@ -41,6 +45,7 @@ struct OptionRow {
   std::uint64_t most = 0;   ///< 0: no limit
   bool needs_restart = false;
   bool power_of_two = false;
+  bool per_listener = false;  ///< also a key of [[listen]]
 };
 
 [[nodiscard]] std::span<const OptionRow> option_table();

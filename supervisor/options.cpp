@@ -34,6 +34,17 @@ void append(std::vector<std::string> more, std::vector<std::string>* to) {
 
 }  // namespace
 
+Options options_of_listener(const Options& options, std::size_t index) {
+  Options result = options;
+  if (index >= options.listen_tables.size()) return result;
+  for (const GivenFlag& given : options.listen_tables[index]) {
+    const OptionRow& row = option_table()[given.row];
+    const std::string why = assign(row, given.values, &result);
+    CHECK(why.empty(), fmt::format("{} of a listener, which was checked: {}", row.key, why));
+  }
+  return result;
+}
+
 LoadedOptions load_options(const CommandLine& command_line) {
   LoadedOptions result{defaults(), {}};
   if (!command_line.file.empty())

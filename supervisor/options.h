@@ -9,15 +9,29 @@
 
 namespace limpet::supervisor {
 
+/// One option as it was given: the row of the table, and its values.
+struct GivenFlag {
+  std::size_t row = 0;
+  std::vector<std::string> values;
+  bool operator==(const GivenFlag&) const = default;
+};
+
 struct Options {
   using Milliseconds = std::chrono::milliseconds;
 
   std::vector<std::string> application;  ///< path and arguments; empty: `chat` beside the limpet binary
   std::vector<std::string> listen;
+  /// What the [[listen]] tables say of those addresses, in their order; empty if they were given as a list.
+  std::vector<std::vector<GivenFlag>> listen_tables;
   std::uint64_t workers = 0;  ///< 0: auto
   bool pin = false;
   std::string runtime_dir;  ///< empty: default_runtime_dir()
   std::uint64_t backlog = 0;
+  std::uint64_t unix_mode = 0;
+  bool proxy_protocol = false;
+  std::vector<std::string> trusted;
+  std::string address_header;
+  std::string placement;
   std::string log_level;
   Milliseconds heartbeat_interval{0};
   Milliseconds boot_deadline{0};
@@ -49,12 +63,6 @@ struct Options {
   bool operator==(const Options&) const = default;
 };
 
-/// One option as the command line gave it: the row of the table, and its values.
-struct GivenFlag {
-  std::size_t row = 0;
-  std::vector<std::string> values;
-};
-
 /// What is kept of the command line, so that a reload can read the file again under the same flags.
 struct CommandLine {
   std::string file;  ///< empty: none
@@ -67,6 +75,10 @@ struct LoadedOptions {
   Options options;
   std::vector<std::string> mistakes;  ///< one line each, "limpet.toml:3: …"; empty: `options` is good
 };
+
+/// What one listening address is served with: `options`, and over them what its [[listen]] table says.
+/// `index`: in options.listen.
+[[nodiscard]] Options options_of_listener(const Options& options, std::size_t index);
 
 /// Defaults, then the file, then the flags. Reads the file; never throws.
 [[nodiscard]] LoadedOptions load_options(const CommandLine& command_line);

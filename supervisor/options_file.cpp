@@ -1,8 +1,10 @@
 #include "supervisor/options_file.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cerrno>
 #include <cstring>
@@ -120,17 +122,73 @@ class Reader {
     for (const auto& [inner_key, inner] : *table) take_value(key.str(), inner_key, inner);
   }
 
-  void take_value(std::string_view section, const toml::key& key, const toml::node& node) {
-    for (const OptionRow& row : option_table()) {
-      if (row.section != section || row.key != key.str()) continue;
-      const auto values = values_of(node);
-      if (!values)
-        return mistake(key.source(), fmt::format("'{}' is a table; a value is right", name_in_file(row)));
-      const std::string why = assign(row, *values, options_);
-      if (!why.empty()) mistake(key.source(), fmt::format("{}: {}", name_in_file(row), why));
-      return;
+  /// [[listen]]: an address each, and what holds for it alone.
+  void take_listeners(const toml::array& tables) {
+    std::vector<std::string> addresses;
+    std::vector<std::vector<GivenFlag>> all;
+    for (const toml::node& node : tables) {
+      const toml::table& table = *node.as_table();
+      std::vector<GivenFlag> given;
+      const auto* address = table.get("address");
+      if (address == nullptr || !address->is_string())
+        mistake(node.source(), "listen: a table without address; address = \"tcp://*:3000\" is one");
+      else
+        addresses.push_back(address->value_exact<std::string>().value());
+      for (const auto& [key, value] : table) {
+        if (key.str() != "address") take_of_listener(key, value, &given);
+      }
+      all.push_back(std::move(given));
     }
-    unknown(section, key);
+    if (!mistakes_.empty()) return;
+    for (std::size_t index = 0; index < addresses.size(); ++index) {
+      const std::string why = assign(listen_row(), {addresses[index]}, options_);
+      if (!why.empty()) return mistake(tables[index].source(), fmt::format("listen.address: {}", why));
+    }
+    options_->listen = std::move(addresses);
+    options_->listen_tables = std::move(all);
+  }
+
+  void take_of_listener(const toml::key& key, const toml::node& node, std::vector<GivenFlag>* given) {
+    std::vector<std::string> known = {"address"};
+    for (std::size_t index = 0; index < option_table().size(); ++index) {
+      const OptionRow& row = option_table()[index];
+      if (!row.per_listener) continue;
+      known.emplace_back(row.key);
+      if (row.key != key.str()) continue;
+      const auto values = values_of(node);
+      Options scratch;
+      const std::string why = values ? assign(row, *values, &scratch) : "is a table; a value is right";
+      if (!why.empty()) return mistake(key.source(), fmt::format("listen.{}: {}", row.key, why));
+      return given->push_back({index, *values});
+    }
+    const std::string meant = nearest(std::string(key.str()), known);
+    mistake(key.source(), fmt::format("unknown key '{}' of a listener; {}", key.str(),
+                                      meant.empty() ? fmt::format("{} are known", fmt::join(known, ", "))
+                                                    : fmt::format("did you mean '{}'?", meant)));
+  }
+
+  static const OptionRow& listen_row() {
+    const auto rows = option_table();
+    return *std::find_if(rows.begin(), rows.end(),
+                         [](const OptionRow& row) { return row.unit == Unit::Addresses; });
+  }
+
+  void take_value(std::string_view section, const toml::key& key, const toml::node& node) {
+    const OptionRow* row = row_of(section, key);
+    if (row == nullptr) return unknown(section, key);
+    if (row->unit == Unit::Addresses && node.is_array_of_tables()) return take_listeners(*node.as_array());
+    const auto values = values_of(node);
+    if (!values)
+      return mistake(key.source(), fmt::format("'{}' is a table; a value is right", name_in_file(*row)));
+    const std::string why = assign(*row, *values, options_);
+    if (!why.empty()) mistake(key.source(), fmt::format("{}: {}", name_in_file(*row), why));
+  }
+
+  static const OptionRow* row_of(std::string_view section, const toml::key& key) {
+    for (const OptionRow& row : option_table()) {
+      if (row.section == section && row.key == key.str()) return &row;
+    }
+    return nullptr;
   }
 
   void unknown(std::string_view section, const toml::key& key) {

@@ -27,6 +27,16 @@ std::string key_of(const OptionRow& row) {
   return std::string(row.key);
 }
 
+/// What the workers must know of a listening address.
+json::object listener_json(const Options& options) {
+  return {{"header_timeout_ms", options.header_timeout.count()},
+          {"body_timeout_ms", options.body_timeout.count()},
+          {"idle_timeout_ms", options.idle_timeout.count()},
+          {"proxy_protocol", options.proxy_protocol},
+          {"trusted", json::value_from(options.trusted)},
+          {"address_header", options.address_header}};
+}
+
 bool is_for_workers(std::string_view section) {
   return section == "socketio" || section == "limits" || section == "ring";
 }
@@ -36,6 +46,10 @@ bool is_for_workers(std::string_view section) {
 std::string settings_json(const Options& options, const std::vector<std::string>& listen) {
   json::object result;
   result["listen"] = json::value_from(listen);
+  json::array& listeners = (result["listeners"] = json::array()).as_array();
+  for (std::size_t index = 0; index < options.listen.size(); ++index)
+    listeners.push_back(listener_json(options_of_listener(options, index)));
+  result["placement"] = options.placement;
   result["heartbeat_interval_ms"] = options.heartbeat_interval.count();
   for (const OptionRow& row : option_table()) {
     if (!is_for_workers(row.section)) continue;

@@ -12,12 +12,30 @@
 namespace limpet::supervisor {
 namespace {
 
-/// "" or what is wrong with one option.
+/// What the [[listen]] table of one address says goes by the name listen[2].backlog.
+std::string name_in_state(std::size_t listener, const OptionRow& row) {
+  return fmt::format("listen[{}].{}", listener, name_in_file(row));
+}
+
+/// "" or what is wrong with one option. Those of listeners come behind `listen`, of which there may be a few.
 std::string restore_option(const ipc::NamedValues& from, Options* into) {
-  for (const OptionRow& row : option_table()) {
-    if (name_in_file(row) != from.name) continue;
-    const std::string why = assign(row, from.values, into);
-    return why.empty() ? "" : fmt::format("option {}: {}", from.name, why);
+  const auto table = option_table();
+  for (std::size_t number = 0; number < table.size(); ++number) {
+    const OptionRow& row = table[number];
+    std::string why;
+    if (name_in_file(row) == from.name) {
+      why = assign(row, from.values, into);
+      return why.empty() ? "" : fmt::format("option {}: {}", from.name, why);
+    }
+    for (std::size_t listener = 0; listener < into->listen.size(); ++listener) {
+      if (name_in_state(listener, row) != from.name) continue;
+      Options scratch;
+      why = assign(row, from.values, &scratch);
+      if (!why.empty()) return fmt::format("option {}: {}", from.name, why);
+      into->listen_tables.resize(into->listen.size());
+      into->listen_tables[listener].push_back({number, from.values});
+      return "";
+    }
   }
   return fmt::format("option {}: there is none of that name", from.name);
 }
@@ -83,6 +101,10 @@ ipc::ProgramState save(const Program& program) {
   ipc::ProgramState state;
   for (const OptionRow& row : option_table())
     state.options.push_back({name_in_file(row), values_of(row, program.options)});
+  for (std::size_t listener = 0; listener < program.options.listen_tables.size(); ++listener) {
+    for (const GivenFlag& given : program.options.listen_tables[listener])
+      state.options.push_back({name_in_state(listener, option_table()[given.row]), given.values});
+  }
   state.application = program.options.application;
   state.executable = program.executable;
   state.arguments = program.arguments;

@@ -28,6 +28,7 @@ void Cluster::tick() {
   }
   each_worker([this](Worker& worker) { take_pulse(worker); });
   update_routes();
+  count_sessions();
   ticks_.start(heartbeat_.tick_period(), [this] { tick(); });
 }
 
@@ -49,6 +50,17 @@ void Cluster::take_pulse(Worker& worker) {
   }
 }
 
+void Cluster::count_sessions() {
+  for (const auto& slot : slots_) {
+    std::uint64_t sessions = 0;
+    for (const auto& worker : slot->workers) {
+      if (worker->counters) sessions += worker->counters->get(ipc::Counter::SessionsOpen);
+    }
+    births_.board().set_sessions(slot->number, sessions);
+  }
+  births_.board().publish();
+}
+
 void Cluster::update_routes() {
   if (stopping_) return;
   const auto now = steady_clock::now();
@@ -60,6 +72,8 @@ void Cluster::update_routes() {
   if (next == routes_) return;
   listeners_.route(next);
   routes_ = next;
+  for (std::uint16_t slot = 0; slot < routes_.size(); ++slot)
+    births_.board().set_takes_part(slot, routes_[slot]);
   const std::string out = list_of(routes_, false);
   log(Level::Info,
       nobody        ? "routes: no slot serves; clients wait at their own"

@@ -205,7 +205,8 @@ TEST(Codec, AHandoverArrivesWithAsManyBytesAsItMayHave) {
                       .client_address = "2001:db8::1",
                       .client_port = kMost16,
                       .listener = kMost16,
-                      .bytes = bytes};
+                      .bytes = bytes,
+                      .placed = true};
   std::string why;
   const auto got = decode_handover(datagram_of(encode(sent), 1), &why);
   ASSERT_TRUE(got) << why;
@@ -214,6 +215,7 @@ TEST(Codec, AHandoverArrivesWithAsManyBytesAsItMayHave) {
   EXPECT_EQ(got->client_port, kMost16);
   EXPECT_EQ(got->listener, kMost16);
   EXPECT_EQ(got->bytes, bytes);
+  EXPECT_TRUE(got->placed);
 }
 
 TEST(Codec, AHandoverArrivesWithoutBytes) {

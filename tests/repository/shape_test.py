@@ -30,7 +30,8 @@ DOORS = {
     r"(capnp|kj)/|limpet\.capnp\.h": {"ipc/codec.cpp", "worker/process/migration_codec.cpp", "tests/ipc/codec_test.cpp"},
     r"boost/interprocess/": {"ipc/mapping.cpp"},
     r"boost/process/": {"ipc/spawn.cpp"},
-    r"boost/beast/": {"worker/http/request.cpp", "worker/http/body.cpp", "worker/http/response.cpp"},
+    r"boost/beast/": {"worker/http/request.cpp", "worker/http/request_end.cpp", "worker/http/body.cpp",
+                      "worker/http/response.cpp"},
     r"toml\+\+/": {"supervisor/options_file.cpp"},
     r"CLI/": {"supervisor/command_line.cpp", "worker/process/run.cpp", "tests/bench/load_generator/main.cpp"},
 }

@@ -121,12 +121,74 @@ TEST_F(OptionsFile, each_mistake_is_told_with_its_line_and_what_would_be_right) 
       {"[ring]\ncapacity = 3000000\n", "2: ring.capacity: 3000000 is no power of two; 16MiB is"},
       {"listen = \"tcp://127.0.0.1:70000\"\n", "PORT from 0 to 65535"},
       {"\n\nlisten = [\n", "3: Error while parsing array"},
+      {"trusted = [\"10.0.0.1/8\"]\n", "1: trusted: '10.0.0.1/8' has bits set behind its prefix"},
+      {"trusted = \"proxy\"\n", "1: trusted: 'proxy' is no network; 10.0.0.0/8"},
+      {"unix_mode = \"660\"\n", "1: unix_mode: '660' is no mode; \"0660\" is one"},
+      {"unix_mode = 0o660\n", "1: unix_mode: '432' is no mode"},
+      {"unix_mode = \"01777\"\n", "1: unix_mode: '01777' is no mode"},
+      {"placement = \"random\"\n", "1: placement: 'random' is no placement; address, least-connections are"},
+      {"address_header = \"x-real-ip\"\n", "1: address_header: 'x-real-ip' is no header that names clients"},
+      {"[[listen]]\nbacklog = 3\n", "1: listen: a table without address"},
+      {"[[listen]]\naddress = \"tcp://*:1\"\nbaklog = 3\n",
+       "3: unknown key 'baklog' of a listener; did you mean 'backlog'?"},
+      {"[[listen]]\naddress = \"tcp://*:1\"\nidle_timeout = 3\n",
+       "3: listen.idle_timeout: '3' is no duration"},
+      {"[[listen]]\naddress = \"*:1\"\n", "1: listen.address: '*:1' is no address"},
   };
   for (const auto& [text, expected] : cases) {
     const auto told = mistakes(text);
     ASSERT_EQ(told.size(), 1U) << text;
     EXPECT_THAT(told.front(), HasSubstr(expected)) << text;
   }
+}
+
+constexpr const char* kTwoListeners = R"(
+backlog = 7
+[[listen]]
+address = "tcp://127.0.0.1:1"
+proxy_protocol = true
+trusted = ["10.0.0.0/8", "unix"]
+header_timeout = "1s"
+[[listen]]
+address = "tcp://127.0.0.1:2"
+backlog = 9
+[limits]
+idle_timeout = "7s"
+)";
+
+TEST_F(OptionsFile, a_listener_has_its_own_options_over_the_common_ones) {
+  const LoadedOptions loaded = load(kTwoListeners);
+  ASSERT_THAT(loaded.mistakes, IsEmpty());
+  EXPECT_THAT(loaded.options.listen, ElementsAre("tcp://127.0.0.1:1", "tcp://127.0.0.1:2"));
+  const Options first = options_of_listener(loaded.options, 0);
+  const Options second = options_of_listener(loaded.options, 1);
+  EXPECT_TRUE(first.proxy_protocol);
+  EXPECT_THAT(first.trusted, ElementsAre("10.0.0.0/8", "unix"));
+  EXPECT_EQ(first.header_timeout, 1s);
+  EXPECT_EQ(first.idle_timeout, 7s);
+  EXPECT_EQ(first.backlog, 7U);
+  EXPECT_FALSE(second.proxy_protocol);
+  EXPECT_EQ(second.header_timeout, 10s);
+  EXPECT_EQ(second.backlog, 9U);
+  const auto settings = boost::json::parse(settings_json(loaded.options, {"a", "b"}));
+  EXPECT_EQ(settings.at("listeners").at(0), boost::json::parse(R"({
+    "header_timeout_ms": 1000, "body_timeout_ms": 30000, "idle_timeout_ms": 7000, "proxy_protocol": true,
+    "trusted": ["10.0.0.0/8", "unix"], "address_header": "x-forwarded-for"})"));
+}
+
+TEST_F(OptionsFile, addresses_as_flags_replace_the_files_listeners) {
+  const LoadedOptions loaded = load(kTwoListeners, {flag("--listen", {"tcp://127.0.0.1:3"})});
+  EXPECT_THAT(loaded.options.listen, ElementsAre("tcp://127.0.0.1:3"));
+  EXPECT_FALSE(options_of_listener(loaded.options, 0).proxy_protocol);
+}
+
+TEST_F(OptionsFile, what_a_socket_is_opened_with_needs_a_restart_and_the_rest_of_a_listener_does_not) {
+  const Options before = load(kTwoListeners).options;
+  std::string other = kTwoListeners;
+  other.replace(other.find("\"1s\""), 4, "\"2s\"");
+  EXPECT_THAT(changes_that_need_a_restart(before, load(other).options), IsEmpty());
+  other.replace(other.find("= 9"), 3, "= 8");
+  EXPECT_THAT(changes_that_need_a_restart(before, load(other).options), ElementsAre("listen"));
 }
 
 TEST_F(OptionsFile, all_mistakes_are_told_at_once) {
@@ -156,7 +218,9 @@ TEST_F(OptionsFile, the_application_gets_its_table_as_it_stands_there) {
 TEST(Settings, have_every_key_that_heritage_h_names) {
   const auto settings = boost::json::parse(settings_json(load_options({}).options, {"tcp://127.0.0.1:9"}));
   EXPECT_EQ(settings, boost::json::parse(R"({
-    "listen": ["tcp://127.0.0.1:9"], "heartbeat_interval_ms": 2500,
+    "listen": ["tcp://127.0.0.1:9"], "heartbeat_interval_ms": 2500, "placement": "address",
+    "listeners": [{"header_timeout_ms": 10000, "body_timeout_ms": 30000, "idle_timeout_ms": 60000,
+                   "proxy_protocol": false, "trusted": [], "address_header": "x-forwarded-for"}],
     "socketio": {"path": "/socket.io", "ping_interval_ms": 25000, "ping_timeout_ms": 20000, "upgrade_timeout_ms": 10000,
                  "connect_timeout_ms": 45000, "max_payload_bytes": 1000000, "transports": ["polling", "websocket"]},
     "limits": {"header_bytes": 16384, "header_timeout_ms": 10000, "body_timeout_ms": 30000, "idle_timeout_ms": 60000,

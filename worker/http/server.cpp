@@ -12,7 +12,8 @@ Exchange::Exchange(Connection& connection) noexcept : connection_(&connection) {
 
 Exchange::Exchange(Exchange&& other) noexcept
     : connection_(std::exchange(other.connection_, nullptr)),
-      abandoned_(std::exchange(other.abandoned_, nullptr)) {
+      abandoned_(std::exchange(other.abandoned_, nullptr)),
+      named_peer_(std::move(other.named_peer_)) {
   if (connection_ != nullptr) connection_->exchange_ = this;
 }
 
@@ -21,6 +22,7 @@ Exchange& Exchange::operator=(Exchange&& other) noexcept {
   drop();
   connection_ = std::exchange(other.connection_, nullptr);
   abandoned_ = std::exchange(other.abandoned_, nullptr);
+  named_peer_ = std::move(other.named_peer_);
   if (connection_ != nullptr) connection_->exchange_ = this;
   return *this;
 }
@@ -53,13 +55,23 @@ Exchange::Withdrawn Exchange::withdraw() {
   return connection->withdraw();
 }
 
-std::string Exchange::peer_address() const { return connection_->stream().peer_address(); }
+std::string Exchange::peer_address() const {
+  return named_peer_ ? *named_peer_ : connection_->stream().peer_address();
+}
+
+Stream& Exchange::stream() const noexcept { return connection_->stream(); }
 
 Server::~Server() {
   while (connections_ != nullptr) delete connections_;
 }
 
 void Server::adopt(Stream& stream) { new Connection(*this, stream); }
+
+void Server::resume(Stream& stream) {
+  auto* const connection = new Connection(*this, stream);
+  connection->served_ = true;
+  connection->wait_for(Stream::Waiting::NextRequest);
+}
 
 void Server::end_idle() {
   for (Connection* connection = connections_; connection != nullptr; connection = connection->next_)

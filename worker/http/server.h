@@ -51,7 +51,7 @@ class Exchange {
   /// Calls `callback` when the client goes away before the answer: the last thing this exchange does. It may
   /// destroy the exchange.
   void on_abandoned(std::function<void()> callback) { abandoned_ = std::move(callback); }
-  /// Only while open().
+  /// Only while open(). The stream's, unless somebody else was named.
   [[nodiscard]] std::string peer_address() const;
   /// Leaves the request unanswered and gives up the stream, without a receiver: it is to be served by another
   /// process. Only while open().
@@ -61,6 +61,10 @@ class Exchange {
     bool http_1_0;
   };
   [[nodiscard]] Withdrawn withdraw();
+  /// Whose request it really is, where a proxy has passed it on.
+  void name_peer(std::string address) { named_peer_ = std::make_unique<std::string>(std::move(address)); }
+  /// Only while open().
+  [[nodiscard]] Stream& stream() const noexcept;
 
  private:
   friend class Connection;
@@ -69,6 +73,7 @@ class Exchange {
 
   Connection* connection_ = nullptr;
   std::function<void()> abandoned_;
+  std::unique_ptr<std::string> named_peer_;
 };
 
 /// Lives as long as the body of one request is awaited: destroyed before on_request, or when the request is
@@ -124,6 +129,8 @@ class Server {
 
   /// Serves requests on `stream` from its first unread byte on.
   void adopt(Stream& stream);
+  /// The same for a stream whose requests so far were answered by somebody else: it is between two requests.
+  void resume(Stream& stream);
   /// From now on every answer ends its connection.
   void drain() noexcept { draining_ = true; }
   /// Connections between two requests end.

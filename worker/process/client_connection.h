@@ -47,6 +47,9 @@ class ClientConnection final
   /// return value means nothing then). They go to the receiver set now, or, if `to_slot` is given, travel
   /// there with the socket.
   void take_from(const char* unread, std::optional<std::uint16_t> to_slot = std::nullopt) noexcept;
+  /// Before take_from(): the request that makes it travel opens a session.
+  void set_places_session() noexcept { places_session_ = true; }
+  [[nodiscard]] bool places_session() const noexcept { return places_session_; }
   /// A relayed request: the stream ends when its connection would wait for the next one.
   void serve_one_request() noexcept { one_request_ = true; }
   [[nodiscard]] bool serves_one_request() const noexcept { return one_request_; }
@@ -60,6 +63,15 @@ class ClientConnection final
   };
   [[nodiscard]] Detached detach();
   [[nodiscard]] const PeerAddress& peer() const noexcept { return peer_; }
+  /// The PROXY protocol header has named the client.
+  void set_peer_by_proxy(const PeerAddress& peer) noexcept {
+    peer_ = peer;
+    peer_by_proxy_ = true;
+  }
+  [[nodiscard]] bool peer_by_proxy() const noexcept { return peer_by_proxy_; }
+  /// Its new sessions stay here: another slot has chosen this one.
+  void set_placed() noexcept { placed_ = true; }
+  [[nodiscard]] bool placed() const noexcept { return placed_; }
   [[nodiscard]] std::uint16_t listener() const noexcept { return listener_; }
   [[nodiscard]] bool paused() const noexcept { return paused_; }
 
@@ -109,6 +121,9 @@ class ClientConnection final
   bool redeliver_ : 1 = false;
   bool taken_away_ : 1 = false;
   bool one_request_ : 1 = false;
+  bool peer_by_proxy_ : 1 = false;
+  bool placed_ : 1 = false;
+  bool places_session_ : 1 = false;  ///< travels because of a new session
   std::uint16_t listener_;
   std::uint16_t moving_to_ = kStays;
   std::unique_ptr<std::vector<char>> unread_;

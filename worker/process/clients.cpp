@@ -17,12 +17,19 @@ constexpr std::size_t kSpareQueueFrames = 64;
 }  // namespace
 
 Clients::Clients(Poller& poller, http::Clock& clock, ipc::CounterBlock& counters,
-                 const Settings::Limits& limits)
+                 const Settings::Limits& limits, const std::vector<Settings::Listener>& listeners)
     : poller_(poller),
       clock_(clock),
       counters_(counters),
       limits_(limits),
-      read_buffer_(std::make_unique<std::array<char, 64 * 1024>>()) {}
+      read_buffer_(std::make_unique<std::array<char, 64 * 1024>>()) {
+  const auto add = [this](const auto& from) {
+    lists_.push_back(
+        std::make_unique<Lists>(Lists{from.header_timeout, from.body_timeout, from.idle_timeout, {}}));
+  };
+  for (const Settings::Listener& each : listeners) add(each);
+  add(limits);
+}
 
 Clients::~Clients() { close_all(); }
 
@@ -102,14 +109,16 @@ void Clients::count_from_now(ClientConnection& connection) {
 }
 
 void Clients::check_deadlines() {
-  for (std::size_t waiting = 0; waiting < kWaitings; ++waiting) {
-    const auto timeout = timeout_of(waiting);
-    if (timeout == std::chrono::milliseconds::max()) continue;
-    for (ClientConnection& connection : lists_[waiting]) {
-      if (connection.waiting_since_ + timeout > clock_.now()) break;
-      if (connection.state_ == ClientConnection::State::Dead) continue;
-      if (waiting != kLingering) counters_.add(ipc::Counter::ConnectionsTimedOut);
-      connection.die(ETIMEDOUT);
+  for (const auto& lists : lists_) {
+    for (std::size_t waiting = 0; waiting < kWaitings; ++waiting) {
+      const auto timeout = lists->timeout_of(waiting);
+      if (timeout == std::chrono::milliseconds::max()) continue;
+      for (ClientConnection& connection : lists->by_waiting[waiting]) {
+        if (connection.waiting_since_ + timeout > clock_.now()) break;
+        if (connection.state_ == ClientConnection::State::Dead) continue;
+        if (waiting != kLingering) counters_.add(ipc::Counter::ConnectionsTimedOut);
+        connection.die(ETIMEDOUT);
+      }
     }
   }
 }
@@ -136,32 +145,36 @@ void Clients::bury() {
 }
 
 void Clients::close_all() {
-  for (List& list : lists_) {
-    for (ClientConnection& connection : list) connection.die(0);
+  for (const auto& lists : lists_) {
+    for (List& list : lists->by_waiting) {
+      for (ClientConnection& connection : list) connection.die(0);
+    }
   }
   bury();
 }
 
 http::TimePoint Clients::next_deadline() const noexcept {
   auto next = http::TimePoint::max();
-  for (std::size_t waiting = 0; waiting < kWaitings; ++waiting) {
-    const auto timeout = timeout_of(waiting);
-    if (timeout == std::chrono::milliseconds::max() || lists_[waiting].empty()) continue;
-    next = std::min(next, lists_[waiting].front().waiting_since_ + timeout);
+  for (const auto& lists : lists_) {
+    for (std::size_t waiting = 0; waiting < kWaitings; ++waiting) {
+      const auto timeout = lists->timeout_of(waiting);
+      if (timeout == std::chrono::milliseconds::max() || lists->by_waiting[waiting].empty()) continue;
+      next = std::min(next, lists->by_waiting[waiting].front().waiting_since_ + timeout);
+    }
   }
   return next;
 }
 
-std::chrono::milliseconds Clients::timeout_of(std::size_t waiting) const noexcept {
+std::chrono::milliseconds Clients::Lists::timeout_of(std::size_t waiting) const noexcept {
   if (waiting == kLingering) return kLingerTimeout;
-  if (waiting == kFinishing) return limits_.body_timeout;
+  if (waiting == kFinishing) return body_timeout;
   switch (static_cast<http::Stream::Waiting>(waiting)) {
     case http::Stream::Waiting::Header:
-      return limits_.header_timeout;
+      return header_timeout;
     case http::Stream::Waiting::Body:
-      return limits_.body_timeout;
+      return body_timeout;
     case http::Stream::Waiting::NextRequest:
-      return limits_.idle_timeout;
+      return idle_timeout;
     case http::Stream::Waiting::Response:
     case http::Stream::Waiting::Nothing:
       break;
@@ -172,7 +185,8 @@ std::chrono::milliseconds Clients::timeout_of(std::size_t waiting) const noexcep
 void Clients::put_in_list(ClientConnection& connection, std::size_t waiting) {
   connection.unlink();
   connection.waiting_since_ = clock_.now();
-  lists_[waiting].push_back(connection);
+  Lists& lists = *lists_[std::min<std::size_t>(connection.listener_, lists_.size() - 1)];
+  lists.by_waiting[waiting].push_back(connection);
 }
 
 std::string_view Clients::gather(const ClientConnection& connection) {

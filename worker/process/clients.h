@@ -22,7 +22,9 @@ class Clients {
   using Mover = std::function<void(ipc::Descriptor socket, const ClientConnection& from,
                                    std::uint16_t to_slot, std::string_view unread)>;
 
-  Clients(Poller& poller, http::Clock& clock, ipc::CounterBlock& counters, const Settings::Limits& limits);
+  /// `listeners`: time-outs of the connections of each; those of others are in `limits`.
+  Clients(Poller& poller, http::Clock& clock, ipc::CounterBlock& counters, const Settings::Limits& limits,
+          const std::vector<Settings::Listener>& listeners = {});
   ~Clients();
 
   void set_mover(Mover mover) { mover_ = std::move(mover); }
@@ -57,7 +59,16 @@ class Clients {
   static constexpr std::size_t kFinishing = 5;
   static constexpr std::size_t kLingering = 6;
 
-  [[nodiscard]] std::chrono::milliseconds timeout_of(std::size_t waiting) const noexcept;
+  /// By what they wait for, the longest waiting first: a list's time-out is one constant, so order is order
+  /// of deadline.
+  struct Lists {
+    std::chrono::milliseconds header_timeout;
+    std::chrono::milliseconds body_timeout;
+    std::chrono::milliseconds idle_timeout;
+    std::array<List, kWaitings> by_waiting;
+
+    [[nodiscard]] std::chrono::milliseconds timeout_of(std::size_t waiting) const noexcept;
+  };
   void put_in_list(ClientConnection& connection, std::size_t waiting);
   void count_from_now(ClientConnection& connection);
   /// Up to this size, what a connection has queued is sent as one run of bytes: cheaper for the kernel than a
@@ -74,9 +85,8 @@ class Clients {
   ipc::CounterBlock& counters_;
   Settings::Limits limits_;
   Mover mover_;
-  /// By what they wait for, the longest waiting first: a list's time-out is one constant, so order is order
-  /// of deadline.
-  std::array<List, kWaitings> lists_;
+  /// One for each listener, and one behind them.
+  std::vector<std::unique_ptr<Lists>> lists_;
   std::vector<ClientConnection*> dirty_;
   std::vector<ClientConnection*> redeliver_;
   std::vector<ClientConnection*> resumed_;

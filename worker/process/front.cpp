@@ -1,9 +1,12 @@
 #include "worker/process/front.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
 #include <array>
 
+#include "worker/process/client_address.h"
+#include "worker/process/proxy_protocol.h"
 #include "worker/process/relay.h"
 #include "worker/socketio/server.h"
 
@@ -37,17 +40,48 @@ http::Response to_response(HttpResponse from) {
 }  // namespace
 
 Front::Front(Clients& clients, engineio::Server& engine, socketio::Server& socketio, Handovers* handovers,
-             std::size_t header_bytes, ipc::CounterBlock& counters)
+             Placement* placement, const Settings& settings, const http::Clock& clock,
+             ipc::CounterBlock& counters)
     : clients_(clients),
       engine_(engine),
       socketio_(socketio),
       handovers_(handovers),
+      placement_(placement),
+      settings_(settings),
+      clock_(clock),
+      other_listener_(settings.listener(settings.listeners.size())),
       counters_(counters),
-      http_(*this, {.header_bytes = header_bytes}) {}
+      header_bytes_(settings.limits.header_bytes),
+      http_(*this, {.header_bytes = header_bytes_}) {}
+
+const Settings::Listener& Front::listener_of(const ClientConnection& client) const noexcept {
+  const auto& all = settings_.listeners;
+  return client.listener() < all.size() ? all[client.listener()] : other_listener_;
+}
 
 void Front::welcome(ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener) {
-  if (ClientConnection* connection = clients_.adopt(std::move(socket), peer, listener))
-    http_.adopt(*connection);
+  ClientConnection* connection = clients_.adopt(std::move(socket), peer, listener);
+  if (connection == nullptr) return;
+  if (!listener_of(*connection).proxy_protocol) return http_.adopt(*connection);
+  connection->set_receiver(&proxy_reader_);
+  connection->set_waiting(http::Stream::Waiting::Header);
+}
+
+std::size_t Front::ProxyReader::on_bytes(http::Stream& stream, std::span<char> bytes) {
+  auto& client = static_cast<ClientConnection&>(stream);
+  const ProxyHeader header = parse_proxy_header({bytes.data(), bytes.size()});
+  switch (header.status) {
+    case ProxyHeader::Status::Incomplete:
+      return 0;
+    case ProxyHeader::Status::Bad:
+      front.refuse_connection(client, header.why);
+      return bytes.size();
+    case ProxyHeader::Status::Complete:
+      break;
+  }
+  if (header.client) client.set_peer_by_proxy(*header.client);
+  front.http_.adopt(stream);
+  return header.bytes;
 }
 
 void Front::take_in(ipc::ReceivedHandover arrival) {
@@ -56,6 +90,7 @@ void Front::take_in(ipc::ReceivedHandover arrival) {
       clients_.adopt(std::move(arrival.socket), peer, arrival.handover.listener, arrival.handover.bytes);
   if (connection == nullptr) return;
   if (arrival.handover.kind == ipc::HandoverKind::Request) connection->serve_one_request();
+  if (arrival.handover.placed) connection->set_placed();
   http_.adopt(*connection);
 }
 
@@ -64,6 +99,8 @@ void Front::take_in(ipc::Descriptor socket, const ConnectionImage& image) {
   ClientConnection* connection = clients_.adopt(std::move(socket), peer, image.listener, image.unread);
   if (connection == nullptr) return;
   if (image.one_request) connection->serve_one_request();
+  if (image.placed) connection->set_placed();
+  if (image.by_proxy) connection->set_peer_by_proxy(peer);
   if (!image.unsent.empty()) connection->send(http::Buffer::copy_of(image.unsent));
   http_.adopt(*connection);
 }
@@ -73,51 +110,103 @@ void Front::give_away(bool giving) {
   if (!giving) http_.ask_again();
 }
 
+std::optional<PeerAddress> Front::named_by_proxy(const ClientConnection& client,
+                                                 const http::RequestHead& head) const {
+  const Settings::Listener& listener = listener_of(client);
+  if (listener.trusted.empty()) return std::nullopt;
+  return forwarded_client(client.peer(), listener.trusted, listener.address_header, head.raw);
+}
+
 http::RequestHandler::Route Front::route(http::Stream& stream, const http::RequestHead& head,
                                          std::size_t bytes_after_head) {
   const Route not_here = giving_ ? Route::Later : Route::Here;
   if (handovers_ == nullptr || !engine_.matches(head)) return not_here;
   auto& client = static_cast<ClientConnection&>(stream);
-  const auto sid = engineio::sid_of(head);
-  if (!sid) return not_here;
-  const auto owner = handovers_->other_owner_of(*sid);
-  if (!owner) {
+  const auto to = elsewhere(client, head);
+  if (!to) {
+    const auto sid = engineio::sid_of(head);
+    if (!sid || handovers_->other_owner_of(*sid)) return not_here;
     if (engine_.knows(*sid)) return Route::Here;
     if (!expecting_) return not_here;
     client.take_from(head.raw.data(), kPredecessor);
     return Route::Taken;
   }
-  const bool more_behind = bytes_after_head > head.content_length.value_or(0);
-  // A request whose end cannot be counted here travels with its connection; what follows it is routed from
-  // there.
-  const bool countable = !head.upgrade && !head.chunked && head.method != "HEAD";
-  const bool fits = head.raw.size() + bytes_after_head <= ipc::kHandoverLimitBytes;
-  if ((more_behind || !fits) && countable) {
-    relay(client, *owner, head);
-  } else {
-    client.take_from(head.raw.data(), *owner);
-  }
+  const std::string_view unread(head.raw.data(), head.raw.size() + bytes_after_head);
+  http::RequestEnd end(head, header_bytes_);
+  const std::size_t of_request = end.pass(unread);
+  // Refused here as it would be there, and by the same parser.
+  if (end.status() == http::RequestEnd::Status::Malformed) return Route::Here;
+  // What stands behind an upgrade is the new protocol's.
+  const bool alone =
+      head.upgrade ||
+      (!to->pooled && (end.status() == http::RequestEnd::Status::Incomplete || of_request == unread.size()));
+  if (!alone || unread.size() > ipc::kHandoverLimitBytes)
+    return relay(client, *to, head) ? Route::Taken : Route::Here;
+  if (to->opens_session) client.set_places_session();
+  client.take_from(head.raw.data(), to->slot);
   return Route::Taken;
 }
 
-void Front::relay(ClientConnection& client, std::uint16_t to_slot, const http::RequestHead& head) {
+std::optional<Front::Elsewhere> Front::elsewhere(const ClientConnection& client,
+                                                 const http::RequestHead& head) {
+  if (const auto sid = engineio::sid_of(head)) {
+    const auto owner = handovers_->other_owner_of(*sid);
+    if (!owner || (placement_ != nullptr && !placement_->takes_part(*owner))) return std::nullopt;
+    return Elsewhere{*owner, false, false};
+  }
+  const bool is_handshake = http::raw_query_value(head.query, "sid").value_or("").empty() &&
+                            http::raw_query_value(head.query, "EIO").has_value();
+  if (placement_ == nullptr || client.placed() || !is_handshake) return std::nullopt;
+  const auto named = named_by_proxy(client, head);
+  const auto chosen = chosen_slot(client, named);
+  if (!chosen || *chosen == placement_->own_slot()) return std::nullopt;
+  return Elsewhere{*chosen, true, named.has_value()};
+}
+
+/// Nothing where the kernel has chosen already.
+std::optional<std::uint16_t> Front::chosen_slot(const ClientConnection& client,
+                                                const std::optional<PeerAddress>& named) {
+  if (settings_.placement == Settings::Placement::LeastConnections)
+    return placement_->by_connections(engine_.session_count());
+  if (named) return placement_->by_address(*named);
+  if (client.peer_by_proxy()) return placement_->by_address(client.peer());
+  return std::nullopt;
+}
+
+/// Its session is another slot's, and did not get there: nobody there answers, or its inbox is full.
+bool Front::is_lost(const http::RequestHead& head) {
+  if (handovers_ == nullptr) return false;
+  const auto sid = engineio::sid_of(head);
+  return sid && handovers_->other_owner_of(*sid) && engine_.find(*sid) == nullptr;
+}
+
+void Front::refuse_connection(ClientConnection& client, const char* why) {
+  counters_.add(ipc::Counter::ProxyHeadersRefused);
+  std::uint64_t left_out = 0;
+  if (refusals_.pass(clock_.now(), left_out)) {
+    spdlog::warn("listener {}: PROXY protocol header of {}: {}; the connection is closed ({} more untold)",
+                 client.listener(), client.peer().text(), why, left_out);
+  }
+  client.abort();
+}
+
+bool Front::relay(ClientConnection& client, const Elsewhere& to, const http::RequestHead& head) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     counters_.add(ipc::Counter::HandoversFailed);
-    client.take_from(head.raw.data());
-    client.abort();
-    return;
+    return false;
   }
+  ipc::Descriptor near(ends[0]);
   const ipc::Descriptor far(ends[1]);
-  handovers_->send(ipc::HandoverKind::Request, far, client, to_slot, {});
+  if (!handovers_->send(ipc::HandoverKind::Request, far, client, to.slot, {}, to.opens_session)) return false;
   client.take_from(head.raw.data());
-  ClientConnection* owner = clients_.adopt(ipc::Descriptor(ends[0]), client.peer(), client.listener());
+  ClientConnection* owner = clients_.adopt(std::move(near), client.peer(), client.listener());
   if (owner == nullptr) {
     client.abort();
-    return;
+    return true;
   }
-  const std::size_t request_bytes = head.raw.size() + head.content_length.value_or(0);
-  Relay::start(client, *owner, request_bytes, [this](http::Stream& stream) { http_.adopt(stream); });
+  Relay::start(client, *owner, head, header_bytes_, [this](http::Stream& stream) { http_.resume(stream); });
+  return true;
 }
 
 std::size_t Front::body_limit(const http::RequestHead& head) {
@@ -130,8 +219,17 @@ std::unique_ptr<http::AwaitedBody> Front::on_body_awaited(const http::RequestHea
 
 void Front::on_request(http::Exchange exchange, const http::Request& request) {
   counters_.add(ipc::Counter::HttpRequests);
+  const auto& client = static_cast<const ClientConnection&>(exchange.stream());
+  if (const auto named = named_by_proxy(client, request.head)) exchange.name_peer(named->text());
   // Before the routes are asked, which wants a copy of the whole request.
   if (engine_.matches(request.head) && http::raw_query_value(request.head.query, "EIO")) {
+    if (is_lost(request.head)) {
+      counters_.add(ipc::Counter::RequestsUnowned);
+      // Any error ends the transport of a client, which then connects anew: sooner than its worker comes
+      // back.
+      return exchange.answer(
+          http::Response(503, "text/plain; charset=utf-8", "The worker of this session does not answer\n"));
+    }
     return engine_.on_request(std::move(exchange), request);
   }
   auto answer = socketio_.handle_http(to_route_request(request, exchange.peer_address()));

@@ -1,5 +1,6 @@
-// The door of a worker: what becomes of each HTTP request. A request for another slot's session leaves;
-// Engine.IO's go to the engine; all others to the application's routes.
+// The door of a worker: who a connection's client is, and what becomes of each HTTP request. A request for
+// another slot's session leaves, a handshake that belongs elsewhere as well; Engine.IO's go to the engine;
+// all others to the application's routes.
 #pragma once
 
 #include "worker/engineio/server.h"
@@ -7,6 +8,9 @@
 #include "worker/process/clients.h"
 #include "worker/process/handover.h"
 #include "worker/process/migration_messages.h"
+#include "worker/process/placement.h"
+#include "worker/process/settings.h"
+#include "worker/socketio/log_gate.h"
 
 namespace limpet::socketio {
 class Server;
@@ -16,11 +20,12 @@ namespace limpet::process {
 
 class Front final : public http::RequestHandler {
  public:
-  /// `handovers` may be null (an application that runs alone). All are borrowed for life.
+  /// `handovers` and `placement` may be null (an application that runs alone). All are borrowed for life.
   Front(Clients& clients, engineio::Server& engine, socketio::Server& socketio, Handovers* handovers,
-        std::size_t header_bytes, ipc::CounterBlock& counters);
+        Placement* placement, const Settings& settings, const http::Clock& clock,
+        ipc::CounterBlock& counters);
 
-  /// A fresh connection: HTTP from its first byte on.
+  /// A fresh connection: HTTP from its first byte on, or a PROXY protocol header if its listener wants one.
   void welcome(ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener);
   /// A connection or a request that another slot handed over.
   void take_in(ipc::ReceivedHandover arrival);
@@ -40,13 +45,42 @@ class Front final : public http::RequestHandler {
   void on_request(http::Exchange exchange, const http::Request& request) override;
 
  private:
-  void relay(ClientConnection& client, std::uint16_t to_slot, const http::RequestHead& head);
+  /// Reads the header in front of HTTP. Keeps nothing of a connection: unread bytes stay in the stream.
+  struct ProxyReader final : http::StreamReceiver {
+    explicit ProxyReader(Front& owner) : front(owner) {}
+    std::size_t on_bytes(http::Stream& stream, std::span<char> bytes) override;
+    void on_closed(http::Stream&, int) override {}
+    Front& front;
+  };
+  /// Where a request is to be served, if not here.
+  struct Elsewhere {
+    std::uint16_t slot;
+    bool opens_session;
+    bool pooled;  ///< the connection is a proxy's, and carries other clients' requests too
+  };
+  [[nodiscard]] const Settings::Listener& listener_of(const ClientConnection& client) const noexcept;
+  [[nodiscard]] std::optional<PeerAddress> named_by_proxy(const ClientConnection& client,
+                                                          const http::RequestHead& head) const;
+  [[nodiscard]] std::optional<Elsewhere> elsewhere(const ClientConnection& client,
+                                                   const http::RequestHead& head);
+  [[nodiscard]] std::optional<std::uint16_t> chosen_slot(const ClientConnection& client,
+                                                         const std::optional<PeerAddress>& named);
+  [[nodiscard]] bool is_lost(const http::RequestHead& head);
+  void refuse_connection(ClientConnection& client, const char* why);
+  [[nodiscard]] bool relay(ClientConnection& client, const Elsewhere& to, const http::RequestHead& head);
 
   Clients& clients_;
   engineio::Server& engine_;
   socketio::Server& socketio_;
   Handovers* handovers_;
+  Placement* placement_;
+  const Settings& settings_;
+  const http::Clock& clock_;
+  Settings::Listener other_listener_;
+  socketio::LogGate refusals_;
   ipc::CounterBlock& counters_;
+  std::size_t header_bytes_;
+  ProxyReader proxy_reader_{*this};
   http::Server http_;
   bool expecting_ = false;
   bool giving_ = false;

@@ -35,26 +35,29 @@ std::optional<std::uint16_t> Handovers::other_owner_of(std::string_view sid) con
   return owner;
 }
 
-void Handovers::send(ipc::HandoverKind kind, const ipc::Descriptor& socket, const ClientConnection& from,
-                     std::uint16_t to_slot, std::string_view unread) {
+bool Handovers::send(ipc::HandoverKind kind, const ipc::Descriptor& socket, const ClientConnection& from,
+                     std::uint16_t to_slot, std::string_view unread, bool placed) {
   ipc::Handover handover;
   handover.kind = kind;
   handover.client_address = from.peer().text();
   handover.client_port = from.peer().port();
   handover.listener = from.listener();
   handover.bytes = unread;
+  handover.placed = placed;
   switch (ipc::send_handover(senders_[to_slot], handover, socket.get())) {
     case ipc::SendStatus::Sent:
     case ipc::SendStatus::Queued:
       counters_.add(kind == ipc::HandoverKind::Connection ? ipc::Counter::HandoversOut
                                                           : ipc::Counter::RequestsRelayed);
-      return;
+      if (placed) counters_.add(ipc::Counter::SessionsPlaced);
+      return true;
     case ipc::SendStatus::Full:
     case ipc::SendStatus::TooLarge:
     case ipc::SendStatus::Closed:
       counters_.add(ipc::Counter::HandoversFailed);
-      return;
+      return false;
   }
+  return false;
 }
 
 bool Handovers::deferred() const noexcept {

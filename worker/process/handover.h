@@ -29,9 +29,10 @@ class Handovers {
 
   /// The slot that owns `sid` (of a sid's form), if that is another one.
   [[nodiscard]] std::optional<std::uint16_t> other_owner_of(std::string_view sid) const;
-  /// Sends the socket with what was read from it. The caller's copy of the socket is closed in any case.
-  void send(ipc::HandoverKind kind, const ipc::Descriptor& socket, const ClientConnection& from,
-            std::uint16_t to_slot, std::string_view unread);
+  /// Sends the socket with what was read from it; `placed`: it opens a session there. The caller's copy of
+  /// the socket is closed in any case. False if the inbox has no room: the socket goes nowhere.
+  bool send(ipc::HandoverKind kind, const ipc::Descriptor& socket, const ClientConnection& from,
+            std::uint16_t to_slot, std::string_view unread, bool placed = false);
 
   void start_reading() { reading_ = true; }
   void stop_reading() { reading_ = false; }

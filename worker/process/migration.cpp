@@ -31,6 +31,8 @@ ConnectionImage image_of(const ClientConnection& connection, ClientConnection::D
           .client_port = connection.peer().port(),
           .listener = connection.listener(),
           .one_request = connection.serves_one_request(),
+          .placed = connection.placed(),
+          .by_proxy = connection.peer_by_proxy(),
           .unread = std::move(detached.unread),
           .unsent = std::move(detached.unsent)};
 }

@@ -54,6 +54,8 @@ void put(wire::Connection::Builder to, const ConnectionImage& from) {
   to.setClientPort(from.client_port);
   to.setListener(from.listener);
   to.setOneRequest(from.one_request);
+  to.setPlaced(from.placed);
+  to.setByProxy(from.by_proxy);
   to.setUnread(data_of(from.unread));
   to.setUnsent(data_of(from.unsent));
 }
@@ -175,6 +177,8 @@ ConnectionImage read(wire::Connection::Reader from) {
           .client_port = from.getClientPort(),
           .listener = from.getListener(),
           .one_request = from.getOneRequest(),
+          .placed = from.getPlaced(),
+          .by_proxy = from.getByProxy(),
           .unread = text_of(from.getUnread()),
           .unsent = text_of(from.getUnsent())};
 }

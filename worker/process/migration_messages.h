@@ -21,6 +21,8 @@ struct ConnectionImage {
   std::uint16_t client_port = 0;
   std::uint16_t listener = 0;
   bool one_request = false;  ///< a relayed one: ends behind its answer
+  bool placed = false;       ///< another slot has chosen this one for the sessions that it opens
+  bool by_proxy = false;     ///< the PROXY protocol has named the client
   std::string unread;        ///< received and not acted on
   std::string unsent;        ///< queued and not taken by the kernel
 };

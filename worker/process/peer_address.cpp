@@ -24,17 +24,29 @@ PeerAddress PeerAddress::from(const sockaddr_storage& address) noexcept {
   return peer;
 }
 
-PeerAddress PeerAddress::from_text(std::string_view text, std::uint16_t port) {
-  PeerAddress peer;
-  const std::string terminated(text);
-  for (const int family : {AF_INET, AF_INET6}) {
-    if (::inet_pton(family, terminated.c_str(), peer.bytes_.data()) == 1) {
-      peer.family_ = static_cast<std::uint8_t>(family);
-      peer.port_ = port;
-      break;
-    }
+PeerAddress PeerAddress::from_bytes(std::span<const std::uint8_t> bytes, std::uint16_t port) noexcept {
+  sockaddr_storage address{};
+  if (bytes.size() == 4) {
+    auto& v4 = reinterpret_cast<sockaddr_in&>(address);
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    std::memcpy(&v4.sin_addr, bytes.data(), 4);
+  } else if (bytes.size() == 16) {
+    auto& v6 = reinterpret_cast<sockaddr_in6&>(address);
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    std::memcpy(&v6.sin6_addr, bytes.data(), 16);
   }
-  return peer;
+  return from(address);
+}
+
+PeerAddress PeerAddress::from_text(std::string_view text, std::uint16_t port) {
+  const std::string terminated(text);
+  std::array<std::uint8_t, 16> bytes{};
+  if (::inet_pton(AF_INET, terminated.c_str(), bytes.data()) == 1)
+    return from_bytes(std::span(bytes).first(4), port);
+  if (::inet_pton(AF_INET6, terminated.c_str(), bytes.data()) == 1) return from_bytes(bytes, port);
+  return {};
 }
 
 std::string PeerAddress::text() const {

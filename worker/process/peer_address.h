@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,15 @@ class PeerAddress {
   /// The inverse of text() and port(); no address if `text` is none.
   static PeerAddress from_text(std::string_view text, std::uint16_t port);
 
+  /// 4 or 16 bytes in network order, as the PROXY protocol has them; an IPv4-mapped one becomes IPv4.
+  static PeerAddress from_bytes(std::span<const std::uint8_t> bytes, std::uint16_t port) noexcept;
+
+  /// AF_INET, AF_INET6, or AF_UNSPEC for a Unix socket.
+  [[nodiscard]] int family() const noexcept { return family_; }
+  /// In network order; none for a Unix socket.
+  [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept {
+    return std::span(bytes_).first(family_ == AF_INET ? 4 : family_ == AF_INET6 ? 16 : 0);
+  }
   /// "127.0.0.5", "::1", or "" for a Unix socket.
   [[nodiscard]] std::string text() const;
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }

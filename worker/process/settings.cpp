@@ -31,6 +31,8 @@ class Section {
     if (object_ == nullptr) refuse(name_, "an object");
   }
   explicit Section(const json::object& top) : object_(&top) {}
+  struct Itself {};
+  Section(const json::object& itself, std::string_view name, Itself) : name_(name), object_(&itself) {}
 
   void read(std::string_view key, std::chrono::milliseconds& into) const {
     const auto number = number_of(key);
@@ -60,6 +62,16 @@ class Section {
     return out;
   }
 
+  void read(std::string_view key, bool& into) const {
+    const json::value* value = find(key);
+    if (value == nullptr) return;
+    if (!value->is_bool()) fail(key, "true or false");
+    into = value->get_bool();
+  }
+  [[noreturn]] void fail(std::string_view key, std::string_view wanted) const {
+    refuse(name_.empty() ? std::string(key) : std::string(name_) + "." + std::string(key), wanted);
+  }
+
  private:
   [[nodiscard]] const json::value* find(std::string_view key) const {
     return object_ == nullptr ? nullptr : object_->if_contains(key);
@@ -72,13 +84,32 @@ class Section {
     if (error) fail(key, "a number that is not negative");
     return number;
   }
-  [[noreturn]] void fail(std::string_view key, std::string_view wanted) const {
-    refuse(name_.empty() ? std::string(key) : std::string(name_) + "." + std::string(key), wanted);
-  }
 
   std::string_view name_;
   const json::object* object_ = nullptr;
 };
+
+Settings::Listener parse_listener(const json::value& value, const Settings& settings) {
+  if (!value.is_object()) refuse("listeners", "an array of objects");
+  const Section section(value.get_object(), "listeners", Section::Itself{});
+  Settings::Listener listener = settings.listener(settings.listen.size());
+  section.read("header_timeout_ms", listener.header_timeout);
+  section.read("body_timeout_ms", listener.body_timeout);
+  section.read("idle_timeout_ms", listener.idle_timeout);
+  section.read("proxy_protocol", listener.proxy_protocol);
+  for (const std::string& text : section.strings("trusted", {})) {
+    std::string why;
+    const auto network = ipc::parse_network(text, &why);
+    if (!network) section.fail("trusted", "networks: " + why);
+    listener.trusted.push_back(*network);
+  }
+  std::string header = "x-forwarded-for";
+  section.read("address_header", header);
+  if (header != "x-forwarded-for" && header != "forwarded")
+    section.fail("address_header", "x-forwarded-for or forwarded");
+  listener.address_header = header == "forwarded" ? AddressHeader::Forwarded : AddressHeader::XForwardedFor;
+  return listener;
+}
 
 }  // namespace
 
@@ -112,6 +143,17 @@ Settings parse_settings(std::string_view text) {
   limits.read("idle_timeout_ms", settings.limits.idle_timeout);
   limits.read("send_queue_bytes", settings.limits.send_queue_bytes);
 
+  if (const json::value* listeners = top.if_contains("listeners"); listeners != nullptr) {
+    if (!listeners->is_array()) refuse("listeners", "an array of objects");
+    for (const json::value& each : listeners->get_array())
+      settings.listeners.push_back(parse_listener(each, settings));
+  }
+  std::string placement = "address";
+  root.read("placement", placement);
+  if (placement != "address" && placement != "least-connections")
+    refuse("placement", "address or least-connections");
+  if (placement == "least-connections") settings.placement = Settings::Placement::LeastConnections;
+
   const Section ring(top, "ring");
   ring.read("capacity_bytes", settings.ring.capacity_bytes);
   ring.read("lap_after_ms", settings.ring.lap_after);
@@ -122,6 +164,15 @@ Settings parse_settings(std::string_view text) {
     settings.app = app->get_object();
   }
   return settings;
+}
+
+Settings::Listener Settings::listener(std::size_t index) const {
+  if (index < listeners.size()) return listeners[index];
+  Listener listener;
+  listener.header_timeout = limits.header_timeout;
+  listener.body_timeout = limits.body_timeout;
+  listener.idle_timeout = limits.idle_timeout;
+  return listener;
 }
 
 std::string read_settings(const ipc::Descriptor& memory) {

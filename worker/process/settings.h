@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ipc/descriptor.h"
+#include "worker/process/client_address.h"
 
 namespace limpet::process {
 
@@ -35,6 +36,23 @@ struct Settings {
     std::chrono::milliseconds idle_timeout{60000};
     std::size_t send_queue_bytes = 16u << 20;
   } limits;
+
+  /// Of one listening address.
+  struct Listener {
+    std::chrono::milliseconds header_timeout{10000};
+    std::chrono::milliseconds body_timeout{30000};
+    std::chrono::milliseconds idle_timeout{60000};
+    bool proxy_protocol = false;  ///< each connection begins with a PROXY protocol header
+    std::vector<ipc::Network> trusted;
+    AddressHeader address_header = AddressHeader::XForwardedFor;
+  };
+  /// In the order of `listen`, with the common limits where the supervisor says nothing else.
+  std::vector<Listener> listeners;
+  /// What an unknown listener has: a handover comes perhaps from a worker with other settings.
+  [[nodiscard]] Listener listener(std::size_t index) const;
+
+  enum class Placement : std::uint8_t { Address, LeastConnections };
+  Placement placement = Placement::Address;
 
   struct Ring {
     std::size_t capacity_bytes = 16u << 20;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "ipc/bucket_table.h"
+#include "ipc/slot_board.h"
 #include "worker/adapter/ring_adapter.h"
 #include "worker/process/acceptor.h"
 #include "worker/process/clients.h"
@@ -100,6 +101,7 @@ class Worker::Core {
   http::Clock clock_{std::chrono::steady_clock::now()};
   ipc::CounterBlock counters_;
   std::optional<ipc::BucketTable> buckets_;
+  std::optional<ipc::SlotBoard> board_;
   SidSource sids_;
   Poller poller_;
   std::optional<socketio::Server> socketio_;  // made before the engine, and gone before it
@@ -108,6 +110,7 @@ class Worker::Core {
   Clients clients_;
   std::optional<adapter::RingAdapter> rings_;
   std::optional<Handovers> handovers_;
+  std::optional<Placement> placement_;
   std::optional<Front> front_;
   std::optional<Migration> migration_;
   std::optional<Acceptor> acceptor_;
@@ -153,11 +156,11 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
               {.new_sid = [this](std::span<char, 20> sid) { sids_.fill(sid); },
                .wall_clock_ms = {},
                .refuse = {}}),
-      clients_(poller_, clock_, counters_, settings_.limits),
+      clients_(poller_, clock_, counters_, settings_.limits, settings_.listeners),
       poller_watch_(context_, poller_.descriptor(), [this] { poller_ready_ = true; }) {
   if (heritage != nullptr) join_cluster(heritage_);
   front_.emplace(clients_, engine_, *socketio_, handovers_ ? &*handovers_ : nullptr,
-                 settings_.limits.header_bytes, counters_);
+                 placement_ ? &*placement_ : nullptr, settings_, clock_, counters_);
   if (heritage != nullptr) {
     migration_.emplace(MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *front_, counters_});
     socketio_->set_elsewhere(&*migration_);
@@ -225,8 +228,13 @@ void Worker::Core::join_cluster(const ipc::Heritage& heritage) {
   clients_.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
                             std::string_view unread) {
     if (to_slot == kPredecessor) return migration_->give_back(std::move(socket), from, unread);
-    handovers_->send(ipc::HandoverKind::Connection, socket, from, to_slot, unread);
+    const auto kind = from.serves_one_request() ? ipc::HandoverKind::Request : ipc::HandoverKind::Connection;
+    handovers_->send(kind, socket, from, to_slot, unread, from.places_session());
   });
+  std::string why;
+  board_ = ipc::SlotBoard::map(ipc::Descriptor(ipc::kSlotBoard), &why);
+  if (!board_) spdlog::warn("slot board: map: {}; every slot counts as one that takes part", why);
+  placement_.emplace(board_ ? &*board_ : nullptr, heritage.slot, heritage.slots);
   link_.emplace(
       context_, ipc::Descriptor(ipc::kControlChannel),
       [this](ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors) {

@@ -13,6 +13,35 @@ using Waiting = http::Stream::Waiting;
 
 // ---- writing
 
+TEST(ClientsOfSeveralListeners, AreTimedOutByTheirOwnListenersLimits) {
+  Poller poller;
+  http::Clock clock{http::TimePoint(1000s)};
+  ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
+  std::vector<Settings::Listener> listeners(2);
+  listeners[0].header_timeout = 5s;
+  listeners[1].header_timeout = 1s;
+  Recorder recorder;
+  Clients clients(poller, clock, counters, {}, listeners);
+  std::vector<Peer> peers;
+  for (const std::uint16_t listener : {0, 1, 9}) {  // 9: nobody's, so the common limit of 10 s
+    auto [ours, theirs] = socket_pair();
+    ClientConnection* connection = clients.adopt(std::move(ours), {}, listener);
+    connection->set_receiver(&recorder);
+    connection->set_waiting(http::Stream::Waiting::Header);
+    peers.emplace_back(std::move(theirs));
+  }
+  std::vector<std::size_t> open;
+  for (const auto at : {1s, 5s, 10s}) {
+    EXPECT_EQ(clients.next_deadline(), http::TimePoint(1000s) + at);
+    clock.advance_to(http::TimePoint(1000s) + at);
+    clients.check_deadlines();
+    clients.bury();
+    open.push_back(clients.open());
+  }
+  EXPECT_THAT(open, testing::ElementsAre(2u, 1u, 0u));
+  EXPECT_EQ(counters.get(ipc::Counter::ConnectionsTimedOut), 3u);
+}
+
 TEST_F(ClientsTest, EverythingQueuedInATurnIsOneWrite) {
   // One write to a packet socket is one packet.
   auto [client, peer] = connect(recorder_, SOCK_SEQPACKET);

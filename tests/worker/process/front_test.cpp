@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 
+#include "ipc/slot_board.h"
 #include "tests/worker/process/clients_kit.h"
 #include "worker/process/sid_source.h"
 #include "worker/socketio/server.h"
@@ -19,9 +20,11 @@ using testing::StartsWith;
 
 /// A worker without its rings and supervisor.
 struct Slot {
-  Slot(std::uint16_t own, const ipc::BucketTable& table, const http::Clock& shared_clock,
-       ipc::Descriptor inbox, std::vector<ipc::Descriptor> senders)
-      : sids(&table, own),
+  Slot(std::uint16_t own, const ipc::BucketTable& table, const ipc::SlotBoard& board, Settings its_settings,
+       const http::Clock& shared_clock, ipc::Descriptor inbox, std::vector<ipc::Descriptor> senders)
+      : settings(std::move(its_settings)),
+        placement(&board, own, 2),
+        sids(&table, own),
         socketio(std::in_place, shared_clock, socketio::Options{},
                  [this](std::span<char, 20> id) { sids.fill(id); }),
         engine({}, shared_clock, *socketio,
@@ -33,7 +36,7 @@ struct Slot {
                   [this](ipc::ReceivedHandover arrival) { front.take_in(std::move(arrival)); }) {
     clients.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
                              std::string_view unread) {
-      handovers.send(ipc::HandoverKind::Connection, socket, from, to_slot, unread);
+      handovers.send(ipc::HandoverKind::Connection, socket, from, to_slot, unread, from.places_session());
     });
     io.on_connection([](Socket&) {});
     io.get("/where", [own](const HttpRequest&) { return HttpResponse::text("slot " + std::to_string(own)); });
@@ -57,6 +60,8 @@ struct Slot {
     clients.bury();
   }
 
+  Settings settings;
+  Placement placement;
   SidSource sids;
   boost::asio::io_context context;
   Poller poller;
@@ -67,25 +72,26 @@ struct Slot {
   http::Clock clock;
   Clients clients{poller, clock, counters, {}};
   Handovers handovers;
-  Front front{clients, engine, *socketio, &handovers, 16384, counters};
+  Front front{clients, engine, *socketio, &handovers, &placement, settings, clock, counters};
 };
 
 class FrontTest : public testing::Test {
  protected:
-  FrontTest() {
+  FrontTest() : FrontTest(Settings{}) {}
+  explicit FrontTest(const Settings& settings) {
     std::vector<ipc::Inbox> inboxes;
     for (int i = 0; i < 2; ++i) inboxes.push_back(ipc::make_inbox());
     for (std::uint16_t own = 0; own < 2; ++own) {
       std::vector<ipc::Descriptor> senders;
       for (const auto& inbox : inboxes) senders.push_back(inbox.sending.duplicate());
-      slots_.push_back(
-          std::make_unique<Slot>(own, table_, clock_, std::move(inboxes[own].receiving), std::move(senders)));
+      slots_.push_back(std::make_unique<Slot>(own, table_, board_, settings, clock_,
+                                              std::move(inboxes[own].receiving), std::move(senders)));
     }
   }
 
-  Peer connect_to(std::size_t slot) {
+  Peer connect_to(std::size_t slot, std::uint16_t listener = 0) {
     auto [ours, theirs] = socket_pair();
-    slots_[slot]->front.welcome(std::move(ours), PeerAddress::from_text("127.0.0.9", 99), 0);
+    slots_[slot]->front.welcome(std::move(ours), PeerAddress::from_text("127.0.0.9", 99), listener);
     return Peer(std::move(theirs));
   }
   /// Everything the peer gets until nothing happens any more. Sockets of one kernel: no time passes on the
@@ -129,6 +135,7 @@ class FrontTest : public testing::Test {
   }
 
   ipc::BucketTable table_ = ipc::BucketTable::create(2);
+  ipc::SlotBoard board_ = ipc::SlotBoard::create(2);
   http::Clock clock_{http::TimePoint(1000s)};
   std::vector<std::unique_ptr<Slot>> slots_;
 };
@@ -182,6 +189,72 @@ TEST_F(FrontTest, ABodyTooLongForAnInboxIsRelayed) {
   EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
 }
 
+TEST_F(FrontTest, AChunkedBodyReachesItsOwnerWhetherItTravelsOrIsRelayed) {
+  const std::string sid = open_session(0);
+  Peer first = connect_to(0);
+  (void)ask(first, post_of(sid, "40"));
+  (void)ask(first, poll_of(sid));
+  const auto chunked = [&](const std::string& body) {
+    char size[20];
+    std::snprintf(size, sizeof size, "%zx", body.size());
+    return "POST /socket.io/?EIO=4&transport=polling&sid=" + sid +
+           " HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n" + size +
+           "\r\n" + body + "\r\n0\r\n\r\n";
+  };
+  Peer alone = connect_to(1);
+  EXPECT_THAT(ask(alone, chunked("42[\"a\"]")), testing::EndsWith("ok"));
+  EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 1u) << "nothing behind it: the connection travels";
+  Peer halves = connect_to(1);
+  const std::string request = chunked("42[\"a\"]");
+  EXPECT_EQ(ask(halves, request.substr(0, request.size() - 9)), "");
+  EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 2u) << "and it travels before its end is there";
+  EXPECT_THAT(ask(halves, request.substr(request.size() - 9)), testing::EndsWith("ok"));
+  Peer pipelined = connect_to(1);
+  EXPECT_THAT(ask(pipelined, chunked("42[\"a\"]") + get("/where")), testing::EndsWith("slot 1"));
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
+  Peer large = connect_to(1);
+  EXPECT_THAT(ask(large, chunked("42[\"a\",\"" + std::string(200'000, 'x') + "\"]")),
+              testing::EndsWith("ok"));
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 2u);
+  Peer bad = connect_to(1);
+  EXPECT_THAT(ask(bad, chunked("").substr(0, chunked("").size() - 10) + "zz\r\n\r\n"),
+              StartsWith("HTTP/1.1 400"));
+  EXPECT_EQ(count(1, ipc::Counter::HandoversFailed), 0u);
+}
+
+TEST_F(FrontTest, AHeadBetweenOthersIsAnsweredInItsTurn) {
+  const std::string sid = open_session(0);
+  Peer peer = connect_to(1);
+  const std::string head =
+      "HEAD /socket.io/?EIO=4&transport=polling&sid=" + sid + " HTTP/1.1\r\nHost: x\r\n\r\n";
+  const std::string answers = ask(peer, head + get("/where"));
+  EXPECT_THAT(answers, testing::EndsWith("slot 1"));
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
+}
+
+TEST_F(FrontTest, AnUpgradeTravelsWithWhatIsBehindItAndIsRelayedIfThatIsTooMuch) {
+  for (const std::size_t behind : {std::size_t{0}, std::size_t{100}, std::size_t{60'000}}) {
+    const std::string sid = open_session(0);
+    Peer peer = connect_to(1);
+    const std::string upgrade =
+        "GET /socket.io/?EIO=4&transport=websocket&sid=" + sid +
+        " HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    // Unsolicited pongs (RFC 6455 section 5.5.3) of 0 bytes, masked with 0: nobody answers them.
+    std::string pongs;
+    while (pongs.size() < behind) pongs.append("\x8a\x80\0\0\0\0", 6);
+    const std::string probe(
+        "\x81\x86\0\0\0\0"
+        "2probe",
+        12);
+    const std::string answer = ask(peer, upgrade + pongs + probe);
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 101")) << behind;
+    EXPECT_THAT(answer, testing::EndsWith("3probe")) << behind;
+  }
+  EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 2u);
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
+}
+
 TEST_F(FrontTest, ABodyThatArrivesInPiecesReachesItsOwner) {
   const std::string sid = open_session(0);
   Peer peer = connect_to(1);
@@ -200,6 +273,168 @@ TEST_F(FrontTest, OwnSessionsUnknownSidsAndOtherPathsStayHere) {
   EXPECT_THAT(ask(peer, get("/nowhere")), StartsWith("HTTP/1.1 404"));
   EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 0u);
   EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 0u);
+}
+
+TEST_F(FrontTest, ARequestForASlotThatServesNobodyIsRefusedSoThatItsClientComesBack) {
+  const std::string sid = open_session(0);
+  board_.set_takes_part(0, false);
+  Peer peer = connect_to(1);
+  EXPECT_THAT(ask(peer, poll_of(sid) + get("/where")),
+              testing::AllOf(StartsWith("HTTP/1.1 503"), testing::EndsWith("slot 1")));
+  EXPECT_EQ(count(1, ipc::Counter::RequestsUnowned), 1u);
+  EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 0u);
+  board_.set_takes_part(0, true);
+  EXPECT_THAT(ask(peer, post_of(sid, "40")), testing::EndsWith("ok")) << "and served when it is back";
+}
+
+/// Listener 0 wants a PROXY protocol header, listener 1 has a trusted proxy, listener 2 neither.
+class BehindProxies : public FrontTest {
+ protected:
+  BehindProxies() : FrontTest(settings()) {
+    for (const auto& slot : slots_) {
+      slot->io.get("/address", [](const HttpRequest& request) {
+        return HttpResponse::text("<" + request.address + ">");
+      });
+      slot->io.on_connection([](Socket& socket) { socket.emit("you", socket.handshake().address); });
+    }
+  }
+  static Settings settings() {
+    Settings settings;
+    settings.listeners.resize(3);
+    settings.listeners[0].proxy_protocol = true;
+    std::string why;
+    settings.listeners[1].trusted.push_back(*ipc::parse_network("127.0.0.0/8", &why));
+    return settings;
+  }
+  /// An address that rendezvous hashing gives to `slot`.
+  static std::string address_of(std::uint16_t slot) {
+    for (int i = 1;; ++i) {
+      const std::string address = "192.0.2." + std::to_string(i);
+      if (rendezvous_slot(PeerAddress::from_text(address, 0), 2, [](auto) { return true; }) == slot)
+        return address;
+    }
+  }
+  static std::string line(const std::string& address) {
+    return "PROXY TCP4 " + address + " 10.0.0.1 56324 443\r\n";
+  }
+  static std::string get_for(const std::string& address, const std::string& target) {
+    return "GET " + target + " HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: " + address + "\r\n\r\n";
+  }
+  static std::string sid_in(const std::string& answer) {
+    const auto at = answer.find("\"sid\":\"");
+    return at == std::string::npos ? "" : answer.substr(at + 7, 20);
+  }
+};
+
+const std::string kHandshake = "/socket.io/?EIO=4&transport=polling";
+
+TEST_F(BehindProxies, TheHeaderOfTheProxyNamesTheClientHoweverItIsCut) {
+  const std::string bytes = line("192.0.2.77") + get("/address");
+  for (std::size_t cut = 1; cut < bytes.size(); ++cut) {
+    Peer peer = connect_to(1);
+    EXPECT_EQ(ask(peer, bytes.substr(0, cut)), "");
+    ASSERT_THAT(ask(peer, bytes.substr(cut)), testing::EndsWith("<192.0.2.77>")) << cut;
+  }
+}
+
+TEST_F(BehindProxies, AHealthCheckOfTheProxyIsItsOwn) {
+  Peer peer = connect_to(1);
+  EXPECT_THAT(ask(peer, "PROXY UNKNOWN\r\n" + get("/address")), testing::EndsWith("<127.0.0.9>"));
+}
+
+TEST_F(BehindProxies, WithoutItsHeaderAConnectionIsClosedAndCounted) {
+  Peer peer = connect_to(1);
+  EXPECT_EQ(ask(peer, get("/address")), "");
+  EXPECT_TRUE(peer.at_end());
+  EXPECT_EQ(count(1, ipc::Counter::ProxyHeadersRefused), 1u);
+}
+
+TEST_F(BehindProxies, AHeaderThatDoesNotComeIsTimedOut) {
+  Peer peer = connect_to(1);
+  EXPECT_EQ(ask(peer, "PROXY TCP4 "), "");
+  slots_[1]->clock.advance_to(clock_.now() + 11s);
+  slots_[1]->clients.check_deadlines();
+  (void)answer_to(peer);
+  EXPECT_TRUE(peer.at_end());
+  EXPECT_EQ(count(1, ipc::Counter::ConnectionsTimedOut), 1u);
+}
+
+TEST_F(BehindProxies, ANewSessionGoesToTheSlotOfItsClientsAddressWithItsConnection) {
+  for (const std::uint16_t slot : {0, 1}) {
+    const std::string address = address_of(slot);
+    Peer peer = connect_to(1);
+    const std::string sid = sid_in(ask(peer, line(address) + get(kHandshake)));
+    ASSERT_EQ(sid.size(), 20u);
+    EXPECT_EQ(table_.owner(bucket_of(sid)), slot);
+    EXPECT_THAT(ask(peer, post_of(sid, "40")), testing::EndsWith("ok"));
+    EXPECT_THAT(ask(peer, poll_of(sid)), HasSubstr("42[\"you\",\"" + address + "\"]"));
+  }
+  EXPECT_EQ(count(1, ipc::Counter::SessionsPlaced), 1u);
+  EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 1u);
+  EXPECT_EQ(count(0, ipc::Counter::HandoversOut), 0u);
+}
+
+TEST_F(BehindProxies, WhatWasPlacedStaysAlsoIfTheTakerWouldChooseOtherwise) {
+  // The board has changed on the way.
+  Peer peer = connect_to(1);
+  EXPECT_EQ(peer.write(line(address_of(0)) + get(kHandshake)),
+            (line(address_of(0)) + get(kHandshake)).size());
+  slots_[1]->turn();
+  slots_[1]->turn();
+  EXPECT_EQ(count(1, ipc::Counter::SessionsPlaced), 1u);
+  board_.set_takes_part(0, false);
+  EXPECT_EQ(sid_in(answer_to(peer)).size(), 20u);
+  EXPECT_EQ(count(0, ipc::Counter::SessionsPlaced), 0u);
+}
+
+TEST_F(BehindProxies, OnAPooledConnectionEachHandshakeGoesToItsOwnSlotAndTheConnectionStays) {
+  Peer pool = connect_to(1, 1);
+  for (int round = 0; round < 3; ++round) {
+    for (const std::uint16_t slot : {0, 1}) {
+      const std::string address = address_of(slot);
+      const std::string sid = sid_in(ask(pool, get_for(address, kHandshake)));
+      ASSERT_EQ(sid.size(), 20u);
+      EXPECT_EQ(table_.owner(bucket_of(sid)), slot);
+      Peer own = connect_to(slot, 2);
+      EXPECT_THAT(ask(own, post_of(sid, "40")), testing::EndsWith("ok"));
+      EXPECT_THAT(ask(own, poll_of(sid)), HasSubstr("42[\"you\",\"" + address + "\"]"));
+    }
+  }
+  EXPECT_EQ(count(1, ipc::Counter::SessionsPlaced), 3u);
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 3u);
+  EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 0u);
+  EXPECT_THAT(ask(pool, get_for("192.0.2.9", "/address")), testing::EndsWith("<192.0.2.9>"));
+  EXPECT_THAT(ask(pool, get("/address")), testing::EndsWith("<127.0.0.9>")) << "the request names nobody";
+}
+
+TEST_F(BehindProxies, AHeaderOfWhoIsNotTrustedMeansNothing) {
+  Peer peer = connect_to(1, 2);
+  EXPECT_THAT(ask(peer, get_for("192.0.2.9", "/address")), testing::EndsWith("<127.0.0.9>"));
+  EXPECT_EQ(table_.owner(bucket_of(sid_in(ask(peer, get_for(address_of(0), kHandshake))))), 1)
+      << "the kernel has placed it";
+}
+
+class ByLoad : public FrontTest {
+ protected:
+  ByLoad()
+      : FrontTest([] {
+          Settings settings;
+          settings.placement = Settings::Placement::LeastConnections;
+          return settings;
+        }()) {}
+};
+
+TEST_F(ByLoad, NewSessionsGoToTheSlotThatHasFewest) {
+  std::vector<Peer> peers;
+  for (int i = 0; i < 20; ++i) {
+    for (std::uint16_t slot = 0; slot < 2; ++slot)
+      board_.set_sessions(slot, slots_[slot]->engine.session_count());
+    board_.publish();
+    peers.push_back(connect_to(1));
+    EXPECT_THAT(ask(peers.back(), get(kHandshake)), StartsWith("HTTP/1.1 200"));
+  }
+  EXPECT_NEAR(static_cast<double>(slots_[0]->engine.session_count()), 10, 1);
+  EXPECT_NEAR(static_cast<double>(slots_[1]->engine.session_count()), 10, 1);
 }
 
 TEST_F(FrontTest, AFullInboxCostsTheConnectionAndIsCounted) {

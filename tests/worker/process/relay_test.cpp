@@ -5,6 +5,7 @@
 #include <random>
 
 #include "tests/worker/process/clients_kit.h"
+#include "worker/http/request.h"
 
 namespace limpet::process::test {
 namespace {
@@ -20,10 +21,14 @@ std::string response_of(std::string_view body) {
          "\r\nConnection: keep-alive\r\n\r\n" + std::string(body);
 }
 
+const std::string kGet = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+constexpr std::size_t kHeaderBytes = 16384;
+
 /// A client here, an owner that the test plays at the far end of the socket pair.
 class RelayTest : public ClientsTest {
  protected:
-  void start(std::size_t request_bytes, std::string_view unread = {}) {
+  /// `request`: its head at least. `unread`: what of it was read before.
+  void start(std::string_view request, std::string_view unread = {}) {
     auto [ours, client] = socket_pair();
     auto [near, far] = socket_pair();
     shrink_send_buffer(ours);
@@ -33,10 +38,13 @@ class RelayTest : public ClientsTest {
     owner_ = Peer(std::move(far));
     Recorder before;
     ClientConnection* stream = adopt(std::move(ours), before, unread);
-    Relay::start(*stream, *adopt(std::move(near), before), request_bytes, [this](http::Stream& served) {
-      ++done_;
-      served.set_receiver(&recorder_);
-    });
+    const auto parsed = http::parse_head(request, kHeaderBytes);
+    ASSERT_EQ(parsed.status, http::HeadStatus::Complete);
+    Relay::start(*stream, *adopt(std::move(near), before), parsed.head, kHeaderBytes,
+                 [this](http::Stream& served) {
+                   ++done_;
+                   served.set_receiver(&recorder_);
+                 });
   }
 
   Peer client_;
@@ -52,7 +60,7 @@ TEST_F(RelayTest, RequestAndResponsePassByteForByteHoweverTheyAreCut) {
     const std::string next = "GET /next HTTP/1.1\r\n\r\n";
     recorder_.received.clear();
     done_ = 0;
-    start(request.size());
+    start(request);
 
     const std::string sent = request + next;  // pipelined
     std::string at_owner;
@@ -85,7 +93,7 @@ TEST_F(RelayTest, RequestAndResponsePassByteForByteHoweverTheyAreCut) {
 
 TEST_F(RelayTest, ARequestThatHadBeenReadAlreadyPassesToo) {
   const std::string request = request_of("body");
-  start(request.size(), request + "GET /next");
+  start(request, request + "GET /next");
   turn();
   EXPECT_EQ(owner_.read(), request);
   owner_.write(response_of("ok"));
@@ -96,7 +104,7 @@ TEST_F(RelayTest, ARequestThatHadBeenReadAlreadyPassesToo) {
 }
 
 TEST_F(RelayTest, AResponseWithoutBodyEndsWithItsHead) {
-  start(4, "GET ");
+  start(kGet, kGet);
   turn();
   owner_.write("HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r");
   turn();
@@ -107,7 +115,7 @@ TEST_F(RelayTest, AResponseWithoutBodyEndsWithItsHead) {
 }
 
 TEST_F(RelayTest, AHeadersNameMayBeWrittenAnyWay) {
-  start(4, "GET ");
+  start(kGet, kGet);
   turn();
   owner_.write("HTTP/1.1 200 OK\r\ncOnTeNt-lEnGtH: 3\r\n\r\nab");
   turn();
@@ -118,7 +126,7 @@ TEST_F(RelayTest, AHeadersNameMayBeWrittenAnyWay) {
 }
 
 TEST_F(RelayTest, AnInterimResponseIsNotTheEnd) {
-  start(4, "POST");
+  start(kGet, kGet);
   turn();
   owner_.write("HTTP/1.1 100 Continue\r\n\r\n");
   turn();
@@ -131,7 +139,7 @@ TEST_F(RelayTest, AnInterimResponseIsNotTheEnd) {
 }
 
 TEST_F(RelayTest, ASlowClientMakesTheOwnerWaitAndGetsEverything) {
-  start(4, "GET ");
+  start(kGet, kGet);
   turn();
   const std::string response = response_of(pattern(8'000'000));
   std::size_t sent = 0;
@@ -158,7 +166,7 @@ TEST_F(RelayTest, ASlowClientMakesTheOwnerWaitAndGetsEverything) {
 
 TEST_F(RelayTest, ASlowOwnerMakesTheClientWaitAndGetsEverything) {
   const std::string request = request_of(pattern(8'000'000));
-  start(request.size());
+  start(request);
   std::size_t sent = 0;
   for (int idle = 0; idle < 3;) {
     const std::size_t more = client_.write(std::string_view(request).substr(sent));
@@ -182,7 +190,7 @@ TEST_F(RelayTest, ASlowOwnerMakesTheClientWaitAndGetsEverything) {
 TEST_F(RelayTest, AnOwnerThatDiesInMidResponseEndsTheClientsConnection) {
   for (const std::string& part : {std::string(), std::string("HTTP/1.1 200 OK\r\nContent-Le"),
                                   response_of("response").substr(0, response_of("response").size() - 1)}) {
-    start(4, "GET ");
+    start(kGet, kGet);
     turn();
     owner_.write(part);
     turn();
@@ -197,7 +205,7 @@ TEST_F(RelayTest, AnOwnerThatDiesInMidResponseEndsTheClientsConnection) {
 
 TEST_F(RelayTest, AClientThatGoesAwayEndsTheOwnersRequest) {
   const std::string request = request_of("body");
-  start(request.size(), request);
+  start(request, request);
   turn();
   client_.close();
   ASSERT_TRUE(turn_until([&] { return clients_.open() == 0; }));
@@ -206,8 +214,130 @@ TEST_F(RelayTest, AClientThatGoesAwayEndsTheOwnersRequest) {
   EXPECT_EQ(done_, 0);
 }
 
+TEST_F(RelayTest, AChunkedRequestPassesToItsEndAndNotAByteFurtherHoweverItIsCut) {
+  const std::string next = "GET /next HTTP/1.1\r\n\r\n";
+  const std::string request =
+      "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "5;name=value\r\nhello\r\nA\r\n0\r\n\r\n67890\r\n0\r\nTrailer: t\r\n\r\n";
+  const std::string sent = request + next;
+  for (std::size_t cut = 1; cut < sent.size(); ++cut) {
+    recorder_.received.clear();
+    done_ = 0;
+    start(request);
+    client_.write(sent.substr(0, cut));
+    turn();
+    std::string at_owner = owner_.read();
+    client_.write(sent.substr(cut));
+    turn();
+    at_owner += owner_.read();
+    ASSERT_EQ(at_owner, request) << "cut at " << cut;
+    owner_.write(response_of("ok"));
+    turn();
+    turn();
+    ASSERT_EQ(done_, 1);
+    ASSERT_EQ(recorder_.received, next) << "cut at " << cut;
+    clients_.close_all();
+  }
+}
+
+TEST_F(RelayTest, BadChunksGoToTheOwnerAndNothingBehindThemIsARequest) {
+  const std::string head = "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string& bad :
+       {std::string("zz\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n"), "1" + std::string(kHeaderBytes + 1, ' ')}) {
+    start(head);
+    client_.write(head);
+    turn();
+    client_.write(bad);
+    turn();
+    turn();
+    owner_.write("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    turn();
+    turn();
+    EXPECT_THAT(client_.read(), testing::StartsWith("HTTP/1.1 400"));
+    (void)client_.read();
+    EXPECT_TRUE(client_.at_end());
+    EXPECT_EQ(done_, 0);
+    EXPECT_EQ(recorder_.received, "");
+    clients_.close_all();
+  }
+}
+
+TEST_F(RelayTest, AnAnswerBeforeTheBodyHasPassedEndsTheConnection) {
+  const std::string request = request_of(std::string(1000, 'x'));
+  start(request);
+  client_.write(request.substr(0, 500));
+  turn();
+  owner_.write("HTTP/1.1 413 Payload Too Large\r\nContent-Length: 0\r\n\r\n");
+  turn();
+  turn();
+  EXPECT_THAT(client_.read(), testing::StartsWith("HTTP/1.1 413"));
+  client_.write(request.substr(500));
+  turn();
+  (void)client_.read();
+  EXPECT_TRUE(client_.at_end());
+  EXPECT_EQ(recorder_.received, "") << "the rest of the body is no request";
+}
+
+TEST_F(RelayTest, AResponseThatEndsItsConnectionEndsTheClients) {
+  start(kGet, kGet);
+  turn();
+  owner_.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+  turn();
+  turn();
+  EXPECT_THAT(client_.read(), testing::EndsWith("ok"));
+  (void)client_.read();
+  EXPECT_TRUE(client_.at_end());
+  EXPECT_EQ(done_, 0);
+}
+
+TEST_F(RelayTest, TheResponseToAHeadHasNoBody) {
+  const std::string head = "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n";
+  start(head, head);
+  turn();
+  owner_.write("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
+  turn();
+  EXPECT_EQ(done_, 1);
+}
+
+TEST_F(RelayTest, AnAcceptedUpgradePassesEveryByteBothWaysUntilOneSideEnds) {
+  const std::string request =
+      "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+  start(request, request + "too early");
+  turn();
+  EXPECT_EQ(owner_.read(), request) << "the rest belongs to whatever the answer makes of the connection";
+  owner_.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\nfirst");
+  turn();
+  turn();
+  EXPECT_THAT(client_.read(), testing::EndsWith("\r\n\r\nfirst"));
+  EXPECT_EQ(owner_.read(), "too early");
+  client_.write("to the owner");
+  owner_.write("HTTP/1.1 is not looked for any more\r\n\r\n");
+  turn();
+  EXPECT_EQ(owner_.read(), "to the owner");
+  EXPECT_EQ(client_.read(), "HTTP/1.1 is not looked for any more\r\n\r\n");
+  owner_.write("last words");
+  owner_.close();
+  ASSERT_TRUE(turn_until([&] { return clients_.open() == 1; }));
+  turn();
+  EXPECT_EQ(client_.read(), "last words");
+  EXPECT_TRUE(client_.at_end());
+  EXPECT_EQ(done_, 0);
+}
+
+TEST_F(RelayTest, ARefusedUpgradeIsAResponseLikeAnyOther) {
+  const std::string request =
+      "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+  start(request, request + "GET /next");
+  turn();
+  owner_.write(response_of("no"));
+  turn();
+  turn();
+  EXPECT_EQ(done_, 1);
+  EXPECT_EQ(recorder_.received, "GET /next");
+}
+
 TEST_F(RelayTest, AllIsFreedWhenTheWorkerEnds) {
-  start(100, "half a request");
+  start(request_of("whole"), request_of("whole").substr(0, 20));
   turn();
   clients_.close_all();
   EXPECT_EQ(clients_.open(), 0u);

@@ -43,6 +43,9 @@ TEST(Settings, EveryKeyReachesItsMember) {
                  "connect_timeout_ms": 5, "max_payload_bytes": 6, "transports": ["websocket"]},
     "limits": {"header_bytes": 7, "header_timeout_ms": 8, "body_timeout_ms": 9, "idle_timeout_ms": 10,
                "send_queue_bytes": 11},
+    "listeners": [{"header_timeout_ms": 15, "body_timeout_ms": 16, "idle_timeout_ms": 17, "proxy_protocol": true,
+                   "trusted": ["10.0.0.0/8", "unix"], "address_header": "forwarded"}, {}],
+    "placement": "least-connections",
     "ring": {"capacity_bytes": 12, "lap_after_ms": 13, "deferred_bytes": 14},
     "app": {"room": "lobby"}})");
   EXPECT_THAT(parsed.listen, ElementsAre("tcp://0.0.0.0:3000", "tcp://[::]:3000"));
@@ -60,6 +63,17 @@ TEST(Settings, EveryKeyReachesItsMember) {
   EXPECT_EQ(parsed.limits.body_timeout, 9ms);
   EXPECT_EQ(parsed.limits.idle_timeout, 10ms);
   EXPECT_EQ(parsed.limits.send_queue_bytes, 11u);
+  ASSERT_EQ(parsed.listeners.size(), 2u);
+  EXPECT_EQ(parsed.listeners[0].header_timeout, 15ms);
+  EXPECT_EQ(parsed.listeners[0].body_timeout, 16ms);
+  EXPECT_EQ(parsed.listeners[0].idle_timeout, 17ms);
+  EXPECT_TRUE(parsed.listeners[0].proxy_protocol);
+  EXPECT_EQ(parsed.listeners[0].trusted.size(), 2u);
+  EXPECT_EQ(parsed.listeners[0].address_header, AddressHeader::Forwarded);
+  EXPECT_EQ(parsed.listeners[1].header_timeout, 8ms) << "the common one";
+  EXPECT_FALSE(parsed.listeners[1].proxy_protocol);
+  EXPECT_EQ(parsed.listener(7).idle_timeout, 10ms) << "of a listener that nobody knows";
+  EXPECT_EQ(parsed.placement, Settings::Placement::LeastConnections);
   EXPECT_EQ(parsed.ring.capacity_bytes, 12u);
   EXPECT_EQ(parsed.ring.lap_after, 13ms);
   EXPECT_EQ(parsed.ring.deferred_bytes, 14u);
@@ -72,6 +86,16 @@ TEST(Settings, AValueOfTheWrongKindIsNamed) {
   EXPECT_EQ(complaint_about(R"({"heartbeat_interval_ms": "1"})"),
             "settings: heartbeat_interval_ms: wants a number that is not negative");
   EXPECT_EQ(complaint_about(R"({"app": []})"), "settings: app: wants an object");
+  EXPECT_EQ(complaint_about(R"({"placement": "x"})"),
+            "settings: placement: wants address or least-connections");
+  EXPECT_EQ(complaint_about(R"({"listeners": {}})"), "settings: listeners: wants an array of objects");
+  EXPECT_EQ(complaint_about(R"({"listeners": [1]})"), "settings: listeners: wants an array of objects");
+  EXPECT_EQ(complaint_about(R"({"listeners": [{"proxy_protocol": 1}]})"),
+            "settings: listeners.proxy_protocol: wants true or false");
+  EXPECT_THAT(complaint_about(R"({"listeners": [{"trusted": ["x"]}]})"),
+              HasSubstr("settings: listeners.trusted: wants networks: 'x' is no network"));
+  EXPECT_EQ(complaint_about(R"({"listeners": [{"address_header": "x"}]})"),
+            "settings: listeners.address_header: wants x-forwarded-for or forwarded");
   for (const std::string section : {"socketio", "limits", "ring"}) {
     EXPECT_EQ(complaint_about("{\"" + section + "\": 1}"), "settings: " + section + ": wants an object");
   }

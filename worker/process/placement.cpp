@@ -1,0 +1,74 @@
+#include "worker/process/placement.h"
+
+#include <algorithm>
+
+#include "ipc/slot_board.h"
+
+namespace limpet::process {
+namespace {
+
+/// The finalizer of splitmix64 (Steele, Lea, Flood 2014).
+std::uint64_t mix(std::uint64_t value) {
+  value += 0x9e3779b97f4a7c15;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
+  return value ^ (value >> 31);
+}
+
+std::uint64_t hash_of(const PeerAddress& address) {
+  std::uint64_t hash = mix(static_cast<std::uint64_t>(address.family()));
+  for (const std::uint8_t byte : address.bytes()) hash = mix(hash ^ byte);
+  return hash;
+}
+
+}  // namespace
+
+std::uint16_t rendezvous_slot(const PeerAddress& client, std::uint16_t slots,
+                              const std::function<bool(std::uint16_t)>& takes_part) {
+  const std::uint64_t address = hash_of(client);
+  std::uint16_t best = 0;
+  std::uint64_t heaviest = 0;
+  bool best_takes_part = false;
+  for (std::uint16_t slot = 0; slot < slots; ++slot) {
+    const std::uint64_t weight = mix(address ^ mix(slot));
+    const bool takes = takes_part(slot);
+    if (takes < best_takes_part || (takes == best_takes_part && slot > 0 && weight <= heaviest)) continue;
+    best = slot;
+    heaviest = weight;
+    best_takes_part = takes;
+  }
+  return best;
+}
+
+Placement::Placement(const ipc::SlotBoard* board, std::uint16_t own_slot, std::uint16_t slots)
+    : board_(board), own_slot_(own_slot), slots_(slots), sent_(slots, 0) {}
+
+bool Placement::takes_part(std::uint16_t slot) const noexcept {
+  return board_ == nullptr || slot >= board_->slots() || board_->takes_part(slot);
+}
+
+std::uint16_t Placement::by_address(const PeerAddress& client) const {
+  return rendezvous_slot(client, slots_, [this](std::uint16_t slot) { return takes_part(slot); });
+}
+
+std::uint16_t Placement::by_connections(std::uint64_t own_sessions) {
+  if (board_ == nullptr) return own_slot_;
+  if (const std::uint64_t edition = board_->edition(); edition != edition_) {
+    edition_ = edition;
+    std::fill(sent_.begin(), sent_.end(), 0);
+  }
+  std::uint16_t best = own_slot_;
+  std::uint64_t fewest = own_sessions;
+  for (std::uint16_t slot = 0; slot < std::min(slots_, board_->slots()); ++slot) {
+    if (slot == own_slot_ || !takes_part(slot)) continue;
+    const std::uint64_t sessions = board_->sessions(slot) + sent_[slot];
+    if (sessions + (best == own_slot_ ? 1 : 0) >= fewest) continue;
+    best = slot;
+    fewest = sessions;
+  }
+  // The others look at the same board and do the same.
+  if (best != own_slot_) sent_[best] += slots_ - 1U;
+  return best;
+}
+
+}  // namespace limpet::process

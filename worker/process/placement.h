@@ -1,0 +1,46 @@
+// Which slot gets a new session (law 4), where the kernel has not decided it by the address of the client:
+// pure but for what the slot board says. The worker that has the handshake asks; another slot than its own
+// means a handover that says "placed", so that the taker keeps it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "worker/process/peer_address.h"
+
+namespace limpet::ipc {
+class SlotBoard;
+}
+
+namespace limpet::process {
+
+/// Rendezvous hashing: the slot that weighs most for this address, of those that take part. So a slot more
+/// takes 1/N of the addresses from the others, and a slot less gives only its own away. Port and IPv4-mapping
+/// do not matter. `takes_part` may be false for all: then any slot may be the one.
+[[nodiscard]] std::uint16_t rendezvous_slot(const PeerAddress& client, std::uint16_t slots,
+                                            const std::function<bool(std::uint16_t slot)>& takes_part);
+
+class Placement {
+ public:
+  /// `board` may be null (a supervisor that has none): every slot takes part, and by connections nothing
+  /// moves. Borrowed for life.
+  Placement(const ipc::SlotBoard* board, std::uint16_t own_slot, std::uint16_t slots);
+
+  [[nodiscard]] std::uint16_t own_slot() const noexcept { return own_slot_; }
+  [[nodiscard]] bool takes_part(std::uint16_t slot) const noexcept;
+  [[nodiscard]] std::uint16_t by_address(const PeerAddress& client) const;
+  /// The slot with the fewest sessions; the own one unless another has fewer by two at least, so that equals
+  /// do not pass sessions to and fro. `own_sessions`: right now. What this worker has sent elsewhere counts
+  /// there until the board knows of it, and as if every other worker had done the same.
+  [[nodiscard]] std::uint16_t by_connections(std::uint64_t own_sessions);
+
+ private:
+  const ipc::SlotBoard* board_;
+  std::uint16_t own_slot_;
+  std::uint16_t slots_;
+  std::vector<std::uint64_t> sent_;  ///< by slot, since the board's edition
+  std::uint64_t edition_ = 0;
+};
+
+}  // namespace limpet::process
