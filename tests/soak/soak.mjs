@@ -10,6 +10,7 @@ const { values } = parseArgs({
     "web-sockets": { type: "string", default: "1000" },
     pollers: { type: "string", default: "200" },
     echoes: { type: "string", default: "500" },
+    operation: { type: "string", default: "reload" }, // or upgrade
   },
 });
 
@@ -18,7 +19,7 @@ try {
   const result = await underLoad(
     cluster.port,
     async () => {
-      const { code, text } = await cluster.ctl("reload");
+      const { code, text } = await cluster.ctl(values.operation);
       if (code !== 0) throw new Error(`${text}\n${cluster.process.tail()}`);
     },
     {
@@ -30,8 +31,8 @@ try {
     },
   );
   const { operations, calm, busy, report } = result;
-  console.log(`${operations.length} reloads, ${(operations.reduce((sum, ms) => sum + ms, 0) / operations.length).toFixed(0)} ms each`);
-  console.table({ "echo, calm": calm.echo, "echo, reloads": busy.echo, "http, calm": calm.http, "http, reloads": busy.http });
+  console.log(`${operations.length} times ${values.operation}, ${(operations.reduce((sum, ms) => sum + ms, 0) / operations.length).toFixed(0)} ms each`);
+  console.table({ "echo, calm": calm.echo, [`echo, ${values.operation}`]: busy.echo, "http, calm": calm.http, [`http, ${values.operation}`]: busy.http });
   console.log(report);
   process.exitCode = report.failed_requests + report.disconnects + report.mistakes + report.missing === 0 ? 0 : 1;
 } finally {
