@@ -1,7 +1,8 @@
 // The application that the client and system tests drive: the handlers of ../client/reference.mjs, the chat,
 // and requests that make a worker misbehave. Table [app] of limpet.toml:
-//   broken = "FILE"   the start fails while that file exists; its first word says how: exit, throw, hang,
-//   crash
+//   broken = "FILE"   while that file exists, its first word says how this worker fails: at its start exit,
+//   throw, hang, crash; `later`: a crash some time after it is ready; `arrival`: a crash, once, as the first
+//   session arrives from the worker before
 #include <limpet/app.h>
 #include <unistd.h>
 #include <boost/json.hpp>
@@ -30,11 +31,20 @@ using Names = std::vector<std::string>;
   for (volatile unsigned turns = 0;;) turns = turns + 1;
 }
 
-void fail_if_broken(const boost::json::object& config) {
+std::string how_broken(const boost::json::object& config) {
   const auto* file = config.if_contains("broken");
-  if (file == nullptr) return;
   std::string how;
-  if (!(std::ifstream(file->as_string().c_str()) >> how)) return;
+  if (file != nullptr) std::ifstream(file->as_string().c_str()) >> how;
+  return how;
+}
+
+void fail_if_broken(const Io& io) {
+  const std::string how = how_broken(io.config());
+  if (how.empty() || how == "arrival") return;
+  if (how == "later") {
+    io.after(std::chrono::milliseconds(300), [] { std::abort(); });
+    return;
+  }
   if (how == "exit") std::_Exit(7);
   if (how == "hang") hang();
   if (how == "crash") std::abort();
@@ -144,6 +154,10 @@ void handle_memory(Socket& socket) {
 }
 
 void on_connection(const Io& io, Socket& socket) {
+  if (socket.recovered() && how_broken(io.config()) == "arrival") {
+    ::unlink(io.config().at("broken").as_string().c_str());
+    std::abort();
+  }
   handle_memory(socket);
   handle_echoes(io, socket);
   handle_rooms(io, socket);
@@ -188,7 +202,7 @@ void set_up_requests(const Io& io) {
 }
 
 void set_up(Io& io) {
-  fail_if_broken(io.config());
+  fail_if_broken(io);
   io.on_connection([io](Socket& socket) { on_connection(io, socket); });
   set_up_other(io.of("/other"));
   set_up_requests(io);
