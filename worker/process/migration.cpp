@@ -279,9 +279,7 @@ void Taker::turn() {
         auto message = decode_migration_message(datagram, &why);
         if (!message) {
           spdlog::error("migration: the predecessor said nonsense: {}; what it has stays there", why);
-          over_ = true;
-          become_complete();
-          return;
+          return end();
         }
         obey(std::move(*message), std::move(datagram.descriptors));
         break;
@@ -292,9 +290,7 @@ void Taker::turn() {
       case ipc::ReceiveStatus::Closed:
       case ipc::ReceiveStatus::Truncated:
       case ipc::ReceiveStatus::Failed:
-        over_ = true;
-        become_complete();
-        return;
+        return end();
     }
   }
   if (!readable_) watch_.arm();
@@ -312,6 +308,13 @@ void Taker::obey(MigrationMessage message, std::vector<ipc::Descriptor> descript
   } else if (const auto* what = std::get_if<SocketAct>(&message)) {
     carry_out(*what, parts_.socketio);
   }
+}
+
+/// What was on its way back, or at the giver, ends with it: those clients see it, and come back.
+void Taker::end() {
+  over_ = true;
+  going_back_.clear();
+  become_complete();
 }
 
 void Taker::become_complete() {

@@ -108,6 +108,7 @@ class Taker {
  private:
   void obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors);
   void become_complete();
+  void end();
 
   MigrationParts parts_;
   ipc::FrameStream stream_;
