@@ -40,7 +40,7 @@ void FrameStream::send(std::span<const std::byte> bytes, std::span<const int> de
   CHECK(bytes.size() <= kFrameLimitBytes, "a frame of " + std::to_string(bytes.size()) + " bytes");
   CHECK(descriptors.size() <= kFrameDescriptorsLimit,
         std::to_string(descriptors.size()) + " descriptors beside one frame");
-  if (broken_) return;
+  if (broken()) return;
   const Header header{static_cast<std::uint32_t>(bytes.size()),
                       static_cast<std::uint32_t>(descriptors.size())};
   Pending frame;
@@ -54,17 +54,17 @@ void FrameStream::send(std::span<const std::byte> bytes, std::span<const int> de
 }
 
 bool FrameStream::flush() {
-  while (!broken_ && !queue_.empty()) {
+  while (!broken() && !queue_.empty()) {
     Pending& frame = queue_.front();
     const std::ptrdiff_t written = write_some(frame);
-    if (written < 0) broken_ = true;
+    if (written < 0) nobody_reads_ = true;
     if (written <= 0) break;
     frame.written += static_cast<std::size_t>(written);
     queued_bytes_ -= static_cast<std::size_t>(written);
     frame.descriptors.clear();  // they went with the first byte
     if (frame.written == frame.bytes.size()) queue_.pop_front();
   }
-  return !broken_;
+  return !broken();
 }
 
 std::ptrdiff_t FrameStream::write_some(const Pending& frame) {

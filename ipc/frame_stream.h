@@ -38,10 +38,10 @@ class FrameStream {
   /// Writes what is queued. False: the peer is gone, and nothing more will be taken.
   bool flush();
   [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_bytes_; }
-  [[nodiscard]] bool broken() const noexcept { return broken_; }
+  [[nodiscard]] bool broken() const noexcept { return broken_ || nobody_reads_; }
 
   /// One frame. Truncated: the format is broken. After anything but Message and Empty the stream is of no
-  /// use.
+  /// use. What a peer said before it went is read, whatever became of a send().
   [[nodiscard]] ReceiveStatus receive(Datagram* into);
 
  private:
@@ -62,7 +62,8 @@ class FrameStream {
   Descriptor socket_;
   std::deque<Pending> queue_;
   std::size_t queued_bytes_ = 0;
-  bool broken_ = false;
+  bool broken_ = false;        // the format
+  bool nobody_reads_ = false;  // but there may be something to read
   std::vector<std::byte> unread_;
   std::size_t taken_ = 0;  // of unread_
   std::deque<Descriptor> arrived_;

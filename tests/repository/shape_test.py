@@ -27,7 +27,8 @@ MAY_INCLUDE = {
 }
 # Libraries that stay behind one door: pattern of the header -> the files that may include it.
 DOORS = {
-    r"(capnp|kj)/|limpet\.capnp\.h": {"ipc/codec.cpp", "worker/process/migration_codec.cpp", "tests/ipc/codec_test.cpp"},
+    r"(capnp|kj)/|limpet\.capnp\.h": {"ipc/codec.cpp", "worker/process/migration_codec.cpp", "tests/ipc/codec_test.cpp",
+                                      "tests/worker/process/migration_codec_test.cpp"},
     r"boost/interprocess/": {"ipc/mapping.cpp"},
     r"boost/process/": {"ipc/spawn.cpp"},
     r"boost/beast/": {"worker/http/request.cpp", "worker/http/request_end.cpp", "worker/http/body.cpp",

@@ -97,7 +97,8 @@ class Socket {
 
   /// Sends an event. If the last argument is a callable it becomes the handler of the client's answer: its
   /// parameters are those of event handlers, with std::optional<Error> in front if it wants to know that no
-  /// answer will come. False: gone, nothing was sent.
+  /// answer will come. False: gone, nothing was sent; for an emit with an answer also if the client is with
+  /// another worker by now, and its handler gets the error `moved`.
   template <typename... T>
   bool emit(std::string_view event, T&&... arguments) const;
   /// For one emit with an answer: gives up after `limit`.
@@ -145,8 +146,9 @@ class Socket {
   bool add_handler(std::string_view event, socketio::Handler handler, bool once) const;
   bool add_special(Special special, socketio::Handler handler) const;
   bool send(socketio::Encoder& encoder, const EmitOptions& options) const;
-  /// The id of the next event with an answer; keeps `handler`.
-  [[nodiscard]] std::uint64_t expect_reply(socketio::Handler handler, const EmitOptions& options) const;
+  /// The id of the next event with an answer; keeps `handler`. None: the event is not to be sent.
+  [[nodiscard]] std::optional<std::uint64_t> expect_reply(socketio::Handler handler,
+                                                          const EmitOptions& options) const;
 
   template <typename... T>
   bool emit_with(const EmitOptions& options, std::string_view event, T&&... arguments) const;
@@ -205,9 +207,9 @@ bool Socket::emit_with(const EmitOptions& options, std::string_view event, T&&..
   constexpr std::size_t count = sizeof...(T);
   if constexpr (socketio::kLastIsCallable<std::decay_t<T>...>) {
     using Last = std::tuple_element_t<count - 1, std::tuple<T&&...>>;
-    const std::uint64_t id =
+    const std::optional<std::uint64_t> id =
         expect_reply(socketio::make_handler(std::forward<Last>(std::get<count - 1>(all))), options);
-    return emit_event(options, id, event, all, std::make_index_sequence<count - 1>());
+    return id && emit_event(options, id, event, all, std::make_index_sequence<count - 1>());
   } else {
     return emit_event(options, std::nullopt, event, all, std::make_index_sequence<count>());
   }

@@ -19,6 +19,8 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t kIdBytes = 20;
 constexpr std::size_t kSessionsLimit = 64;
+constexpr std::uint16_t kSlotLimit = 4096;
+constexpr std::uint16_t kHighestLane = 8192;
 constexpr std::size_t kPositionsLimit = 8192 + 1024;  // every lane, and writers that are gone
 constexpr std::size_t kListLimit = 1u << 20;
 constexpr std::int64_t kDurationLimitMs = std::int64_t{366} * 24 * 3600 * 1000;
@@ -235,15 +237,18 @@ SessionRecord read(wire::SessionRecord::Reader from) {
   return session;
 }
 
+ipc::Incarnation read(wire::Incarnation::Reader from) {
+  require(from.getSlot() < kSlotLimit, fmt::format("slot {}", from.getSlot()));
+  require(from.getLane() <= kHighestLane, fmt::format("lane {}", from.getLane()));
+  return {from.getSlot(), from.getLane(), from.getGeneration()};
+}
+
 SessionBatch read(wire::SessionBatch::Reader from) {
   require(from.getPositions().size() <= kPositionsLimit, "too many ring positions");
   require(from.getSessions().size() <= kSessionsLimit, "too many sessions");
   SessionBatch batch;
-  for (const auto position : from.getPositions()) {
-    const auto writer = position.getWriter();
-    batch.positions.push_back(
-        {{writer.getSlot(), writer.getLane(), writer.getGeneration()}, position.getSequence()});
-  }
+  for (const auto position : from.getPositions())
+    batch.positions.push_back({read(position.getWriter()), position.getSequence()});
   for (const auto session : from.getSessions()) batch.sessions.push_back(read(session));
   return batch;
 }
@@ -266,7 +271,26 @@ SocketReply read(wire::SocketReply::Reader from) {
           .attachments = frames_of(from.getAttachments())};
 }
 
+bool has_body(wire::MigrationMessage::Reader from) {
+  switch (from.which()) {
+    case wire::MigrationMessage::SESSIONS:
+      return from.hasSessions();
+    case wire::MigrationMessage::CONNECTION:
+      return from.hasConnection() && from.getConnection().hasConnection();
+    case wire::MigrationMessage::ALL_GIVEN:
+      return from.hasAllGiven();
+    case wire::MigrationMessage::ACT:
+      return from.hasAct();
+    case wire::MigrationMessage::TOOK:
+      return from.hasTook();
+    case wire::MigrationMessage::REPLY:
+      return from.hasReply();
+  }
+  throw Refusal(fmt::format("unknown message {}", static_cast<unsigned>(from.which())));
+}
+
 MigrationMessage open(wire::MigrationMessage::Reader from) {
+  require(has_body(from), "a message with no body");
   switch (from.which()) {
     case wire::MigrationMessage::SESSIONS:
       return read(from.getSessions());
@@ -279,9 +303,9 @@ MigrationMessage open(wire::MigrationMessage::Reader from) {
     case wire::MigrationMessage::TOOK:
       return Took{from.getTook().getCount()};
     case wire::MigrationMessage::REPLY:
-      return read(from.getReply());
+      break;
   }
-  throw Refusal(fmt::format("unknown message {}", static_cast<unsigned>(from.which())));
+  return read(from.getReply());
 }
 
 std::size_t descriptors_of(const MigrationMessage& message) {

@@ -14,7 +14,7 @@ namespace limpet::process {
 
 [[nodiscard]] std::vector<std::byte> encode(const MigrationMessage& message);
 
-/// nullopt, with the reason in `*why` ("SessionBatch: session 3: wants a sid, got 7 bytes"). Descriptors are
+/// nullopt, with the reason in `*why` ("a sid of 7 bytes, wants 20"). Descriptors are
 /// counted here and stay in the datagram.
 [[nodiscard]] std::optional<MigrationMessage> decode_migration_message(const ipc::Datagram& datagram,
                                                                        std::string* why);

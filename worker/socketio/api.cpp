@@ -185,7 +185,8 @@ bool Socket::send(socketio::Encoder& encoder, const EmitOptions& options) const 
   return true;
 }
 
-std::uint64_t Socket::expect_reply(socketio::Handler handler, const EmitOptions& options) const {
+std::optional<std::uint64_t> Socket::expect_reply(socketio::Handler handler,
+                                                  const EmitOptions& options) const {
   return server_->expect_reply(*state(), handler, options.timeout);
 }
 

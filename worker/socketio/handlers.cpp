@@ -109,10 +109,10 @@ void Server::run_special(SocketState& socket, std::uint32_t event, std::string_v
   run_handlers(socket, event, call, event == kDisconnectEvent ? "disconnect" : "disconnecting");
 }
 
-std::uint64_t Server::expect_reply(SocketState& socket, Handler handler, std::chrono::milliseconds timeout) {
+std::optional<std::uint64_t> Server::expect_reply(SocketState& socket, Handler handler,
+                                                  std::chrono::milliseconds timeout) {
   SocketExtras& more = extras(socket);
   const std::uint64_t id = more.next_reply_id++;
-  // The answer would come to the new place, where nobody knows of the callback.
   const bool moved = socket.phase == SocketState::Phase::Moved;
   const auto give_up = [this, index = socket.index, epoch = socket.epoch, id, moved] {
     SocketState* const late = find(index, epoch);
@@ -125,6 +125,8 @@ std::uint64_t Server::expect_reply(SocketState& socket, Handler handler, std::ch
   const TimerQueue::Id timer =
       moved || timeout.count() > 0 ? timers_.add(clock_.now() + timeout, {}, give_up) : 0;
   more.replies.push_back({id, handler, timer});
+  // Sent with this id, it would take away the answer to an emit of the new place, which counts on from here.
+  if (moved) return std::nullopt;
   return id;
 }
 
@@ -133,12 +135,19 @@ void Server::receive_reply(SocketState& socket, const Packet& packet,
   Call call(handle_of(socket), Args(packet.json, packet.elements.view(), attachments));
   if (resolve_reply(socket, *packet.id, call) || !socket.recovered) return;
   // Where it came from somebody may wait; that can have been here, if it had to come back.
-  if (const auto found = moved_.find(view_of(socket.id)); found != moved_.end()) {
-    Call earlier(handle_of(*sockets_[found->second]), Args(packet.json, packet.elements.view(), attachments));
-    if (resolve_reply(*sockets_[found->second], *packet.id, earlier)) return;
-  }
-  if (elsewhere_ == nullptr) return;
-  elsewhere_->reply(socket.nsp->name, view_of(socket.id), packet.text, attachments);
+  if (resolve_moved_reply(view_of(socket.id), packet, attachments)) return;
+  if (elsewhere_ != nullptr)
+    elsewhere_->reply(socket.nsp->name, view_of(socket.id), packet.text, attachments);
+}
+
+bool Server::resolve_moved_reply(std::string_view socket_id, const Packet& packet,
+                                 std::span<const http::Buffer> attachments) {
+  const auto [first, last] = moved_.equal_range(socket_id);
+  return std::any_of(first, last, [&](const auto& entry) {
+    SocketState& socket = *sockets_[entry.second];
+    Call call(handle_of(socket), Args(packet.json, packet.elements.view(), attachments));
+    return resolve_reply(socket, *packet.id, call);
+  });
 }
 
 bool Server::resolve_reply(SocketState& socket, std::uint64_t id, Call& call) {

@@ -1,5 +1,7 @@
 // Clients on their way to and from another process (law 5), and what stays behind of their sockets: the
 // places that handles and callbacks know.
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -11,6 +13,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
+/// How deep the data() of a socket may be nested. The parser recurses.
+constexpr std::size_t kDataDepth = 1000;
+
 ClientState* client_of(const engineio::Session& session) noexcept {
   return static_cast<ClientState*>(session.user);
 }
@@ -19,11 +24,17 @@ std::string json_of(const boost::json::value& data) {
   return data.is_null() ? std::string() : boost::json::serialize(data);
 }
 
+/// Of what json_of() made: whatever an application may have put there, not only what a client may say.
 boost::json::value value_of(const std::string& json) {
   if (json.empty()) return nullptr;
+  boost::json::parse_options options;
+  options.max_depth = kDataDepth;
+  options.allow_invalid_utf8 = true;
   boost::system::error_code error;
-  boost::json::value value = boost::json::parse(json, error);
-  return error ? boost::json::value() : value;
+  boost::json::value value = boost::json::parse(json, error, {}, options);
+  if (!error) return value;
+  spdlog::warn("migration: the data() of a socket is lost: {}", error.message());
+  return nullptr;
 }
 
 SocketId id_of(const std::string& text) {
@@ -89,7 +100,7 @@ ClientImage Server::depart(engineio::Session& session) {
     leave_namespace(*socket);
     leave_rooms(*socket);
     socket->phase = SocketState::Phase::Moved;
-    moved_[one.id] = socket->index;
+    moved_.emplace(one.id, socket->index);
   }
   client.session = nullptr;
   session.user = nullptr;
@@ -144,7 +155,7 @@ void Server::deliver_late(const Broadcast& broadcast, std::span<engineio::Sessio
     const ClientState* const client = client_of(*session);
     if (client == nullptr) continue;
     for (const SocketState* socket = client->first; socket != nullptr; socket = socket->next) {
-      if (!is_for(*socket, broadcast)) continue;
+      if (!is_for(*socket, broadcast) || (broadcast.is_volatile && !session->writable())) continue;
       session->send(broadcast.frames);
       ++stats_.packets_out;
     }
@@ -170,15 +181,17 @@ SocketState* Server::find_connected(std::string_view nsp, std::string_view id) c
 
 void Server::take_reply(std::string_view nsp, std::string_view id, std::string_view text,
                         std::span<const http::Buffer> attachments) {
-  const auto found = moved_.find(id);
-  SocketState* const socket = found == moved_.end() ? nullptr : sockets_[found->second];
-  if (socket == nullptr || socket->nsp->name != nsp) return;
+  const auto [first, last] = moved_.equal_range(id);
+  if (first == last || sockets_[first->second]->nsp->name != nsp) return;
   Packet packet;
   const bool is_reply = decode_packet(text, packet) && packet.id &&
                         (packet.type == PacketType::Ack || packet.type == PacketType::BinaryAck);
   if (!is_reply || packet.attachments != attachments.size()) return;
   const Dispatch dispatch(*this);
-  receive_reply(*socket, packet, attachments);
+  if (resolve_moved_reply(id, packet, attachments) || elsewhere_ == nullptr) return;
+  const bool came_from_elsewhere =
+      std::any_of(first, last, [this](const auto& entry) { return sockets_[entry.second]->recovered; });
+  if (came_from_elsewhere) elsewhere_->reply(nsp, id, text, attachments);
 }
 
 std::size_t Server::awaited_replies() const noexcept {

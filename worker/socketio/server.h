@@ -134,7 +134,10 @@ class Server final : public engineio::SessionHandler {
   bool remove_handlers(SocketState& socket, std::string_view event);
   bool remove_handlers(SocketState& socket, std::uint32_t event);
   void send(SocketState& socket, std::span<const http::Buffer> frames);
-  std::uint64_t expect_reply(SocketState& socket, Handler handler, std::chrono::milliseconds timeout);
+  /// The id with which to send the event; none if the socket has moved: the answer would come to the new
+  /// place, where nobody knows of the callback, so that is given the error `moved` in the next turn.
+  std::optional<std::uint64_t> expect_reply(SocketState& socket, Handler handler,
+                                            std::chrono::milliseconds timeout);
   bool join(SocketState& socket, std::string_view room);
   bool leave(SocketState& socket, std::string_view room);
   void disconnect(SocketState& socket, bool close);
@@ -186,6 +189,9 @@ class Server final : public engineio::SessionHandler {
   void run_special(SocketState& socket, std::uint32_t event, std::string_view text);
   /// False: nobody waits for it (any more).
   bool resolve_reply(SocketState& socket, std::uint64_t id, Call& call);
+  /// The same for what stayed behind when the socket of that id moved.
+  bool resolve_moved_reply(std::string_view socket_id, const Packet& packet,
+                           std::span<const http::Buffer> attachments);
   [[nodiscard]] static bool has_handler(const SocketState& socket, std::uint32_t event) noexcept;
   template <typename Predicate>
   bool remove_handlers_if(SocketState& socket, Predicate matches);
@@ -226,7 +232,8 @@ class Server final : public engineio::SessionHandler {
   std::unordered_map<std::string, std::unique_ptr<NamespaceState>, NameHash, std::equal_to<>> namespaces_;
   std::vector<SocketState*> sockets_;  // by index; null: free
   std::vector<std::uint32_t> free_indices_;
-  std::unordered_map<std::string, std::uint32_t, NameHash, std::equal_to<>> moved_;  // by id: index
+  // By id: index. A client that had to come back and left again stands here more than once.
+  std::unordered_multimap<std::string, std::uint32_t, NameHash, std::equal_to<>> moved_;
   std::uint32_t last_epoch_ = 0;
   std::uint32_t last_mark_ = 0;
   std::list<ClientState::Waiting> unconnected_;  // in the order of their deadlines
