@@ -14,7 +14,8 @@ struct Options {
 
   std::vector<std::string> application;  ///< path and arguments; empty: `chat` beside the limpet binary
   std::vector<std::string> listen;
-  std::uint64_t workers = 0;  ///< 0: auto
+  std::uint64_t workers = 0;      ///< 0: auto
+  std::uint64_t max_workers = 0;  ///< 0: auto
   bool pin = false;
   std::string runtime_dir;  ///< empty: default_runtime_dir()
   std::uint64_t backlog = 0;

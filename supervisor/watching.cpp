@@ -53,7 +53,7 @@ void Cluster::update_routes() {
   if (stopping_) return;
   const auto now = steady_clock::now();
   std::vector<bool> next;
-  for (const auto& slot : slots_) next.push_back(slot->takes_part(now));
+  for (std::uint16_t slot = 0; slot < open_; ++slot) next.push_back(slots_[slot]->takes_part(now));
   // Nobody can take anything: their clients wait where they belong.
   const bool nobody = std::none_of(next.begin(), next.end(), [](bool each) { return each; });
   if (nobody) next.assign(next.size(), true);
