@@ -58,13 +58,6 @@ void feed_the_empty(std::vector<std::uint16_t>& owners, std::uint16_t slots) {
   }
 }
 
-std::vector<std::uint16_t> deal(std::uint16_t slots) {
-  std::vector<std::uint16_t> owners(kBuckets);
-  for (std::uint16_t bucket = 0; bucket < kBuckets; ++bucket) owners[bucket] = heaviest_slot(bucket, slots);
-  feed_the_empty(owners, slots);
-  return owners;
-}
-
 /// nullptr, or what is wrong with the page.
 const char* fault(const Page& page) {
   if (page.magic != kMagic) return "not a bucket table";
@@ -75,6 +68,13 @@ const char* fault(const Page& page) {
 }
 
 }  // namespace
+
+std::vector<std::uint16_t> deal_buckets(std::uint16_t slots) {
+  std::vector<std::uint16_t> owners(kBuckets);
+  for (std::uint16_t bucket = 0; bucket < kBuckets; ++bucket) owners[bucket] = heaviest_slot(bucket, slots);
+  feed_the_empty(owners, slots);
+  return owners;
+}
 
 struct BucketTable::State {
   Mapping memory;
@@ -87,7 +87,7 @@ BucketTable BucketTable::create(std::uint16_t slots) {
   Mapping memory = Mapping::create("limpet-buckets", sizeof(Page));
   auto* page = new (memory.writable())
       Page{.magic = kMagic, .layout_version = kLayoutVersion, .slots = slots, .reserved = 0, .owners = {}};
-  const std::vector<std::uint16_t> owners = deal(slots);
+  const std::vector<std::uint16_t> owners = deal_buckets(slots);
   for (std::uint16_t bucket = 0; bucket < kBuckets; ++bucket)
     page->owners[bucket].store(owners[bucket], std::memory_order_relaxed);
   BucketTable table;

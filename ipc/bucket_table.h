@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ipc/descriptor.h"
 
@@ -14,10 +15,14 @@ namespace limpet::ipc {
 
 inline constexpr std::uint16_t kBuckets = 4096;
 
+/// The owner of each bucket if they are dealt to slots 0 to `slots` - 1 by rendezvous hashing: another number
+/// of slots moves only what the slots that come win, or those that go had.
+[[nodiscard]] std::vector<std::uint16_t> deal_buckets(std::uint16_t slots);
+
 class BucketTable {
  public:
-  /// The supervisor's: creates the page with buckets dealt evenly to `slots` slots by rendezvous hashing (a
-  /// change of the number of slots moves 1/N of them). Throws std::system_error.
+  /// The supervisor's: creates the page with all buckets dealt to `slots` slots, by deal_buckets(). Throws
+  /// std::system_error.
   static BucketTable create(std::uint16_t slots);
   /// A worker's, from the inherited descriptor. nullopt, with the reason, if it is not such a page.
   static std::optional<BucketTable> map(const Descriptor& memory, std::string* why);

@@ -103,6 +103,18 @@ void put(wire::Leaving::Builder to, const Leaving& leaving) {
   to.setDrained(leaving.drained);
 }
 
+void put(wire::BucketsMoved::Builder to, const BucketsMoved& moved) {
+  to.setToSlot(moved.to_slot);
+  to.setMoved(moved.moved);
+  to.setDrained(moved.drained);
+}
+
+void put(wire::MoveBuckets::Builder to, const MoveBuckets& move) {
+  to.setToSlot(move.to_slot);
+  to.setWindow(move.window.count());
+  to.setDeadline(move.deadline.count());
+}
+
 void put(wire::WorkerStatus::Builder to, const WorkerStatus& worker) {
   to.setSlot(worker.slot);
   to.setLane(worker.lane);
@@ -260,6 +272,8 @@ void put(wire::SupervisorState::Builder to, const SupervisorState& from) {
   put_each(to.initListeners(length(from.listeners, kListenersLimit)), from.listeners);
   put_each(to.initSlots(length(from.slots, kSlotLimit)), from.slots);
   put_each(to.initWorkers(length(from.workers, kLaneLimit)), from.workers);
+  to.setOpenSlots(from.open_slots);
+  to.setUsedSlots(from.used_slots);
 }
 
 // ---- reading ----
@@ -350,6 +364,16 @@ DrainProgress read(const Door&, wire::DrainProgress::Reader from) {
 
 Leaving read(const Door&, wire::Leaving::Reader from) {
   return {.moved = from.getMoved(), .drained = from.getDrained()};
+}
+
+BucketsMoved read(const Door& door, wire::BucketsMoved::Reader from) {
+  return {.to_slot = door.slot(from.getToSlot()), .moved = from.getMoved(), .drained = from.getDrained()};
+}
+
+MoveBuckets read(const Door& door, wire::MoveBuckets::Reader from) {
+  return {.to_slot = door.slot(from.getToSlot()),
+          .window = door.duration(from.getWindow(), "window"),
+          .deadline = door.duration(from.getDeadline(), "deadline")};
 }
 
 HandoverKind read(const Door& door, wire::Handover::Kind from) {
@@ -557,7 +581,9 @@ SupervisorState open(const Datagram& file, wire::SupervisorState::Reader from) {
           .programs = each_of<ProgramState>(door, from.getPrograms(), kProgramsLimit, "programs"),
           .listeners = each_of<ListenerState>(door, from.getListeners(), kListenersLimit, "listeners"),
           .slots = each_of<SlotState>(door, from.getSlots(), kSlotLimit, "slots"),
-          .workers = each_of<WorkerState>(door, from.getWorkers(), kLaneLimit, "workers")};
+          .workers = each_of<WorkerState>(door, from.getWorkers(), kLaneLimit, "workers"),
+          .open_slots = from.getOpenSlots(),
+          .used_slots = from.getUsedSlots()};
 }
 
 // ---- envelopes ----
@@ -581,6 +607,8 @@ WorkerMessage open(const Datagram& datagram, wire::WorkerMessage::Reader from) {
       return read(Door("DrainProgress", from.hasDrainProgress(), datagram, 0), from.getDrainProgress());
     case wire::WorkerMessage::LEAVING:
       return read(Door("Leaving", from.hasLeaving(), datagram, 0), from.getLeaving());
+    case wire::WorkerMessage::BUCKETS_MOVED:
+      return read(Door("BucketsMoved", from.hasBucketsMoved(), datagram, 0), from.getBucketsMoved());
   }
   refuse_unknown(from.which());
 }
@@ -608,6 +636,22 @@ SupervisorMessage open(const Datagram& datagram, wire::SupervisorMessage::Reader
       return Door("Succeed", from.hasSucceed(), datagram, 1).admit(Succeed{});
     case wire::SupervisorMessage::MIGRATE:
       return read(Door("Migrate", from.hasMigrate(), datagram, 1), from.getMigrate());
+    case wire::SupervisorMessage::EXPECT_SESSIONS: {
+      const Door door("ExpectSessions", from.hasExpectSessions(), datagram, 1);
+      return ExpectSessions{.from_slot = door.slot(from.getExpectSessions().getFromSlot())};
+    }
+    case wire::SupervisorMessage::MOVE_BUCKETS:
+      return read(Door("MoveBuckets", from.hasMoveBuckets(), datagram, 1), from.getMoveBuckets());
+    case wire::SupervisorMessage::BORROW_SLOT: {
+      // An inbox and one listening socket at least.
+      const std::size_t wanted = std::clamp<std::size_t>(datagram.descriptors.size(), 2, kDescriptorsLimit);
+      const Door door("BorrowSlot", from.hasBorrowSlot(), datagram, wanted);
+      return BorrowSlot{.slot = door.slot(from.getBorrowSlot().getSlot())};
+    }
+    case wire::SupervisorMessage::RETURN_SLOT: {
+      const Door door("ReturnSlot", from.hasReturnSlot(), datagram, 0);
+      return ReturnSlot{.slot = door.slot(from.getReturnSlot().getSlot())};
+    }
   }
   refuse_unknown(from.which());
 }
@@ -632,6 +676,9 @@ CtlRequest open(const Datagram& datagram, wire::CtlRequest::Reader from) {
           .admit(StopRequest{.at_once = from.getStop().getAtOnce()});
     case wire::CtlRequest::UPGRADE:
       return Door("UpgradeRequest", from.hasUpgrade(), datagram, 0).admit(UpgradeRequest{});
+    case wire::CtlRequest::SCALE:
+      return Door("ScaleRequest", from.hasScale(), datagram, 0)
+          .admit(ScaleRequest{.workers = from.getScale().getWorkers()});
   }
   refuse_unknown(from.which());
 }
@@ -698,7 +745,8 @@ std::vector<std::byte> encode(const WorkerMessage& message) {
                         [&](const Ready&) { to.initReady(); },
                         [&](const Failed& failed) { to.initFailed().setReason(Text(failed.reason)); },
                         [&](const DrainProgress& progress) { put(to.initDrainProgress(), progress); },
-                        [&](const Leaving& leaving) { put(to.initLeaving(), leaving); }},
+                        [&](const Leaving& leaving) { put(to.initLeaving(), leaving); },
+                        [&](const BucketsMoved& moved) { put(to.initBucketsMoved(), moved); }},
              message);
   return bytes_of(builder);
 }
@@ -713,7 +761,11 @@ std::vector<std::byte> encode(const SupervisorMessage& message) {
           [&](const PeerLeft& peer) { put(to.initPeerLeft().initWho(), peer.who); },
           [&](const TakeSeat&) { to.initTakeSeat(); }, [&](const GiveUpSeat&) { to.initGiveUpSeat(); },
           [&](const Drain& drain) { put(to.initDrain(), drain); }, [&](const Succeed&) { to.initSucceed(); },
-          [&](const Migrate& migrate) { put(to.initMigrate(), migrate); }},
+          [&](const Migrate& migrate) { put(to.initMigrate(), migrate); },
+          [&](const ExpectSessions& expect) { to.initExpectSessions().setFromSlot(expect.from_slot); },
+          [&](const MoveBuckets& move) { put(to.initMoveBuckets(), move); },
+          [&](const BorrowSlot& borrow) { to.initBorrowSlot().setSlot(borrow.slot); },
+          [&](const ReturnSlot& back) { to.initReturnSlot().setSlot(back.slot); }},
       message);
   return bytes_of(builder);
 }
@@ -741,7 +793,8 @@ std::vector<std::byte> encode(const CtlRequest& message) {
                  [&](const StatusRequest&) { to.initStatus(); }, [&](const StatsRequest&) { to.initStats(); },
                  [&](const ReloadRequest&) { to.initReload(); },
                  [&](const StopRequest& stop) { to.initStop().setAtOnce(stop.at_once); },
-                 [&](const UpgradeRequest&) { to.initUpgrade(); }},
+                 [&](const UpgradeRequest&) { to.initUpgrade(); },
+                 [&](const ScaleRequest& scale) { to.initScale().setWorkers(scale.workers); }},
       message);
   return bytes_of(builder);
 }

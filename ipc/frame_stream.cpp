@@ -57,7 +57,11 @@ bool FrameStream::flush() {
   while (!broken() && !queue_.empty()) {
     Pending& frame = queue_.front();
     const std::ptrdiff_t written = write_some(frame);
-    if (written < 0) nobody_reads_ = true;
+    if (written < 0) {
+      nobody_reads_ = true;
+      queue_.clear();
+      queued_bytes_ = 0;
+    }
     if (written <= 0) break;
     frame.written += static_cast<std::size_t>(written);
     queued_bytes_ -= static_cast<std::size_t>(written);

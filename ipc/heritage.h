@@ -31,7 +31,8 @@ inline constexpr const char* kHeritageVariable = "LIMPET_HERITAGE";
 /// Grows when a taker of the older number could not live with what is given.
 inline constexpr std::uint32_t kHeritageVersion = 1;
 
-/// Numbers of one worker incarnation. `lane` < `lanes` = 2 × slots + 1.
+/// Numbers of one worker incarnation. `slots`: that there can be (max_workers); the table of buckets says
+/// which are open, and that changes while a worker lives. `lane` < `lanes` = 2 × slots + 1.
 struct Heritage {
   std::uint16_t slot = 0;
   std::uint16_t slots = 1;

@@ -48,7 +48,14 @@ struct Leaving {
   std::uint64_t drained = 0;
 };
 
-using WorkerMessage = std::variant<Hello, Ready, Failed, DrainProgress, Leaving>;
+/// The end of a MoveBuckets: no session of a bucket of that slot is left here.
+struct BucketsMoved {
+  std::uint16_t to_slot = 0;
+  std::uint64_t moved = 0;
+  std::uint64_t drained = 0;
+};
+
+using WorkerMessage = std::variant<Hello, Ready, Failed, DrainProgress, Leaving, BucketsMoved>;
 
 // ---- supervisor to worker ----
 
@@ -85,8 +92,31 @@ struct Migrate {
   std::chrono::milliseconds deadline{0};
 };
 
-using SupervisorMessage =
-    std::variant<Welcome, PeerJoined, PeerLeft, TakeSeat, GiveUpSeat, Drain, Succeed, Migrate>;
+/// Buckets of `from_slot` are about to become this slot's, and their sessions come here. Until the stream
+/// says complete or ends, what is asked of a session that is not here yet waits for it. Descriptor: the
+/// taker's end.
+struct ExpectSessions {
+  std::uint16_t from_slot = 0;
+};
+/// The sessions whose buckets the table now gives to `to_slot` move there; everything else stays as it is.
+/// What cannot move is drained, as with Migrate. Answer: BucketsMoved. Descriptor: the giver's end.
+struct MoveBuckets {
+  std::uint16_t to_slot = 0;
+  std::chrono::milliseconds window{0};
+  std::chrono::milliseconds deadline{0};
+};
+/// A slot without a worker: accept what waits at its listening sockets and read its inbox, beside one's own.
+/// Descriptors: its inbox, then its listening sockets, as in the heritage.
+struct BorrowSlot {
+  std::uint16_t slot = 0;
+};
+/// It has a worker again, or another heir: stop that.
+struct ReturnSlot {
+  std::uint16_t slot = 0;
+};
+
+using SupervisorMessage = std::variant<Welcome, PeerJoined, PeerLeft, TakeSeat, GiveUpSeat, Drain, Succeed,
+                                       Migrate, ExpectSessions, MoveBuckets, BorrowSlot, ReturnSlot>;
 
 // ---- between workers, on inboxes ----
 
@@ -115,14 +145,17 @@ struct StatusRequest {};
 struct StatsRequest {};
 struct ReloadRequest {};
 struct UpgradeRequest {};
+struct ScaleRequest {
+  std::uint16_t workers = 0;
+};
 struct StopRequest {
   bool at_once = false;
 };
 struct CtlHello {
   std::uint32_t protocol_version = kProtocolVersion;
 };
-using CtlRequest =
-    std::variant<CtlHello, StatusRequest, StatsRequest, ReloadRequest, StopRequest, UpgradeRequest>;
+using CtlRequest = std::variant<CtlHello, StatusRequest, StatsRequest, ReloadRequest, StopRequest,
+                                UpgradeRequest, ScaleRequest>;
 
 struct WorkerStatus {
   std::uint16_t slot = 0;
@@ -137,7 +170,7 @@ struct WorkerStatus {
 };
 struct SlotStatus {
   std::uint16_t slot = 0;
-  std::string state{};  ///< "serving", "starting", "back-off", "routed around", "reloading"
+  std::string state{};  ///< "serving", "starting", "back-off", "routed around", "reloading", "closing"
   std::uint64_t deaths = 0;
   std::chrono::milliseconds next_start{0};  ///< of a slot in back-off: from now
   std::string last_obituary{};

@@ -105,6 +105,8 @@ struct SupervisorState {
   std::vector<ListenerState> listeners{};
   std::vector<SlotState> slots{};
   std::vector<WorkerState> workers{};  ///< in each slot the oldest first
+  std::uint16_t open_slots = 0;        ///< those below have a worker and buckets; the others only sockets
+  std::uint16_t used_slots = 0;        ///< those below have ever been open
 };
 
 }  // namespace limpet::ipc

@@ -55,6 +55,7 @@ struct WorkerMessage {
     failed @2 :Failed;
     drainProgress @3 :DrainProgress;
     leaving @4 :Leaving;
+    bucketsMoved @5 :BucketsMoved;
   }
 }
 
@@ -88,6 +89,14 @@ struct Leaving {
   drained @1 :UInt64;
 }
 
+struct BucketsMoved {
+  # After MoveBuckets, once: no session of a bucket of that slot is left here. Not said if the stream broke: those sessions
+  # stay, and another MoveBuckets follows when the slot has its next worker.
+  toSlot @0 :UInt16;
+  moved @1 :UInt64;
+  drained @2 :UInt64;
+}
+
 # ---- control channel, supervisor to worker --------------------------------------------------------------------------
 
 struct SupervisorMessage {
@@ -103,6 +112,10 @@ struct SupervisorMessage {
     drain @5 :Drain;
     succeed @6 :Succeed;
     migrate @7 :Migrate;
+    expectSessions @8 :ExpectSessions;
+    moveBuckets @9 :MoveBuckets;
+    borrowSlot @10 :BorrowSlot;
+    returnSlot @11 :ReturnSlot;
   }
 }
 
@@ -149,6 +162,36 @@ struct Migrate {
   # Descriptors, 1: the giver's end of the migration stream.
   window @0 :Milliseconds;
   deadline @1 :Milliseconds;
+}
+
+struct ExpectSessions {
+  # To a seated worker, before the table of buckets changes: buckets of another slot become this one's, and their sessions
+  # come here. The worker keeps, bounded, what it reads in the rings from now on. Until the stream says complete or ends, a
+  # request for a session that is not here yet waits for it.
+  # Descriptors, 1: the taker's end of a migration stream.
+  fromSlot @0 :UInt16;
+}
+
+struct MoveBuckets {
+  # To a seated worker, after the table of buckets has changed and the taker was told: the sessions whose buckets the table
+  # now gives to `toSlot` move there, everything else goes on here. A session that is still here is served here, whatever
+  # the table says. What cannot move is drained over `window` before `deadline`, both counted from now. Answer: bucketsMoved.
+  # Descriptors, 1: the giver's end of the stream.
+  toSlot @0 :UInt16;
+  window @1 :Milliseconds;
+  deadline @2 :Milliseconds;
+}
+
+struct BorrowSlot {
+  # To a seated worker: a slot was closed, and this is its heir: accept what still waits at its listening sockets and read
+  # its inbox, beside one's own. One that is borrowed already is borrowed anew. A migrating worker forgets what it has borrowed: its successor is told anew.
+  # Descriptors, 2 to 16: the inbox, then the listening sockets in configured order.
+  slot @0 :UInt16;
+}
+
+struct ReturnSlot {
+  # That slot has a worker again, or another heir.
+  slot @0 :UInt16;
 }
 
 # ---- inbox, worker to worker ----------------------------------------------------------------------------------------
@@ -314,6 +357,7 @@ struct CtlRequest {
     reload @3 :ReloadRequest;
     stop @4 :StopRequest;
     upgrade @5 :UpgradeRequest;
+    scale @6 :ScaleRequest;
   }
 }
 
@@ -345,6 +389,11 @@ struct UpgradeRequest {
   # Done with 1 and nothing changed if that limpet cannot take over. The connection outlives the exec.
 }
 
+struct ScaleRequest {
+  # Have that many workers. Answer: as to ReloadRequest.
+  workers @0 :UInt16;
+}
+
 # ---- control socket, supervisor to limpet ctl -----------------------------------------------------------------------
 
 struct CtlReply {
@@ -370,7 +419,7 @@ struct StatusReply {
 
 struct SlotStatus {
   slot @0 :UInt16;
-  state @1 :Text;  # "serving", "starting", "back-off", "routed around", "reloading"
+  state @1 :Text;  # "serving", "starting", "back-off", "routed around", "reloading", "closing"
   deaths @2 :UInt64;
   nextStart @3 :Milliseconds;  # of a slot in back-off, from now; else 0
   lastObituary @4 :Text;
@@ -444,6 +493,8 @@ struct SupervisorState {
   listeners @15 :List(ListenerState);
   slots @16 :List(SlotState);
   workers @17 :List(WorkerState);       # in each slot the oldest first; at most 8193
+  openSlots @18 :UInt16;  # those below have a worker and buckets; the others only sockets
+  usedSlots @19 :UInt16;  # those below have ever been open
 }
 
 struct NamedNumber {

@@ -8,9 +8,6 @@
 #include "supervisor/state.h"
 
 namespace limpet::supervisor {
-namespace {
-
-/// The stream on which sessions move: {giver's end, taker's end}.
 std::pair<ipc::Descriptor, ipc::Descriptor> migration_stream() {
   int ends[2];
   ipc::require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
@@ -18,16 +15,14 @@ std::pair<ipc::Descriptor, ipc::Descriptor> migration_stream() {
   return {ipc::Descriptor(ends[0]), ipc::Descriptor(ends[1])};
 }
 
-}  // namespace
-
-Births::Births(Loop& loop, const Listeners& listeners, std::uint16_t slots, std::vector<int> cpus)
+Births::Births(Loop& loop, const Listeners& listeners, std::uint16_t capacity, std::vector<int> cpus)
     : loop_(loop),
       listeners_(listeners),
-      buckets_(ipc::BucketTable::create(slots)),
-      board_(ipc::SlotBoard::create(slots)),
-      lanes_(slots),
+      buckets_(ipc::BucketTable::create(capacity)),
+      board_(ipc::SlotBoard::create(capacity)),
+      lanes_(capacity),
       cpus_(std::move(cpus)) {
-  for (std::uint16_t slot = 0; slot < slots; ++slot) inboxes_.push_back(ipc::make_inbox());
+  for (std::uint16_t slot = 0; slot < capacity; ++slot) inboxes_.push_back(ipc::make_inbox());
 }
 
 Births::Births(Loop& loop, const Listeners& listeners, std::vector<int> cpus,
@@ -41,8 +36,11 @@ Births::Births(Loop& loop, const Listeners& listeners, std::vector<int> cpus,
       last_generation_(state.last_generation) {
   for (const ipc::SlotState& each : state.slots)
     inboxes_.push_back({adopt(each.inbox_receiving), adopt(each.inbox_sending)});
-  for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket)
-    buckets_.assign(bucket, state.bucket_owners.at(bucket));
+  assign(state.bucket_owners);
+}
+
+void Births::assign(const std::vector<std::uint16_t>& owners) {
+  for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket) buckets_.assign(bucket, owners.at(bucket));
 }
 
 void Births::save(ipc::SupervisorState* into) const {
@@ -91,9 +89,9 @@ std::unique_ptr<Worker> Births::start(std::uint16_t slot, const SharedProgram& p
 ipc::SpawnRequest Births::request_for(const ipc::Incarnation& who, const Program& program, int control,
                                       int settings) const {
   const ipc::Heritage heritage{.slot = who.slot,
-                               .slots = slots(),
+                               .slots = capacity(),
                                .lane = who.lane,
-                               .lanes = static_cast<std::uint16_t>(2 * slots() + 1),
+                               .lanes = static_cast<std::uint16_t>(2 * capacity() + 1),
                                .listeners = listeners_.count(),
                                .generation = who.generation};
   ipc::SpawnRequest request;
@@ -108,7 +106,7 @@ ipc::SpawnRequest Births::request_for(const ipc::Incarnation& who, const Program
                          {board_.descriptor(), ipc::kSlotBoard}};
   int target = ipc::kFirstListener;
   for (const int listener : listeners_.of_slot(who.slot)) request.descriptors.push_back({listener, target++});
-  for (std::uint16_t slot = 0; slot < slots(); ++slot) {
+  for (std::uint16_t slot = 0; slot < capacity(); ++slot) {
     request.descriptors.push_back({inboxes_[slot].sending.get(), heritage.inbox_sender(slot)});
   }
   if (!cpus_.empty()) request.cpu = cpus_[who.slot % cpus_.size()];

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ipc/bucket_table.h"
@@ -18,10 +19,14 @@
 
 namespace limpet::supervisor {
 
+/// The stream on which sessions move: {giver's end, taker's end}. Throws std::system_error.
+[[nodiscard]] std::pair<ipc::Descriptor, ipc::Descriptor> migration_stream();
+
 class Births {
  public:
-  /// `cpus`: slot n's worker runs on cpus[n % size] only; empty: anywhere. Throws std::system_error.
-  Births(Loop& loop, const Listeners& listeners, std::uint16_t slots, std::vector<int> cpus);
+  /// `capacity`: slots that there can be. `cpus`: slot n's worker runs on cpus[n % size] only; empty:
+  /// anywhere. Throws std::system_error.
+  Births(Loop& loop, const Listeners& listeners, std::uint16_t capacity, std::vector<int> cpus);
 
   /// Those of an upgrade.
   Births(Loop& loop, const Listeners& listeners, std::vector<int> cpus, const ipc::SupervisorState& state);
@@ -31,11 +36,19 @@ class Births {
   /// Null, with the reason in `*why`, if no process can be had.
   [[nodiscard]] std::unique_ptr<Worker> start(std::uint16_t slot, const SharedProgram& program, bool succeeds,
                                               std::string* why);
+  /// The table of buckets. Workers see the change at once.
+  [[nodiscard]] std::uint16_t owner(std::uint16_t bucket) const { return buckets_.owner(bucket); }
+  void assign(const std::vector<std::uint16_t>& owners);
+  [[nodiscard]] int inbox(std::uint16_t slot) const { return inboxes_.at(slot).receiving.get(); }
+
   /// The worker is dead and its peers were told.
   void bury(const Worker& worker) { lanes_.give_back(worker.who().lane); }
   /// What the workers are told of all slots.
   [[nodiscard]] ipc::SlotBoard& board() noexcept { return board_; }
-  [[nodiscard]] std::uint16_t slots() const noexcept { return static_cast<std::uint16_t>(inboxes_.size()); }
+  /// That there can be: each has its sockets, its lanes and its place in every heritage.
+  [[nodiscard]] std::uint16_t capacity() const noexcept {
+    return static_cast<std::uint16_t>(inboxes_.size());
+  }
 
  private:
   [[nodiscard]] ipc::SpawnRequest request_for(const ipc::Incarnation& who, const Program& program,

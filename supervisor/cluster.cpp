@@ -21,17 +21,21 @@ constexpr std::chrono::milliseconds kDrainGrace{500};
 
 }  // namespace
 
-Cluster::Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::vector<int> cpus,
-                 SharedProgram program)
+Cluster::Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::uint16_t capacity,
+                 std::vector<int> cpus, SharedProgram program)
     : loop_(loop),
       listeners_(std::move(listeners)),
       addresses_(listeners_.names()),
-      births_(loop, listeners_, slots, std::move(cpus)),
+      births_(loop, listeners_, capacity, std::move(cpus)),
       program_(std::move(program)),
+      open_(slots),
+      used_(slots),
       totals_(slots),
       heartbeat_(program_->options.heartbeat_interval),
       ticks_(loop),
       routes_(slots, true) {
+  births_.assign(ipc::deal_buckets(slots));
+  listeners_.route(routes_);
   for (std::uint16_t slot = 0; slot < slots; ++slot) slots_.push_back(std::make_unique<Slot>(loop, slot));
 }
 
@@ -95,8 +99,10 @@ void Cluster::seat(Worker& worker) {
   }
   // The giver has its own. With this one open it would never see the end of a taker that died.
   worker.giver_end = {};
+  lend_closed_slots();
   update_routes();
   announce_if_all_seated();
+  if (on_seated) on_seated(worker);
 }
 
 void Cluster::drain(Worker& worker, std::string_view why) {

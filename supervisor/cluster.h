@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -27,7 +28,9 @@ class Cluster {
  public:
   using Milliseconds = std::chrono::milliseconds;
 
-  Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::vector<int> cpus, SharedProgram program);
+  /// `slots` of the `capacity` that `listeners` has sockets for.
+  Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::uint16_t capacity, std::vector<int> cpus,
+          SharedProgram program);
 
   /// What an upgrade carries over. `state` has passed objection_to().
   Cluster(Loop& loop, Listeners listeners, std::vector<int> cpus, const ipc::SupervisorState& state);
@@ -37,8 +40,8 @@ class Cluster {
   /// Instead, after an upgrade.
   void go_on();
   void save(ipc::SupervisorState* into) const;
-  /// "" or who has not read yet what it was told: that would be lost by an exec.
-  [[nodiscard]] std::string unsent() const;
+  /// "" or what would be lost by an exec now.
+  [[nodiscard]] std::string obstacle_to_exec() const;
   /// Of a program that may be another than the cluster's. Null, with the reason in `*why`, if it could not be
   /// started; that is told and counted.
   Worker* start_worker(std::uint16_t slot, const SharedProgram& program, std::string* why);
@@ -53,18 +56,39 @@ class Cluster {
   /// From now on whoever dies is replaced by a worker of this program.
   void adopt(SharedProgram program);
 
+  // ---- steps of another number of slots (supervisor/scaling.h), in cluster_slots.cpp ----
+  /// Slots up to `slots` get workers; no client and no bucket yet.
+  void open_slots(std::uint16_t slots);
+  /// Undoes that.
+  void close_slots(std::uint16_t slots);
+  /// Slots below `slots` get all buckets and all new clients; those above close: nobody follows there.
+  /// Sessions begin to move. Gives each pair (from, to) of slots that have some, and whether both were told.
+  [[nodiscard]] std::map<std::pair<std::uint16_t, std::uint16_t>, bool> deal_buckets(std::uint16_t slots);
+  /// Once more for one pair, whose taker has died. False if one of them has no worker.
+  [[nodiscard]] bool move_buckets(std::uint16_t from, std::uint16_t to);
+
   // ---- callbacks, all optional ----
   /// True: the caller seats it, in its own time.
   std::function<bool(Worker&)> on_ready;
   /// After its peers were told; it is in no list any more.
   std::function<void(const Worker&, Cause, const std::string& obituary)> on_gone;
   std::function<void(const Worker&)> on_drain_progress;
+  std::function<void(const Worker&)> on_seated;
+  std::function<void(const Worker&, const ipc::BucketsMoved&)> on_buckets_moved;
   std::function<void()> on_all_seated;  ///< once
   std::function<void()> on_empty;       ///< after stop(): nobody is left
 
   // ---- books ----
-  [[nodiscard]] std::uint16_t slots() const noexcept { return static_cast<std::uint16_t>(slots_.size()); }
+  /// Those that have buckets, and get clients.
+  [[nodiscard]] std::uint16_t slots() const noexcept { return open_; }
+  [[nodiscard]] bool is_closing_slots() const noexcept { return slots_.size() > open_; }
+  [[nodiscard]] std::uint16_t capacity() const noexcept { return births_.capacity(); }
+  [[nodiscard]] std::uint16_t listener_count() const noexcept { return listeners_.count(); }
   [[nodiscard]] Slot& slot(std::uint16_t number) { return *slots_.at(number); }
+  /// Who has the seat of a slot that may be closed already.
+  [[nodiscard]] Worker* tenant(std::uint16_t number) const {
+    return number < slots_.size() ? slots_[number]->seated() : nullptr;
+  }
   [[nodiscard]] const Program& program() const noexcept { return *program_; }
   [[nodiscard]] const std::vector<std::string>& addresses() const noexcept { return addresses_; }
   [[nodiscard]] bool stopping() const noexcept { return stopping_; }
@@ -100,6 +124,11 @@ class Cluster {
   Cluster(Loop& loop, Listeners listeners, std::vector<int> cpus, const ipc::SupervisorState& state,
           const std::vector<SharedProgram>& programs);
   void watch(Worker& worker);
+  [[nodiscard]] ipc::Descriptor expect_sessions(std::uint16_t from, std::uint16_t to);
+  bool tell_to_move(std::uint16_t from, std::uint16_t to, const ipc::Descriptor& giver_end);
+  /// What arrives at the sockets of a closed slot is served by an heir.
+  void lend_closed_slots();
+  void remove_closed_slots();
   void limit_boot(Worker& worker, Milliseconds left);
   void limit_end(Worker& worker);
   void limit_drain(Worker& worker, Milliseconds left, Milliseconds whole);
@@ -121,7 +150,10 @@ class Cluster {
   std::vector<std::string> addresses_;
   Births births_;
   SharedProgram program_;
-  std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<std::unique_ptr<Slot>> slots_;  ///< those with a worker, or about to have one
+  std::uint16_t open_;
+  std::uint16_t used_;                           ///< those below have ever been open
+  std::map<std::uint16_t, std::uint64_t> lent_;  ///< closed slot -> generation of its heir
   Totals totals_;
   HeartbeatPolicy heartbeat_;
   Timer ticks_;

@@ -20,11 +20,14 @@ Cluster::Cluster(Loop& loop, Listeners listeners, std::vector<int> cpus, const i
       addresses_(listeners_.names()),
       births_(loop, listeners_, std::move(cpus), state),
       program_(programs.front()),
-      totals_(static_cast<std::uint16_t>(state.slots.size())),
+      open_(state.open_slots),
+      used_(state.used_slots),
+      totals_(state.used_slots),
       heartbeat_(program_->options.heartbeat_interval),
       ticks_(loop),
       announced_(state.announced) {
-  for (std::uint16_t number = 0; number < state.slots.size(); ++number) {
+  for (std::uint16_t number = 0; number < used_; ++number) totals_.restore(number, state.slots[number]);
+  for (std::uint16_t number = 0; number < open_; ++number) {
     const ipc::SlotState& from = state.slots[number];
     auto slot = std::make_unique<Slot>(loop, number);
     slot->policy = RespawnPolicy(from.deaths_in_a_row);
@@ -32,7 +35,6 @@ Cluster::Cluster(Loop& loop, Listeners listeners, std::vector<int> cpus, const i
     slot->vacant_since = ipc::time_of(from.vacant_since);
     slot->deaths = from.deaths;
     slot->last_obituary = from.last_obituary;
-    totals_.restore(number, from);
     slots_.push_back(std::move(slot));
   }
   for (const ipc::WorkerState& each : state.workers) {
@@ -64,23 +66,26 @@ void Cluster::go_on() {
     }
   }
   // The kernel still has the program of the image before: whatever that says, ours holds.
-  listeners_.route(routes_ = std::vector<bool>(slots_.size(), true));
+  listeners_.route(routes_ = std::vector<bool>(open_, true));
+  lend_closed_slots();
   tick();
 }
 
 void Cluster::save(ipc::SupervisorState* into) const {
   std::vector<SharedProgram> programs = {program_};
   into->announced = announced_;
+  into->open_slots = open_;
+  into->used_slots = used_;
+  into->slots.resize(capacity());
+  for (std::uint16_t slot = 0; slot < used_; ++slot) totals_.save(slot, &into->slots[slot]);
   into->listeners = listeners_.save();
   for (const auto& slot : slots_) {
-    ipc::SlotState state;
+    ipc::SlotState& state = into->slots.at(slot->number);
     state.deaths_in_a_row = slot->policy.deaths_in_a_row();
     if (slot->respawn.running()) state.next_start = ipc::moment_of(slot->next_start);
     state.vacant_since = ipc::moment_of(slot->vacant_since);
     state.deaths = slot->deaths;
     state.last_obituary = slot->last_obituary;
-    totals_.save(slot->number, &state);
-    into->slots.push_back(std::move(state));
     for (const auto& worker : slot->workers) {
       auto place = std::find(programs.begin(), programs.end(), worker->program);
       if (place == programs.end()) place = programs.insert(place, worker->program);
@@ -92,7 +97,8 @@ void Cluster::save(ipc::SupervisorState* into) const {
   for (const SharedProgram& each : programs) into->programs.push_back(supervisor::save(*each));
 }
 
-std::string Cluster::unsent() const {
+std::string Cluster::obstacle_to_exec() const {
+  if (is_closing_slots()) return "slots are still closing";
   for (const auto& slot : slots_) {
     for (const auto& worker : slot->workers)
       if (worker->channel.wants_write()) return worker->name() + " does not read its control channel";

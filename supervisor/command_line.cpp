@@ -116,6 +116,12 @@ CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
     each->add_option("--runtime-dir", command->runtime_dir, "as before the verb")->type_name("DIR");
     if (verb.has_json) each->add_flag("--json", command->json, "as JSON, with a schema_version");
     if (verb.has_now) each->add_flag("--now", command->now, "do not drain: kill the workers");
+    if (verb.has_count) {
+      each->add_option("workers", command->count, "how many")
+          ->type_name("N")
+          ->required()
+          ->check(CLI::Range(1, 256));
+    }
     if (verb.waits) {
       each->add_flag("--no-wait", command->no_wait,
                      "exit as soon as the operation has begun, or was refused");

@@ -72,6 +72,9 @@ void Cluster::obey(Worker& worker, const ipc::WorkerMessage& message, ipc::Datag
                         },
                         [&](const ipc::Leaving& leaving) {
                           worker.progress = ipc::DrainProgress{0, leaving.moved, leaving.drained};
+                        },
+                        [&](const ipc::BucketsMoved& moved) {
+                          if (on_buckets_moved) on_buckets_moved(worker, moved);
                         }},
              message);
 }

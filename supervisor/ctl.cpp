@@ -33,6 +33,13 @@ constexpr CtlVerb kVerbs[] = {
      .help = "read the configuration again, replace every worker, one slot at a time; waits for the verdict",
      .waits = true,
      .request = [](const CtlCommand&) -> ipc::CtlRequest { return ipc::ReloadRequest{}; }},
+    {.name = "scale",
+     .help = "have that many workers; their share of the sessions moves; waits for the verdict",
+     .has_count = true,
+     .waits = true,
+     .request = [](const CtlCommand& command) -> ipc::CtlRequest {
+       return ipc::ScaleRequest{command.count};
+     }},
     {.name = "upgrade",
      .help = "become the limpet that lies on disk now, then replace every worker; waits for the verdict",
      .waits = true,

@@ -17,6 +17,7 @@ struct CtlVerb {
   std::string_view help;
   bool has_json = false;
   bool has_now = false;
+  bool has_count = false;
   bool waits = false;  ///< has --no-wait and --timeout
   ipc::CtlRequest (*request)(const CtlCommand&) = nullptr;
 };
@@ -26,6 +27,7 @@ struct CtlCommand {
   std::string runtime_dir;  ///< empty: default_runtime_dir()
   bool json = false;
   bool now = false;
+  std::uint16_t count = 0;
   bool no_wait = false;
   double timeout_s = 0;  ///< 0: none
 };

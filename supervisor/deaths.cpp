@@ -61,7 +61,8 @@ void Cluster::read_last_words(Worker& worker) {
   std::string ignored;
   // Twice: the first answer may be the reset that follows what we sent and it never read; its words come
   // after.
-  for (int closed = 0; worker.on_message && closed < 2;) {
+  // Also if nobody listens to it any more, which may be because of that reset.
+  for (int closed = 0; closed < 2;) {
     const auto received = worker.channel.receive(&datagram);
     if (received != ipc::ReceiveStatus::Message) {
       ++closed;
@@ -114,15 +115,17 @@ void Cluster::bury(std::unique_ptr<Worker> worker, const ipc::ExitStatus& status
     });
   births_.bury(*worker);
 
-  const bool next = !stopping_ && !slot.has_prospect();
+  const bool next = !stopping_ && !slot.closing && !slot.has_prospect();
   if (next) ensure_tenant(slot, served);
   const auto level = cause == Cause::Left ? Level::Info : Level::Warning;
   log(level, fmt::format("{}; {}", obituary,
-                         stopping_ ? "nobody follows: everything stops"
-                         : next    ? fmt::format("next start in {:.2f} s",
-                                                 seconds(slot.next_start - steady_clock::now()))
-                                   : "the slot has another worker"));
+                         stopping_      ? "nobody follows: everything stops"
+                         : slot.closing ? "nobody follows: its slot closes"
+                         : next         ? fmt::format("next start in {:.2f} s",
+                                                      seconds(slot.next_start - steady_clock::now()))
+                                        : "the slot has another worker"));
   if (!stopping_) update_routes();
+  remove_closed_slots();
   if (on_gone) on_gone(*worker, cause, obituary);
   const bool empty =
       std::all_of(slots_.begin(), slots_.end(), [](const auto& each) { return each->workers.empty(); });
@@ -130,7 +133,7 @@ void Cluster::bury(std::unique_ptr<Worker> worker, const ipc::ExitStatus& status
 }
 
 void Cluster::ensure_tenant(Slot& slot, milliseconds served) {
-  if (stopping_ || slot.has_prospect()) return;
+  if (stopping_ || slot.closing || slot.has_prospect()) return;
   const bool first = totals_.starts(slot.number) == 0;
   if (!first) {
     const double chance = std::uniform_real_distribution<double>(0, 1)(chance_);

@@ -17,10 +17,10 @@ enum class Rule : std::uint8_t {
 };
 
 /// In the order of ipc::WorkerMessage.
-enum class WorkerWord : std::uint8_t { Hello, Ready, Failed, DrainProgress, Leaving, kCount };
+enum class WorkerWord : std::uint8_t { Hello, Ready, Failed, DrainProgress, Leaving, BucketsMoved, kCount };
 inline constexpr auto kWorkerWords = static_cast<std::size_t>(WorkerWord::kCount);
-inline constexpr std::array<std::string_view, kWorkerWords> kWorkerWordNames = {"hello", "ready", "failed",
-                                                                                "drain progress", "leaving"};
+inline constexpr std::array<std::string_view, kWorkerWords> kWorkerWordNames = {
+    "hello", "ready", "failed", "drain progress", "leaving", "buckets moved"};
 static_assert(std::variant_size_v<ipc::WorkerMessage> == kWorkerWords);
 static_assert(std::is_same_v<std::variant_alternative_t<3, ipc::WorkerMessage>, ipc::DrainProgress>);
 
@@ -32,18 +32,18 @@ inline constexpr Rule D = Rule::Drop;
 
 struct Row {
   WorkerState state;
-  std::array<Rule, kWorkerWords> words;  ///< Hello, Ready, Failed, DrainProgress, Leaving
+  std::array<Rule, kWorkerWords> words;  ///< Hello, Ready, Failed, DrainProgress, Leaving, BucketsMoved
 };
 
 inline constexpr std::array<Row, kWorkerStates> kTable = {{
-    {WorkerState::Spawned, {A, D, A, D, A}},
-    {WorkerState::Attaching, {D, A, A, D, A}},
-    {WorkerState::Ready, {D, D, A, D, A}},
+    {WorkerState::Spawned, {A, D, A, D, A, D}},
+    {WorkerState::Attaching, {D, A, A, D, A, D}},
+    {WorkerState::Ready, {D, D, A, D, A, D}},
     {WorkerState::Serving,
-     {D, D, A, D, A}},  // Failed, Leaving: for the obituary of a worker that ends itself
-    {WorkerState::Draining, {D, D, A, A, A}},
-    {WorkerState::Stopping, {I, I, A, I, A}},
-    {WorkerState::Dead, {I, I, A, I, A}},  // last words, found in the channel after the death
+     {D, D, A, D, A, A}},  // Failed, Leaving: for the obituary of a worker that ends itself
+    {WorkerState::Draining, {D, D, A, A, A, A}},
+    {WorkerState::Stopping, {I, I, A, I, A, I}},
+    {WorkerState::Dead, {I, I, A, I, A, I}},  // last words, found in the channel after the death
 }};
 
 constexpr bool each_state_has_its_row() {

@@ -35,6 +35,8 @@ constexpr OptionRow kOptions[] = {
      0, 0, true},
     {"--workers", "", "workers", &O::workers, Unit::Workers, "auto",
      "number of slots; auto: the CPUs that affinity and cgroup quota grant", 1, 256, true},
+    {"--max-workers", "", "max_workers", &O::max_workers, Unit::Workers, "auto",
+     "number of slots that `ctl scale` can open; auto: twice the workers, at least 8", 1, 256, true},
     {"--pin", "", "pin", &O::pin, Unit::Switch, "false", "keep each slot's worker on one CPU", 0, 0, true},
     {"--runtime-dir", "", "runtime_dir", &O::runtime_dir, Unit::Text, "",
      "where the control socket and the lock are (default: /run/limpet for root, else $XDG_RUNTIME_DIR/limpet "

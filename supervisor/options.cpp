@@ -25,6 +25,10 @@ std::vector<std::string> contradictions(const Options& options) {
     result.push_back(fmt::format("reload.drain_window ({} ms) is longer than reload.drain_deadline ({} ms)",
                                  options.drain_window.count(), options.drain_deadline.count()));
   }
+  if (options.max_workers != 0 && options.workers > options.max_workers) {
+    result.push_back(
+        fmt::format("workers ({}) is more than max_workers ({})", options.workers, options.max_workers));
+  }
   return result;
 }
 

@@ -23,7 +23,8 @@ struct Options {
   std::vector<std::string> listen;
   /// What the [[listen]] tables say of those addresses, in their order; empty if they were given as a list.
   std::vector<std::vector<GivenFlag>> listen_tables;
-  std::uint64_t workers = 0;  ///< 0: auto
+  std::uint64_t workers = 0;      ///< 0: auto
+  std::uint64_t max_workers = 0;  ///< 0: auto
   bool pin = false;
   std::string runtime_dir;  ///< empty: default_runtime_dir()
   std::uint64_t backlog = 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 
@@ -23,6 +24,8 @@ namespace {
 /// but for one that is stuck, which its parent-death signal ends.
 constexpr std::chrono::milliseconds kPatienceWithOrphans{10'000};
 
+constexpr int kMostSlots = 256;  // as the option table allows
+
 std::vector<ipc::Address> addresses_of(const Options& options) {
   std::vector<ipc::Address> result;
   std::string why;
@@ -40,21 +43,29 @@ int check(const Options& options) {
   return 0;
 }
 
+/// Each slot that there can be costs a listening socket at every address and a place in every ring.
+std::uint16_t capacity_for(const Options& options, std::uint16_t workers) {
+  if (options.max_workers != 0) return static_cast<std::uint16_t>(options.max_workers);
+  return static_cast<std::uint16_t>(std::clamp(2 * workers, 8, kMostSlots));
+}
+
 void serve(const Options& options, const CommandLine& command_line) {
   open_log(options.log_level);
   // Told by the failing write instead.
   ::signal(SIGPIPE, SIG_IGN);
   const RuntimeDir runtime_dir(options.runtime_dir.empty() ? default_runtime_dir() : options.runtime_dir);
-  const auto slots = static_cast<std::uint16_t>(options.workers == 0 ? granted_cpus() : options.workers);
+  const auto wanted = static_cast<std::uint16_t>(options.workers == 0 ? granted_cpus() : options.workers);
   const auto patience = runtime_dir.was_left_in_haste() ? kPatienceWithOrphans : std::chrono::milliseconds(0);
   if (patience.count() > 0)
     log(Level::Warning, "supervisor: the one before was killed; waiting for its workers to leave");
-  Listeners listeners(addresses_of(options), slots, static_cast<int>(options.backlog), patience);
+  const std::uint16_t capacity = capacity_for(options, wanted);
+  const std::uint16_t slots = std::min(wanted, capacity);
+  Listeners listeners(addresses_of(options), capacity, static_cast<int>(options.backlog), patience);
   auto program = std::make_shared<const Program>(make_program(options, listeners.names()));
 
   Loop loop;
-  Cluster cluster(loop, std::move(listeners), slots, options.pin ? allowed_cpus() : std::vector<int>(),
-                  std::move(program));
+  Cluster cluster(loop, std::move(listeners), slots, capacity,
+                  options.pin ? allowed_cpus() : std::vector<int>(), std::move(program));
   Supervisor supervisor(loop, cluster, command_line, runtime_dir);
   show_start_screen(cluster, runtime_dir.path());
   cluster.on_all_seated = [&cluster] { say_serving(cluster); };

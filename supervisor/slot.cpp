@@ -31,6 +31,7 @@ ipc::WorkerStatus status_of(const Worker& worker, Slot::TimePoint now) {
 
 std::string_view state_of(const Slot& slot) {
   const Worker* seated = slot.seated();
+  if (slot.closing) return "closing";
   if (seated != nullptr && seated->silent) return "routed around";
   if (seated != nullptr) return slot.workers.size() > 1 ? "reloading" : "serving";
   return slot.respawn.running() ? "back-off" : "starting";

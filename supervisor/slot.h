@@ -26,6 +26,7 @@ struct Slot {
   TimePoint vacant_since{};  ///< while nobody is seated
   std::uint64_t deaths = 0;
   std::string last_obituary;
+  bool closing = false;  ///< nobody follows; it goes with its last worker
 
   [[nodiscard]] Worker* seated() const noexcept;
   /// Whose sessions a worker gets that is born now: the seated one's, or those that a draining one is stuck

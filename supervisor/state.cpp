@@ -50,7 +50,7 @@ std::string objection_to(const ipc::ProgramState& program) {
 
 std::string objection_to(const ipc::WorkerState& worker, const ipc::SupervisorState& state) {
   const std::string name = fmt::format("slot {} gen {}", worker.who.slot, worker.who.generation);
-  if (worker.who.slot >= state.slots.size() || worker.program >= state.programs.size() || worker.pid == 0)
+  if (worker.who.slot >= state.open_slots || worker.program >= state.programs.size() || worker.pid == 0)
     return fmt::format("{}: of no such slot, program or pid", name);
   const auto phase = state_named(worker.state);
   if (!phase || *phase == WorkerState::Dead) return fmt::format("{}: state '{}'", name, worker.state);
@@ -140,10 +140,12 @@ std::string objection_to(const ipc::SupervisorState& state) {
     return fmt::format("its workers speak protocol {}, this build speaks {}", state.protocol_version,
                        ipc::kProtocolVersion);
   const std::size_t slots = state.slots.size();
-  if (slots == 0 || slots > ipc::kBuckets || state.programs.empty()) return "it has no slot or no program";
+  if (state.open_slots == 0 || state.used_slots < state.open_slots || slots < state.used_slots ||
+      slots > ipc::kBuckets || state.programs.empty())
+    return "it has no slot or no program";
   if (state.bucket_owners.size() != ipc::kBuckets ||
       std::any_of(state.bucket_owners.begin(), state.bucket_owners.end(),
-                  [&](std::uint16_t owner) { return owner >= slots; }))
+                  [&](std::uint16_t owner) { return owner >= state.open_slots; }))
     return "its table of buckets names a slot that there is not";
   std::string why;
   for (const ipc::ListenerState& each : state.listeners) {

@@ -19,7 +19,7 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr auto kSignals = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR2};
+constexpr auto kSignals = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR2, SIGTTIN, SIGTTOU};
 /// A signal that was caught has arrived in the loop by then.
 constexpr milliseconds kHearSignals{10};
 
@@ -67,6 +67,13 @@ void Supervisor::watch_cluster() {
   cluster_.on_ready = [this](Worker& worker) { return rollout_ && rollout_->take_ready(worker); };
   cluster_.on_gone = [this](const Worker& worker, Cause cause, const std::string& obituary) {
     if (rollout_) rollout_->take_gone(worker, cause, obituary);
+    if (scaling_) scaling_->take_gone(worker, cause, obituary);
+  };
+  cluster_.on_seated = [this](const Worker& worker) {
+    if (scaling_) scaling_->take_seated(worker);
+  };
+  cluster_.on_buckets_moved = [this](const Worker& worker, const ipc::BucketsMoved& moved) {
+    if (scaling_) scaling_->take_moved(worker, moved);
   };
   cluster_.on_drain_progress = [this](const Worker& worker) {
     if (rollout_) rollout_->take_progress(worker);
@@ -98,6 +105,8 @@ void Supervisor::take_signal(int number) {
   log(Level::Info, fmt::format("supervisor: signal {}", ::sigabbrev_np(number)));
   if (number == SIGHUP) return reload_by_signal();
   if (number == SIGUSR2) return upgrade(nobody);
+  if (number == SIGTTIN) return scale(cluster_.slots() + 1, nobody);
+  if (number == SIGTTOU) return scale(cluster_.slots() - 1, nobody);
   stop(cluster_.stopping() && number != SIGQUIT, nobody);
 }
 
@@ -114,11 +123,12 @@ void Supervisor::take_request(const ipc::CtlRequest& request, const Reply& reply
   if (std::holds_alternative<ipc::StatsRequest>(request)) return reply(cluster_.stats());
   if (std::holds_alternative<ipc::ReloadRequest>(request)) return reload(reply);
   if (std::holds_alternative<ipc::UpgradeRequest>(request)) return upgrade(reply);
+  if (const auto* wanted = std::get_if<ipc::ScaleRequest>(&request)) return scale(wanted->workers, reply);
   if (const auto* wanted = std::get_if<ipc::StopRequest>(&request)) return stop(wanted->at_once, reply);
 }
 
 std::string Supervisor::operation() const {
-  if (!rollout_ && !trial_ && !cluster_.stopping()) return "";
+  if (!rollout_ && !scaling_ && !trial_ && !cluster_.stopping()) return "";
   const double since = std::chrono::duration<double>(steady_clock::now() - operation_since_).count();
   return fmt::format("{} since {:.1f} s", cluster_.stopping() ? "stopping" : operation_name_, since);
 }
@@ -185,6 +195,35 @@ void Supervisor::finish(bool succeeded, const std::string& line, const Reply& re
   if (std::exchange(reload_again_, false) && !cluster_.stopping()) reload(nobody);
 }
 
+void Supervisor::scale(int workers, const Reply& reply) {
+  const auto refuse = [&](const std::string& why) {
+    log(Level::Warning, fmt::format("scale: refused: {}", why));
+    reply(ipc::Done{1, fmt::format("scale refused: {}; nothing changes", why)});
+  };
+  if (const std::string busy = operation(); !busy.empty()) return refuse(fmt::format("busy: {}", busy));
+  auto scaling = std::make_unique<Scaling>(
+      loop_, cluster_, static_cast<std::uint16_t>(workers),
+      [reply](const std::string& line) {
+        log(Level::Info, fmt::format("scale: {}", line));
+        reply(ipc::Progress{line});
+      },
+      [this, reply](bool succeeded, const std::string& line) { finish_scaling(succeeded, line, reply); });
+  if (const std::string why = scaling->obstacle(); !why.empty()) return refuse(why);
+  operation_name_ = "scale";
+  operation_since_ = steady_clock::now();
+  scaling_ = std::move(scaling);
+  reply(ipc::Progress{fmt::format("scale: {} -> {} workers", cluster_.slots(), workers)});
+  scaling_->begin();
+}
+
+void Supervisor::finish_scaling(bool succeeded, const std::string& line, const Reply& reply) {
+  // Not here: the operation itself is calling.
+  after_.start(milliseconds(0), [this, succeeded, line, reply] {
+    scaling_.reset();
+    finish(succeeded, line, reply);
+  });
+}
+
 void Supervisor::upgrade(const Reply& reply) {
   if (const std::string busy = operation(); !busy.empty()) {
     log(Level::Warning, fmt::format("upgrade: refused: busy: {}", busy));
@@ -213,7 +252,7 @@ void Supervisor::take_verdict(ipc::Descriptor image, const std::string& objectio
 }
 
 void Supervisor::become(const ipc::Descriptor& image) {
-  std::string why = cluster_.unsent();
+  std::string why = cluster_.obstacle_to_exec();
   if (why.empty()) {
     log(Level::Info, fmt::format("upgrade: becoming {}", binary_));
     why = become_image(image, save());
@@ -246,6 +285,7 @@ void Supervisor::stop(bool at_once, const Reply& reply) {
   if (!cluster_.stopping()) operation_since_ = steady_clock::now();
   reply(ipc::Progress{at_once ? "stopping at once" : "stopping: workers drain"});
   if (rollout_) rollout_->abandon();
+  if (scaling_) scaling_->abandon();
   if (trial_) {
     after_.cancel();
     unblock_signals();

@@ -11,6 +11,7 @@
 #include "supervisor/control_socket.h"
 #include "supervisor/rollout.h"
 #include "supervisor/runtime_dir.h"
+#include "supervisor/scaling.h"
 #include "supervisor/upgrade.h"
 
 namespace limpet::supervisor {
@@ -38,6 +39,8 @@ class Supervisor {
   void roll_out(SharedProgram program, const Reply& reply);
   void finish_rollout(bool succeeded, const std::string& line, const Reply& reply);
   void finish(bool succeeded, const std::string& line, const Reply& reply);
+  void scale(int workers, const Reply& reply);
+  void finish_scaling(bool succeeded, const std::string& line, const Reply& reply);
   void upgrade(const Reply& reply);
   void take_verdict(ipc::Descriptor image, const std::string& objection);
   void become(const ipc::Descriptor& image);
@@ -63,6 +66,7 @@ class Supervisor {
   std::string operation_name_;  ///< "reload"; of the last one, if none is under way
   bool reload_again_ = false;   ///< a HUP came while an operation was under way
   std::unique_ptr<Rollout> rollout_;
+  std::unique_ptr<Scaling> scaling_;
   std::unique_ptr<Trial> trial_;
   Reply upgrade_reply_;
   std::string upgraded_from_;  ///< build; "" if this supervisor began as itself

@@ -2,6 +2,7 @@
 // counted when it died is added to its slot. Gauges die with their worker.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -15,6 +16,8 @@ namespace limpet::supervisor {
 class Totals {
  public:
   explicit Totals(std::uint16_t slots) : slots_(slots) {}
+  /// A slot that was ever open stays in the report.
+  void grow(std::uint16_t slots) { slots_.resize(std::max<std::size_t>(slots_.size(), slots)); }
 
   /// Once per worker, when its process is gone (its block is final) and before it leaves the list of the
   /// living.

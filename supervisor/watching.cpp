@@ -65,15 +65,16 @@ void Cluster::update_routes() {
   if (stopping_) return;
   const auto now = steady_clock::now();
   std::vector<bool> next;
-  for (const auto& slot : slots_) next.push_back(slot->takes_part(now));
+  for (std::uint16_t slot = 0; slot < open_; ++slot) next.push_back(slots_[slot]->takes_part(now));
   // Nobody can take anything: their clients wait where they belong.
   const bool nobody = std::none_of(next.begin(), next.end(), [](bool each) { return each; });
   if (nobody) next.assign(next.size(), true);
+  // Those that are closed among them.
+  for (const auto& slot : slots_)
+    births_.board().set_takes_part(slot->number, slot->number < open_ && next[slot->number]);
   if (next == routes_) return;
   listeners_.route(next);
   routes_ = next;
-  for (std::uint16_t slot = 0; slot < routes_.size(); ++slot)
-    births_.board().set_takes_part(slot, routes_[slot]);
   const std::string out = list_of(routes_, false);
   log(Level::Info,
       nobody        ? "routes: no slot serves; clients wait at their own"

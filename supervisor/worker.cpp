@@ -30,6 +30,7 @@ Worker::Worker(Loop& loop, SharedProgram its_program, const ipc::WorkerState& st
       deadline(loop),
       born(ipc::time_of(state.born)),
       ready_since(ipc::time_of(state.ready_since)),
+      has_old_table(true),
       cause(cause_named(state.cause)),
       cause_text(state.cause_text),
       ended_while(state_named(state.ended_while).value_or(WorkerState::Dead)),
@@ -96,7 +97,11 @@ void Worker::happen(WorkerEvent event, std::string_view why) {
 }
 
 void Worker::tell(const ipc::SupervisorMessage& message, std::initializer_list<int> descriptors) {
-  const auto status = channel.send(ipc::encode(message), std::span(descriptors.begin(), descriptors.size()));
+  tell(message, std::span(descriptors.begin(), descriptors.size()));
+}
+
+void Worker::tell(const ipc::SupervisorMessage& message, std::span<const int> descriptors) {
+  const auto status = channel.send(ipc::encode(message), descriptors);
   if (status == ipc::SendStatus::Queued) flush_when_writable();
   if (status == ipc::SendStatus::Full || status == ipc::SendStatus::TooLarge) {
     log(Level::Warning,

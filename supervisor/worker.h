@@ -6,6 +6,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -62,6 +63,7 @@ class Worker {
   /// A datagram that cannot be delivered is of no use any more: the worker is dead, or will be found out to
   /// be.
   void tell(const ipc::SupervisorMessage& message, std::initializer_list<int> descriptors = {});
+  void tell(const ipc::SupervisorMessage& message, std::span<const int> descriptors);
 
   const SharedProgram program;  ///< what it runs, and the options that it was told
   ipc::Child child;
@@ -75,7 +77,8 @@ class Worker {
 
   const TimePoint born;
   TimePoint ready_since{};
-  bool silent = false;  ///< missed a beat
+  bool silent = false;         ///< missed a beat
+  bool has_old_table = false;  ///< of buckets: from before an upgrade, which nobody can write any more
   /// Why it ends, when that is known before its status: what we decided, and what it said itself.
   std::optional<Cause> cause;
   std::string cause_text;

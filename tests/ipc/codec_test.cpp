@@ -79,6 +79,35 @@ std::string refusal(const Datagram& datagram, Decode decode) {
 
 // ---- round trips ------------------------------------------------------------------------------------------
 
+TEST(Codec, WhatAnotherNumberOfWorkersNeedsArrives) {
+  EXPECT_EQ(through_supervisor(ExpectSessions{.from_slot = 4095}, 1).from_slot, 4095);
+  const auto move = through_supervisor(
+      MoveBuckets{.to_slot = 4095, .window = milliseconds(2), .deadline = milliseconds(3)}, 1);
+  EXPECT_EQ(move.to_slot, 4095);
+  EXPECT_EQ(move.window, milliseconds(2));
+  EXPECT_EQ(move.deadline, milliseconds(3));
+  for (const std::size_t descriptors : {2U, 16U})
+    EXPECT_EQ(through_supervisor(BorrowSlot{.slot = 7}, descriptors).slot, 7);
+  EXPECT_EQ(through_supervisor(ReturnSlot{.slot = 7}).slot, 7);
+  const auto moved = through_worker(BucketsMoved{.to_slot = 1, .moved = kMost64, .drained = 2});
+  EXPECT_EQ(moved.to_slot, 1);
+  EXPECT_EQ(moved.moved, kMost64);
+  EXPECT_EQ(moved.drained, 2U);
+  EXPECT_EQ(through_request(ScaleRequest{.workers = kMost16}).workers, kMost16);
+}
+
+TEST(Codec, WhatAnotherNumberOfWorkersNeedsHasItsDescriptors) {
+  EXPECT_EQ(refusal(datagram_of(encode(SupervisorMessage(Succeed{}))), decode_supervisor_message),
+            "Succeed: wants 1 descriptors, got 0");
+  EXPECT_EQ(refusal(datagram_of(encode(SupervisorMessage(MoveBuckets{}))), decode_supervisor_message),
+            "MoveBuckets: wants 1 descriptors, got 0");
+  EXPECT_EQ(refusal(datagram_of(encode(SupervisorMessage(BorrowSlot{})), 1), decode_supervisor_message),
+            "BorrowSlot: wants 2 descriptors, got 1");
+  EXPECT_EQ(refusal(datagram_of(encode(SupervisorMessage(ExpectSessions{.from_slot = 4096})), 1),
+                    decode_supervisor_message),
+            "ExpectSessions: slot is 4096, must be below 4096");
+}
+
 TEST(Codec, TheStateOfASupervisorArrives) {
   SupervisorState state;
   state.build = "0.9";

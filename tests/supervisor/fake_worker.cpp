@@ -3,8 +3,9 @@
 //   good | exit | fail | hang-in-boot | die-after-ready | hang-when-ready | die-when-seated | die-taking |
 //   hold | ignore-drain | second-hello | nonsense
 // and, before it, optionally `slot N`: only in that slot, good elsewhere; after it, optionally `sessions N`:
-// what one that succeeds nobody begins with. Answers each connection with one line: "slot S gen G pid P ms
-// CLOCK". A session moves as one byte, and is taken when one byte has come back.
+// what one that succeeds nobody begins with, each in a bucket of its own that is its slot's. Answers each
+// connection with one line: "slot S gen G pid P ms CLOCK". A session moves as its bucket, and is taken when
+// it has come back.
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -14,9 +15,12 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "ipc/bucket_table.h"
 #include "ipc/channel.h"
 #include "ipc/codec.h"
 #include "ipc/counters.h"
@@ -56,9 +60,6 @@ Behaviour behaviour(const char* file, std::uint16_t slot) {
   return result;
 }
 
-/// The byte that is one session, and the one that says that it was taken.
-constexpr char kSession = 's';
-constexpr char kTook = 'k';
 /// How many sessions `die-taking` takes.
 constexpr std::uint64_t kTakenBeforeDeath = 2;
 
@@ -67,7 +68,7 @@ class FakeWorker {
   FakeWorker(const Heritage& given, Behaviour behaviour)
       : given_(given),
         behaviour_(std::move(behaviour.word)),
-        sessions_(behaviour.sessions),
+        wanted_sessions_(behaviour.sessions),
         who_{given.slot, given.lane, given.generation},
         channel_(Descriptor(kControlChannel)),
         counters_(CounterBlock::create(who_)) {}
@@ -75,6 +76,7 @@ class FakeWorker {
   int run() {
     if (behaviour_ == "exit") return 3;
     if (behaviour_ == "hang-in-boot") ::pause();
+    begin_sessions();
     say_hello();
     if (behaviour_ == "fail") {
       send(Failed{"no database"});
@@ -101,42 +103,82 @@ class FakeWorker {
   void turn() {
     counters_.beat(std::chrono::steady_clock::now());
     counters_.add(Counter::LoopTurns);
-    counters_.set(Counter::SessionsOpen, sessions_);
-    pollfd wait[3] = {{kControlChannel, POLLIN, 0},
-                      {seated_ ? kFirstListener : -1, POLLIN, 0},
-                      {stream_ ? stream_.get() : -1, POLLIN, 0}};
-    (void)::poll(wait, 3, 10);
-    if (wait[0].revents != 0) read_messages();
-    if (wait[1].revents != 0) answer();
-    if (wait[2].revents != 0) read_stream();
+    counters_.set(Counter::SessionsOpen, sessions_.size());
+    std::vector<pollfd> wait = {{kControlChannel, POLLIN, 0}};
+    if (seated_) wait.push_back({kFirstListener, POLLIN, 0});
+    for (const auto& [slot, sockets] : borrowed_) wait.push_back({sockets.at(1).get(), POLLIN, 0});
+    const std::size_t listeners = wait.size();
+    for (const Stream& each : streams_) wait.push_back({each.socket.get(), POLLIN, 0});
+    (void)::poll(wait.data(), wait.size(), 10);
+    // First, and alone: a message may bring streams and listeners.
+    if (wait[0].revents != 0) return read_messages();
+    for (std::size_t index = listeners; index < wait.size(); ++index)
+      if (wait[index].revents != 0) read_stream(streams_[index - listeners]);
+    std::erase_if(streams_, [](const Stream& each) { return !each.socket; });
+    for (std::size_t index = 1; index < listeners; ++index)
+      if (wait[index].revents != 0) answer(wait[index].fd);
     if (deadline_ms_ && clock_ms() >= *deadline_ms_) drain();
   }
 
+  /// The other end is a taker's or a giver's.
+  struct Stream {
+    Descriptor socket;
+    std::optional<std::uint16_t> to_slot{};  ///< of a giver by MoveBuckets
+    std::vector<std::uint16_t> given{};      ///< of a giver: not taken yet
+    bool gives = false;
+    std::uint64_t moved = 0;
+  };
+
+  void begin_sessions() {
+    std::string why;
+    const auto table = BucketTable::map(Descriptor(::dup(kClusterPage)), &why);
+    for (std::uint16_t bucket = 0; bucket < kBuckets && sessions_.size() < wanted_sessions_; ++bucket)
+      if (table->owner(bucket) == given_.slot) sessions_.push_back(bucket);
+  }
+
+  void give(Stream stream, std::vector<std::uint16_t> which) {
+    stream.gives = true;
+    stream.given = std::move(which);
+    for (const std::uint16_t each : stream.given)
+      (void)::send(stream.socket.get(), &each, sizeof each, MSG_NOSIGNAL);
+    if (stream.given.empty()) return end_of_giving(stream);
+    streams_.push_back(std::move(stream));
+  }
+  void end_of_giving(const Stream& stream) {
+    if (stream.to_slot) return send(BucketsMoved{*stream.to_slot, stream.moved, 0});
+    if (sessions_.empty()) leave();
+  }
+
   /// The giver counts what was taken, the taker takes; both see the end of the other.
-  void read_stream() {
-    char byte = 0;
-    const ssize_t got = ::read(stream_.get(), &byte, 1);
+  void read_stream(Stream& stream) {
+    std::uint16_t bucket = 0;
+    const ssize_t got = ::read(stream.socket.get(), &bucket, sizeof bucket);
     if (got == -1 && errno == EAGAIN) return;
-    if (got != 1) {
-      stream_ = {};
+    if (got != sizeof bucket) {
+      stream.socket = {};
       if (deadline_ms_) send(progress());
-    } else if (byte == kTook) {
-      --sessions_;
+    } else if (stream.gives) {
+      std::erase(sessions_, bucket);
+      std::erase(stream.given, bucket);
+      ++stream.moved;
       ++moved_;
-      if (sessions_ == 0) leave();
+      if (!stream.given.empty()) return;
+      end_of_giving(stream);
+      stream.socket = {};
     } else {
-      ++sessions_;
-      (void)::send(stream_.get(), &kTook, 1, MSG_NOSIGNAL);
-      if (behaviour_ == "die-taking" && sessions_ == kTakenBeforeDeath) {
-        counters_.set(Counter::SessionsOpen, sessions_);
+      sessions_.push_back(bucket);
+      (void)::send(stream.socket.get(), &bucket, sizeof bucket, MSG_NOSIGNAL);
+      if (behaviour_ == "die-taking" && sessions_.size() == kTakenBeforeDeath) {
+        counters_.set(Counter::SessionsOpen, sessions_.size());
         ::_exit(6);
       }
     }
   }
 
-  [[nodiscard]] DrainProgress progress() const { return {sessions_, moved_, drained_}; }
+  [[nodiscard]] DrainProgress progress() const { return {sessions_.size(), moved_, drained_}; }
   void drain() {
-    drained_ += std::exchange(sessions_, 0);
+    drained_ += sessions_.size();
+    sessions_.clear();
     leave();
   }
   void leave() {
@@ -145,8 +187,8 @@ class FakeWorker {
     leaving_ = true;
   }
 
-  void answer() {
-    const Descriptor client(::accept4(kFirstListener, nullptr, nullptr, SOCK_CLOEXEC));
+  void answer(int listener) {
+    const Descriptor client(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
     if (!client) return;
     counters_.add(Counter::ConnectionsAccepted);
     const std::string line = "slot " + std::to_string(given_.slot) + " gen " +
@@ -180,17 +222,29 @@ class FakeWorker {
     if (std::holds_alternative<TakeSeat>(message)) seated_ = true;
     if (std::holds_alternative<TakeSeat>(message) && behaviour_ == "die-when-seated") ::_exit(7);
     if (std::holds_alternative<Succeed>(message)) {
-      sessions_ = 0;
-      stream_ = std::move(datagram.descriptors.front());
+      sessions_.clear();
+      streams_.push_back({.socket = std::move(datagram.descriptors.front())});
     }
+    if (std::holds_alternative<ExpectSessions>(message))
+      streams_.push_back({.socket = std::move(datagram.descriptors.front())});
     if (const auto* migrate = std::get_if<Migrate>(&message)) {
       seated_ = false;
+      borrowed_.clear();
       deadline_ms_ = clock_ms() + migrate->deadline.count();
-      stream_ = std::move(datagram.descriptors.front());
-      const std::string all(behaviour_ == "hold" ? 0 : sessions_, kSession);
-      (void)::send(stream_.get(), all.data(), all.size(), MSG_NOSIGNAL);
-      if (sessions_ == 0) leave();
+      if (behaviour_ != "hold") give({.socket = std::move(datagram.descriptors.front())}, sessions_);
     }
+    if (const auto* move = std::get_if<MoveBuckets>(&message)) {
+      std::string why;
+      const auto table = BucketTable::map(Descriptor(::dup(kClusterPage)), &why);
+      std::vector<std::uint16_t> which;
+      for (const std::uint16_t each : sessions_)
+        if (table->owner(each) == move->to_slot) which.push_back(each);
+      if (behaviour_ != "hold")
+        give({.socket = std::move(datagram.descriptors.front()), .to_slot = move->to_slot}, which);
+    }
+    if (const auto* borrow = std::get_if<BorrowSlot>(&message))
+      borrowed_[borrow->slot] = std::move(datagram.descriptors);
+    if (const auto* back = std::get_if<ReturnSlot>(&message)) borrowed_.erase(back->slot);
     if (std::holds_alternative<GiveUpSeat>(message)) seated_ = false;
     if (std::holds_alternative<Drain>(message) && behaviour_ != "ignore-drain") {
       drain();
@@ -199,11 +253,13 @@ class FakeWorker {
 
   Heritage given_;
   std::string behaviour_;
-  std::uint64_t sessions_;
+  std::uint64_t wanted_sessions_;
+  std::vector<std::uint16_t> sessions_;  ///< their buckets
   std::uint64_t moved_ = 0;
   std::uint64_t drained_ = 0;
   std::optional<std::int64_t> deadline_ms_;  ///< since a Migrate
-  Descriptor stream_;
+  std::vector<Stream> streams_;
+  std::map<std::uint16_t, std::vector<Descriptor>> borrowed_;  ///< inbox, then listening sockets
   Incarnation who_;
   Channel channel_;
   CounterBlock counters_;

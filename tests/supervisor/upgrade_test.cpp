@@ -186,7 +186,9 @@ TEST(State, options_come_back_as_they_were) {
 
 TEST(State, what_this_build_does_not_know_is_an_objection) {
   ipc::SupervisorState state;
-  state.slots.resize(2);
+  state.slots.resize(4);
+  state.used_slots = 3;
+  state.open_slots = 2;
   state.bucket_owners.assign(4096, 1);
   Program program;
   program.options = load_options(CommandLine{}).options;
