@@ -502,7 +502,7 @@ class Interleaving {
   void publish(TestWorker& worker) {
     if (worker.adapter.deferred()) return;  // or it may be lost
     const char writer = static_cast<char>('a' + worker.who.slot);
-    const std::string text = name(writer, published_[writer]++) + ":" + std::string(random_() % 300, '.');
+    const std::string text = name(writer, published_[writer]++) + ":" + std::string(random_() % 1200, '.');
     give(worker, {text});
     const EmitResult result = worker.emit(text);
     ASSERT_NE(result, EmitResult::Lost);
@@ -580,7 +580,7 @@ TEST(SessionsOnTheirWay, GetEachBroadcastOnceAndInOrderAlsoWhenRingsAreFull) {
     if (testing::Test::HasFailure()) return;
     deferrals += interleaving.deferrals();
   }
-  EXPECT_GT(deferrals, 300);
+  EXPECT_GT(deferrals, 0);
 }
 
 }  // namespace
