@@ -7,8 +7,12 @@
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
+#include <array>
+#include <deque>
 #include <map>
 #include <memory>
+#include <random>
 
 #include "worker/websocket/frame.h"
 
@@ -299,6 +303,284 @@ TEST(RingAdapter, APeerWhoseMemoryIsNoRingIsLeftOut) {
   (void)a.emit("4y");
   b.drain();
   EXPECT_THAT(b.story, ElementsAre("4y"));
+}
+
+// ---- sessions on their way
+
+std::uint64_t position_of(const TestWorker& writer, const TestWorker& at) {
+  for (const RingPosition& position : at.adapter.positions())
+    if (position.writer == writer.who) return position.sequence;
+  return ~std::uint64_t{0};
+}
+std::vector<std::string> replayed(const TestWorker& worker, const std::vector<RingPosition>& given,
+                                  bool whole = true) {
+  std::vector<std::string> texts;
+  EXPECT_EQ(worker.adapter.replay(given,
+                                  [&](const socketio::Broadcast& broadcast) {
+                                    texts.emplace_back(broadcast.frames[0].payload());
+                                  }),
+            whole);
+  return texts;
+}
+
+TEST(RingPositions, SayHowFarEachRingHasBeenGiven) {
+  TestWorker a(0), b(1), c(2);
+  join_both(a, b);
+  join_both(a, c);
+  EXPECT_EQ(position_of(a, a), 0u);
+  EXPECT_EQ(position_of(b, a), 0u);
+  for (int i = 0; i < 3; ++i) (void)a.emit("4own");
+  for (int i = 0; i < 2; ++i) (void)b.emit("4other");
+  EXPECT_EQ(position_of(a, a), 3u) << "what it publishes, it has given to its own";
+  EXPECT_EQ(position_of(b, a), 0u);
+  a.drain();
+  EXPECT_EQ(position_of(b, a), 2u);
+  EXPECT_EQ(position_of(c, a), 0u);
+  EXPECT_EQ(a.adapter.positions().size(), 3u);
+}
+
+TEST(RingPositions, OfAWriterThatIsGoneAreKnownAWhileLonger) {
+  TestWorker a(0);
+  ipc::Incarnation gone;
+  {
+    TestWorker b(1);
+    gone = b.who;
+    join_both(a, b);
+    for (int i = 0; i < 7; ++i) (void)b.emit("4x");
+  }
+  a.adapter.leave(gone);
+  a.drain();
+  const auto positions = a.adapter.positions();
+  EXPECT_TRUE(std::any_of(positions.begin(), positions.end(), [&](const RingPosition& position) {
+    return position.writer == gone && position.sequence == 7;
+  }));
+}
+
+TEST(CatchUp, ReadsOnToTheSameInstantAndNoFurther) {
+  TestWorker old(0), young(1), writer(2);
+  join_both(old, writer);
+  join_both(young, writer);
+  join_both(old, young);
+  for (int i = 0; i < 2500; ++i) (void)writer.emit("4" + std::to_string(i));
+  old.drain();
+  (void)old.emit("4from the old");
+  const auto positions = old.adapter.positions();
+  young.adapter.catch_up(positions);
+  EXPECT_EQ(young.story.size(), 2501u);
+  EXPECT_EQ(position_of(writer, young), 2500u);
+  EXPECT_EQ(position_of(old, young), 1u);
+  young.adapter.catch_up(positions);
+  EXPECT_EQ(young.story.size(), 2501u);
+}
+
+TEST(CatchUp, ToARingThatIsUnknownOrEndsEarlierDoesNotWait) {
+  TestWorker young(1), writer(2);
+  join_both(young, writer);
+  (void)writer.emit("4x");
+  young.adapter.catch_up(std::vector<RingPosition>{{{3, 3, 99}, 5}, {writer.who, 1000}});
+  EXPECT_THAT(young.story, ElementsAre("4x"));
+}
+
+TEST(Replay, IsOfWhatWasReadOrPublishedSinceItIsRetained) {
+  TestWorker young(1), writer(2);
+  join_both(young, writer);
+  (void)writer.emit("4before");
+  (void)young.emit("4own before");
+  young.drain();
+  young.adapter.retain(1 << 20);
+  (void)writer.emit("4one");
+  (void)writer.emit("4two");
+  young.drain();
+  (void)young.emit("4own");
+  EXPECT_THAT(replayed(young, {{writer.who, 1}, {young.who, 1}}), ElementsAre("4one", "4two", "4own"));
+  EXPECT_THAT(replayed(young, {{writer.who, 2}, {young.who, 1}}), ElementsAre("4two", "4own"));
+  young.adapter.retain(1);  // has begun already
+  EXPECT_THAT(replayed(young, {{writer.who, 3}, {young.who, 1}}), ElementsAre("4own"));
+  young.adapter.stop_retaining();
+  EXPECT_THAT(replayed(young, {}), IsEmpty());
+}
+
+TEST(Replay, TellsThatSomeIsKeptNoMore) {
+  TestWorker young(1), writer(2);
+  join_both(young, writer);
+  young.adapter.retain(1000);
+  for (int i = 0; i < 100; ++i) (void)writer.emit("4x");
+  young.drain();
+  EXPECT_LT(replayed(young, {}, false).size(), 100u);
+  EXPECT_THAT(replayed(young, {{writer.who, 100}}), IsEmpty());
+}
+
+/// Sessions move from an old worker to a young one, and sometimes come back, while four workers publish: the
+/// two, one of another slot, and one that dies on the way. What is on its way is a vector of positions and a
+/// log. Each broadcast is in each log once, and those of one writer in their order.
+class Interleaving {
+ public:
+  Interleaving(std::uint32_t seed, std::size_t ring_bytes)
+      : random_(seed),
+        old_(0, ring_bytes),
+        young_(1, ring_bytes),
+        other_(2, ring_bytes),
+        mortal_(std::make_unique<TestWorker>(3, ring_bytes)) {
+    TestWorker* const all[] = {&old_, &young_, &other_, mortal_.get()};
+    for (TestWorker* one : all)
+      for (TestWorker* another : all)
+        if (one != another) one->join(*another);
+    young_.adapter.retain(1 << 20);
+    old_.adapter.retain(1 << 20);
+    for (auto& session : sessions_) session.at = &old_;
+  }
+
+  void run() {
+    for (int steps = 0; steps < 400; ++steps) step(random_() % 14);
+    for (int turns = 0; turns < 400; ++turns) {
+      for (TestWorker* worker : living()) {
+        worker->adapter.flush({});
+        read(*worker);
+      }
+      while (!on_their_way_.empty()) arrive(young_);
+    }
+    for (const Session& session : sessions_) {
+      ASSERT_NE(session.at, nullptr);
+      std::map<char, int> next;
+      for (const std::string& text : session.log)
+        ASSERT_EQ(text.substr(0, text.find(':')), name(text[1], next[text[1]]++));
+      for (const auto& [writer, published] : published_) ASSERT_EQ(next[writer], published) << writer;
+    }
+    ASSERT_GT(moves_, 5);
+  }
+  [[nodiscard]] int deferrals() const { return deferrals_; }
+
+ private:
+  struct Session {
+    TestWorker* at = nullptr;  ///< null: on its way
+    std::vector<std::string> log;
+  };
+  struct Batch {
+    std::vector<RingPosition> positions;
+    std::vector<Session*> sessions;
+  };
+
+  static std::string name(char writer, int number) {
+    return {std::string("4") + writer + std::to_string(number)};
+  }
+  std::vector<TestWorker*> living() {
+    std::vector<TestWorker*> workers{&old_, &young_, &other_};
+    if (mortal_ != nullptr) workers.push_back(mortal_.get());
+    return workers;
+  }
+
+  void step(std::uint32_t which) {
+    TestWorker& reader = which % 2 == 0 ? old_ : young_;
+    switch (which) {
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+        return read(reader);
+      case 4:
+        return read(other_);
+      case 5:
+      case 6:
+      case 7:
+      case 8: {
+        const auto workers = living();
+        return publish(*workers[random_() % workers.size()]);
+      }
+      case 9:
+        for (TestWorker* worker : living()) worker->adapter.flush({});
+        return;
+      case 10:
+        return depart();
+      case 11:
+        return arrive(young_);
+      case 12:
+        return arrive(random_() % 4 == 0 ? old_ : young_);
+      default:
+        return die();
+    }
+  }
+  void publish(TestWorker& worker) {
+    if (worker.adapter.deferred()) return;  // or it may be lost
+    const char writer = static_cast<char>('a' + worker.who.slot);
+    const std::string text = name(writer, published_[writer]++) + ":" + std::string(random_() % 1200, '.');
+    give(worker, {text});
+    const EmitResult result = worker.emit(text);
+    ASSERT_NE(result, EmitResult::Lost);
+    if (result == EmitResult::Deferred) ++deferrals_;
+  }
+  void read(TestWorker& worker) {
+    (void)worker.adapter.poll();
+    give(worker, std::exchange(worker.story, {}));
+  }
+  void give(const TestWorker& worker, const std::vector<std::string>& texts) {
+    for (Session& session : sessions_)
+      if (session.at == &worker) session.log.insert(session.log.end(), texts.begin(), texts.end());
+  }
+  void depart() {
+    if (old_.adapter.deferred()) return;
+    Batch batch;
+    for (Session& session : sessions_) {
+      if (session.at != &old_ || random_() % 2 == 0) continue;
+      session.at = nullptr;
+      batch.sessions.push_back(&session);
+      ++moves_;
+    }
+    batch.positions = old_.adapter.positions();
+    on_their_way_.push_back(std::move(batch));
+  }
+  void arrive(TestWorker& worker) {
+    if (on_their_way_.empty()) return;
+    const Batch batch = std::move(on_their_way_.front());
+    on_their_way_.pop_front();
+    worker.adapter.catch_up(batch.positions);
+    give(worker, std::exchange(worker.story, {}));
+    for (Session* session : batch.sessions) {
+      for (const std::string& text : replayed(worker, batch.positions)) session->log.push_back(text);
+      session->at = &worker;
+    }
+    // Back in the old place it may leave again.
+  }
+  /// The others hear of it one after the other.
+  void die() {
+    if (mortal_ != nullptr) {
+      if (mortal_->adapter.deferred() || random_() % 8 != 0) return;
+      dead_ = mortal_->who;
+      mortal_.reset();
+    }
+    TestWorker* const mourners[] = {&old_, &young_, &other_};
+    if (mourners_ < 3) mourners[mourners_++]->adapter.leave(dead_);
+  }
+
+  std::mt19937 random_;
+  TestWorker old_, young_, other_;
+  std::unique_ptr<TestWorker> mortal_;
+  ipc::Incarnation dead_;
+  int mourners_ = 0;
+  int moves_ = 0;
+  int deferrals_ = 0;
+  std::array<Session, 8> sessions_;
+  std::deque<Batch> on_their_way_;
+  std::map<char, int> published_;
+};
+
+TEST(SessionsOnTheirWay, GetEachBroadcastOnceAndInOrder) {
+  for (std::uint32_t seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE(seed);
+    Interleaving(seed, 1 << 16).run();
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(SessionsOnTheirWay, GetEachBroadcastOnceAndInOrderAlsoWhenRingsAreFull) {
+  int deferrals = 0;
+  for (std::uint32_t seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE(seed);
+    Interleaving interleaving(seed, 4096);
+    interleaving.run();
+    if (testing::Test::HasFailure()) return;
+    deferrals += interleaving.deferrals();
+  }
+  EXPECT_GT(deferrals, 0);
 }
 
 }  // namespace
