@@ -20,10 +20,15 @@ namespace {
 /// but for one that is stuck, which its parent-death signal ends.
 constexpr std::chrono::milliseconds kPatienceWithOrphans{10'000};
 
-std::vector<ipc::Address> addresses_of(const Options& options) {
-  std::vector<ipc::Address> result;
+std::vector<ListenAddress> addresses_of(const Options& options) {
+  std::vector<ListenAddress> result;
   std::string why;
-  for (const std::string& each : options.listen) result.push_back(ipc::parse_address(each, &why).value());
+  for (std::size_t index = 0; index < options.listen.size(); ++index) {
+    const Options its = options_of_listener(options, index);
+    result.push_back({.address = ipc::parse_address(options.listen[index], &why).value(),
+                      .backlog = static_cast<int>(its.backlog),
+                      .unix_mode = static_cast<mode_t>(its.unix_mode)});
+  }
   return result;
 }
 
@@ -46,7 +51,7 @@ void serve(const Options& options, const CommandLine& command_line) {
   const auto patience = runtime_dir.was_left_in_haste() ? kPatienceWithOrphans : std::chrono::milliseconds(0);
   if (patience.count() > 0)
     log(Level::Warning, "supervisor: the one before was killed; waiting for its workers to leave");
-  Listeners listeners(addresses_of(options), slots, static_cast<int>(options.backlog), patience);
+  Listeners listeners(addresses_of(options), slots, patience);
   Program program = make_program(options, listeners.names());
 
   Loop loop;
