@@ -47,7 +47,7 @@ struct ProgramState {
 };
 struct ListenerState {
   std::string address{};
-  std::vector<int> sockets{};  ///< by slot
+  std::vector<int> sockets{};  ///< TCP: by slot; Unix: the socket of all, and its lock
 };
 struct SlotState {
   int inbox_receiving = -1;

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "supervisor/routing_program.h"
@@ -19,15 +20,15 @@ void set_option(int socket, int level, int name, int value, const std::string& w
   ipc::require(::setsockopt(socket, level, name, &value, sizeof value), what);
 }
 
-ipc::Descriptor open_socket(const ipc::Address& address) {
+ipc::Descriptor open_socket(const ipc::Address& address, bool ipv6_only) {
   const std::string name = to_text(address);
   ipc::Descriptor result(
       ipc::require(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP),
                    "socket for " + name));
   set_option(result.get(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR of " + name);
-  // The system's default may be either; [::] is to take IPv4 clients too.
+  // The system's default may be either.
   if (address.family() == AF_INET6)
-    set_option(result.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY of " + name);
+    set_option(result.get(), IPPROTO_IPV6, IPV6_V6ONLY, ipv6_only ? 1 : 0, "IPV6_V6ONLY of " + name);
   return result;
 }
 
@@ -40,10 +41,10 @@ bool try_bind(const ipc::Descriptor& socket, const ipc::Address& address) {
 
 /// Binds without SO_REUSEPORT: with it, a second server of the same user would silently join the group of the
 /// first.
-ipc::Descriptor bind_alone(const ipc::Address& address, milliseconds patience) {
+ipc::Descriptor bind_alone(const ipc::Address& address, bool ipv6_only, milliseconds patience) {
   const auto deadline = steady_clock::now() + patience;
   for (;;) {
-    ipc::Descriptor socket = open_socket(address);
+    ipc::Descriptor socket = open_socket(address, ipv6_only);
     if (try_bind(socket, address)) return socket;
     if (steady_clock::now() >= deadline) ipc::throw_system_error("bind " + to_text(address), EADDRINUSE);
     ::poll(nullptr, 0, 50);
@@ -57,19 +58,33 @@ std::uint16_t bound_port(const ipc::Descriptor& socket, ipc::Address address) {
   return address.port();
 }
 
+/// IPv4 clients of this port are 0.0.0.0's, which could not be bound beside a [::] that takes them.
+bool leaves_ipv4(const ipc::Address& address, const std::vector<ListenAddress>& all) {
+  if (address.family() != AF_INET6 || !address.is_any() || address.port() == 0) return false;
+  return std::any_of(all.begin(), all.end(), [&address](const ListenAddress& other) {
+    return other.address.family() == AF_INET && other.address.is_any() &&
+           other.address.port() == address.port();
+  });
+}
+
 }  // namespace
 
-Listeners::Listeners(const std::vector<ipc::Address>& addresses, std::uint16_t slots, int backlog,
+Listeners::Listeners(const std::vector<ListenAddress>& addresses, std::uint16_t slots,
                      milliseconds patience) {
-  for (const ipc::Address& each : addresses) groups_.push_back(open_group(each, slots, backlog, patience));
+  for (const ListenAddress& each : addresses)
+    groups_.push_back(open_group(each, leaves_ipv4(each.address, addresses), slots, patience));
   route(std::vector<bool>(slots, true));
 }
 
 Listeners::Listeners(const std::vector<ipc::ListenerState>& inherited) {
   for (const ipc::ListenerState& each : inherited) {
     std::string why;
-    Group group{ipc::parse_address(each.address, &why).value(), {}};
-    for (const int socket : each.sockets) group.sockets.push_back(adopt(socket));
+    Group group{ipc::parse_address(each.address, &why).value(), {}, {}};
+    if (group.address.is_unix()) {
+      group.shared.emplace(group.address, adopt(each.sockets.at(0)), adopt(each.sockets.at(1)));
+    } else {
+      for (const int socket : each.sockets) group.sockets.push_back(adopt(socket));
+    }
     groups_.push_back(std::move(group));
   }
 }
@@ -79,15 +94,22 @@ std::vector<ipc::ListenerState> Listeners::save() const {
   for (const Group& group : groups_) {
     ipc::ListenerState state{to_text(group.address), {}};
     for (const ipc::Descriptor& each : group.sockets) state.sockets.push_back(each.get());
+    if (group.shared) state.sockets = {group.shared->descriptor(), group.shared->lock()};
     result.push_back(std::move(state));
   }
   return result;
 }
 
-Listeners::Group Listeners::open_group(ipc::Address address, std::uint16_t slots, int backlog,
+Listeners::Group Listeners::open_group(const ListenAddress& wanted, bool ipv6_only, std::uint16_t slots,
                                        milliseconds patience) {
+  ipc::Address address = wanted.address;
   Group group;
-  group.sockets.push_back(bind_alone(address, patience));
+  if (address.is_unix()) {
+    group.address = address;
+    group.shared.emplace(address, wanted.unix_mode, wanted.backlog);
+    return group;
+  }
+  group.sockets.push_back(bind_alone(address, ipv6_only, patience));
   address.set_port(bound_port(group.sockets.front(), address));
   group.address = address;
   const std::string name = to_text(address);
@@ -95,19 +117,20 @@ Listeners::Group Listeners::open_group(ipc::Address address, std::uint16_t slots
   // SO_REUSEADDR bind beside it, and the port (chosen by the kernel if it was 0) is never free in between.
   set_option(group.sockets.front().get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT of " + name);
   for (std::uint16_t slot = 1; slot < slots; ++slot) {
-    group.sockets.push_back(open_socket(address));
+    group.sockets.push_back(open_socket(address, ipv6_only));
     set_option(group.sockets.back().get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT of " + name);
     ipc::require(::bind(group.sockets.back().get(), address.get(), address.length), "bind " + name);
   }
   // In the order of slots: the program's result counts sockets in the order in which they began to listen.
   for (const ipc::Descriptor& each : group.sockets)
-    ipc::require(::listen(each.get(), backlog), "listen " + name);
+    ipc::require(::listen(each.get(), wanted.backlog), "listen " + name);
   return group;
 }
 
 std::vector<int> Listeners::of_slot(std::uint16_t slot) const {
   std::vector<int> result;
-  for (const Group& group : groups_) result.push_back(group.sockets.at(slot).get());
+  for (const Group& group : groups_)
+    result.push_back(group.shared ? group.shared->descriptor() : group.sockets.at(slot).get());
   return result;
 }
 
@@ -115,6 +138,7 @@ void Listeners::route(const std::vector<bool>& takes_part) {
   std::vector<sock_filter> code = routing_program(takes_part);
   const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
   for (const Group& group : groups_) {
+    if (group.shared) continue;  // whoever comes first accepts
     ipc::require(::setsockopt(group.sockets.front().get(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
                               sizeof program),
                  "attach the routing program of " + to_text(group.address));

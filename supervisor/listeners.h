@@ -1,23 +1,34 @@
-// The listening sockets: for each address one SO_REUSEPORT group with one socket per slot. Owns them for the
-// life of the supervisor, so that connections which wait in an accept queue survive the worker; accepts
-// nothing. The constructor throws std::system_error naming the address.
+// The listening sockets: for each TCP address one SO_REUSEPORT group with one socket per slot, for each Unix
+// one a socket that all slots share. Owns them for the life of the supervisor, so that connections which wait
+// in an accept queue survive the worker; accepts nothing. The constructor throws std::system_error naming the
+// address.
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ipc/address.h"
 #include "ipc/descriptor.h"
 #include "ipc/supervisor_state.h"
+#include "supervisor/unix_listener.h"
 
 namespace limpet::supervisor {
 
+/// One address, and what its socket is opened with.
+struct ListenAddress {
+  ipc::Address address;
+  int backlog = 4096;
+  mode_t unix_mode = 0660;
+};
+
 class Listeners {
  public:
-  /// Blocks for up to `patience` while an address is in use: the workers of a supervisor that was killed
-  /// close their copies within moments. 0: refuses at once.
-  Listeners(const std::vector<ipc::Address>& addresses, std::uint16_t slots, int backlog,
+  /// [::] takes IPv4 clients too, unless 0.0.0.0 is served with the same port. Blocks for up to `patience`
+  /// while an address is in use: the workers of a supervisor that was killed close their copies within
+  /// moments. 0: refuses at once.
+  Listeners(const std::vector<ListenAddress>& addresses, std::uint16_t slots,
             std::chrono::milliseconds patience);
 
   /// Those that an upgrade carries over.
@@ -36,9 +47,10 @@ class Listeners {
  private:
   struct Group {
     ipc::Address address;
-    std::vector<ipc::Descriptor> sockets;  ///< index is the slot, and the order of listen()
+    std::vector<ipc::Descriptor> sockets;  ///< TCP: index is the slot, and the order of listen()
+    std::optional<UnixListener> shared;    ///< Unix
   };
-  static Group open_group(ipc::Address address, std::uint16_t slots, int backlog,
+  static Group open_group(const ListenAddress& wanted, bool ipv6_only, std::uint16_t slots,
                           std::chrono::milliseconds patience);
 
   std::vector<Group> groups_;

@@ -1,8 +1,6 @@
 #include "supervisor/runtime_dir.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -10,6 +8,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
+
+#include "supervisor/lock_file.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -26,37 +26,14 @@ void create_private(const std::string& path) {
     ipc::throw_system_error("create runtime directory " + path);
 }
 
-std::string holder_of(const ipc::Descriptor& lock) {
-  char pid[32] = {};
-  const ssize_t got = ::pread(lock.get(), pid, sizeof pid - 1, 0);
-  return got > 0 ? std::string(pid, static_cast<std::size_t>(got)) : "unknown";
-}
-
-/// A lock that its holder removed after we opened it locks nothing.
-bool is_still_there(const ipc::Descriptor& lock, const std::string& path) {
-  struct stat opened = {};
-  struct stat named = {};
-  return ::fstat(lock.get(), &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
-         opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
-}
-
 ipc::Descriptor take_lock(const std::string& runtime_dir) {
-  const std::string path = lock_path(runtime_dir);
-  for (;;) {
-    ipc::Descriptor lock(
-        ipc::require(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600), "open " + path));
-    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-      throw std::runtime_error(
-          fmt::format("runtime directory {0}: supervisor {1} runs here; `limpet ctl --runtime-dir {0} stop` "
-                      "stops it, another --runtime-dir avoids it",
-                      runtime_dir, holder_of(lock)));
-    }
-    if (!is_still_there(lock, path)) continue;
-    const std::string pid = std::to_string(::getpid());
-    ipc::require(::ftruncate(lock.get(), 0), "truncate " + path);
-    ipc::require(static_cast<int>(::pwrite(lock.get(), pid.data(), pid.size(), 0)), "write " + path);
-    return lock;
-  }
+  std::string holder;
+  auto lock = take_lock_file(lock_path(runtime_dir), &holder);
+  if (lock) return *std::move(lock);
+  throw std::runtime_error(
+      fmt::format("runtime directory {0}: supervisor {1} runs here; `limpet ctl --runtime-dir {0} stop` "
+                  "stops it, another --runtime-dir avoids it",
+                  runtime_dir, holder));
 }
 
 }  // namespace

@@ -26,10 +26,15 @@ constexpr std::chrono::milliseconds kPatienceWithOrphans{10'000};
 
 constexpr int kMostSlots = 256;  // as the option table allows
 
-std::vector<ipc::Address> addresses_of(const Options& options) {
-  std::vector<ipc::Address> result;
+std::vector<ListenAddress> addresses_of(const Options& options) {
+  std::vector<ListenAddress> result;
   std::string why;
-  for (const std::string& each : options.listen) result.push_back(ipc::parse_address(each, &why).value());
+  for (std::size_t index = 0; index < options.listen.size(); ++index) {
+    const Options its = options_of_listener(options, index);
+    result.push_back({.address = ipc::parse_address(options.listen[index], &why).value(),
+                      .backlog = static_cast<int>(its.backlog),
+                      .unix_mode = static_cast<mode_t>(its.unix_mode)});
+  }
   return result;
 }
 
@@ -60,7 +65,7 @@ void serve(const Options& options, const CommandLine& command_line) {
     log(Level::Warning, "supervisor: the one before was killed; waiting for its workers to leave");
   const std::uint16_t capacity = capacity_for(options, wanted);
   const std::uint16_t slots = std::min(wanted, capacity);
-  Listeners listeners(addresses_of(options), capacity, static_cast<int>(options.backlog), patience);
+  Listeners listeners(addresses_of(options), capacity, patience);
   auto program = std::make_shared<const Program>(make_program(options, listeners.names()));
 
   Loop loop;

@@ -149,8 +149,11 @@ std::string objection_to(const ipc::SupervisorState& state) {
     return "its table of buckets names a slot that there is not";
   std::string why;
   for (const ipc::ListenerState& each : state.listeners) {
-    if (!ipc::parse_address(each.address, &why)) return why;
-    if (each.sockets.size() != slots) return fmt::format("{} has not one socket for each slot", each.address);
+    const auto address = ipc::parse_address(each.address, &why);
+    if (!address) return why;
+    // Of a Unix address: the socket of all, and its lock.
+    if (each.sockets.size() != (address->is_unix() ? 2 : slots))
+      return fmt::format("{} has not one socket for each slot", each.address);
   }
   for (const ipc::ProgramState& each : state.programs)
     if (why = objection_to(each); !why.empty()) return why;

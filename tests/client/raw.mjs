@@ -6,13 +6,13 @@ import { randomBytes } from "node:crypto";
 import WebSocket from "ws";
 import { within } from "../system/process.mjs";
 
-/// One TCP connection. `bytes` grows; `closed` resolves with "end" (FIN) or the error's code.
+/// One TCP connection, or, with `path`, one to a Unix socket. `bytes` grows; `closed` resolves with "end" (FIN) or the error's code.
 export class Wire {
   bytes = Buffer.alloc(0);
   #waiters = new Set();
 
-  constructor(port, { from = "127.0.0.1", host = "127.0.0.1" } = {}) {
-    this.socket = net.connect({ port, host, localAddress: from, noDelay: true });
+  constructor(port, { from = "127.0.0.1", host = "127.0.0.1", path = undefined } = {}) {
+    this.socket = net.connect(path ? { path } : { port, host, localAddress: from, noDelay: true });
     this.socket.on("data", (data) => {
       this.bytes = Buffer.concat([this.bytes, data]);
       for (const look of [...this.#waiters]) look();

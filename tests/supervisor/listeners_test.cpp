@@ -5,10 +5,14 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
+
+#include "tests/supervisor/running_server.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -26,7 +30,7 @@ Address address(const std::string& text) {
 }
 
 Listeners listen_on(const std::string& text, std::uint16_t slots) {
-  return Listeners({address(text)}, slots, 4096, {});
+  return Listeners({ListenAddress{.address = address(text)}}, slots, {});
 }
 
 std::uint16_t port_of(const Listeners& listeners) { return address(listeners.names().at(0)).port(); }
@@ -133,6 +137,92 @@ TEST(Listeners, a_second_server_on_the_same_address_is_refused_in_words) {
     EXPECT_THAT(refusal.what(), HasSubstr("bind " + first.names().at(0)));
     EXPECT_EQ(refusal.code().value(), EADDRINUSE);
   }
+}
+
+TEST(Listeners, beside_0_0_0_0_every_ipv6_address_takes_ipv6_clients_only) {
+  std::uint16_t port = 0;
+  {
+    const Listeners any = listen_on("tcp://0.0.0.0:0", 1);
+    port = port_of(any);
+  }
+  const std::string at = ":" + std::to_string(port);
+  const Listeners both({{.address = address("tcp://[::]" + at)}, {.address = address("tcp://0.0.0.0" + at)}},
+                       2, {});
+  const Descriptor client = connect_from("127.0.0.1", "127.0.0.1", port);
+  std::vector<pollfd> wait;
+  for (std::uint16_t slot = 0; slot < 2; ++slot) wait.push_back({both.of_slot(slot).at(1), POLLIN, 0});
+  EXPECT_EQ(::poll(wait.data(), wait.size(), 5000), 1) << "the IPv4 socket has the IPv4 client";
+  const Descriptor six = connect_from("[::1]", "[::1]", port);
+  EXPECT_NE(slot_that_accepts(both, 2), -1) << "and the IPv6 socket the other";
+}
+
+class UnixListeners : public testing::Test {
+ protected:
+  static Descriptor connect_to(const std::string& name) {
+    const Address to = address(name);
+    Descriptor client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(client.get(), to.get(), to.length), 0) << name;
+    return client;
+  }
+  static std::string complaint_about(const std::string& name) {
+    try {
+      (void)listen_on(name, 1);
+    } catch (const std::exception& refusal) {
+      return refusal.what();
+    }
+    return "none";
+  }
+  [[nodiscard]] mode_t mode() const {
+    struct stat found = {};
+    EXPECT_EQ(::stat(path_.c_str(), &found), 0);
+    return found.st_mode & 07777U;
+  }
+
+  TemporaryDirectory directory_;
+  std::string path_ = directory_.path() + "/socket";
+  std::string name_ = "unix://" + path_;
+};
+
+TEST_F(UnixListeners, all_slots_share_one_socket_that_leaves_nothing_behind) {
+  {
+    const Listeners listeners({{.address = address(name_), .unix_mode = 0620}}, 3, {});
+    EXPECT_EQ(listeners.names().at(0), name_);
+    EXPECT_EQ(listeners.of_slot(0), listeners.of_slot(2));
+    EXPECT_EQ(mode(), 0620U);
+    const Descriptor client = connect_to(name_);
+    EXPECT_TRUE(Descriptor(::accept4(listeners.of_slot(1).at(0), nullptr, nullptr, SOCK_CLOEXEC)));
+  }
+  EXPECT_EQ(::access(path_.c_str(), F_OK), -1);
+  EXPECT_EQ(::access((path_ + ".lock").c_str(), F_OK), -1);
+}
+
+TEST_F(UnixListeners, what_a_killed_server_left_is_replaced) {
+  const Address at = address(name_);
+  {
+    const Descriptor left(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::bind(left.get(), at.get(), at.length), 0);
+  }
+  std::ofstream(path_ + ".lock") << "1";
+  const Listeners listeners = listen_on(name_, 1);
+  (void)connect_to(name_);
+}
+
+TEST_F(UnixListeners, what_another_server_serves_is_refused_and_goes_on) {
+  const Listeners first = listen_on(name_, 1);
+  EXPECT_THAT(complaint_about(name_),
+              HasSubstr("listen on " + name_ + ": in use: supervisor " + std::to_string(::getpid())));
+  (void)connect_to(name_);
+}
+
+TEST_F(UnixListeners, a_file_that_is_no_socket_is_kept) {
+  std::ofstream(path_) << "precious";
+  EXPECT_THAT(complaint_about(name_), HasSubstr("is there, and is no socket"));
+  EXPECT_EQ(::access(path_.c_str(), F_OK), 0);
+}
+
+TEST_F(UnixListeners, a_directory_that_is_not_there_is_named) {
+  EXPECT_THAT(complaint_about("unix://" + directory_.path() + "/none/socket"),
+              HasSubstr("none/socket.lock: No such file"));
 }
 
 TEST(Listeners, the_next_server_binds_at_once_although_connections_of_the_last_are_still_open) {

@@ -18,7 +18,14 @@ const socketio = {
 };
 
 /// `settings` with the official server's names; any other is a key of ours: {"limits.header": "16KiB", workers: 2}.
+/// A list of objects is a list of tables: {listen: [{address: "tcp://*:0"}]}.
 export function limpetToml(settings) {
+  const lists = Object.entries(settings).filter(([, value]) => Array.isArray(value) && typeof value[0] === "object");
+  if (lists.length) {
+    const rest = Object.fromEntries(Object.entries(settings).filter(([name]) => !lists.some(([other]) => other === name)));
+    const table = (name, each) => `[[${name}]]\n${Object.entries(each).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`).join("")}`;
+    return [limpetToml(rest), ...lists.flatMap(([name, values]) => values.map((each) => table(name, each)))].join("\n\n");
+  }
   const tables = { "": [], socketio: [] };
   for (const [name, value] of Object.entries(settings)) {
     const [ours, convert] = socketio[name] ? [`socketio.${socketio[name][0]}`, socketio[name][1]] : [name, (same) => same];

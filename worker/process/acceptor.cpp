@@ -74,6 +74,8 @@ void Acceptor::accept_from(Listener& listener) {
     if (socket >= 0) {
       counters_.add(ipc::Counter::ConnectionsAccepted);
       on_accept_(ipc::Descriptor(socket), PeerAddress::from(address), listener.index);
+      // All slots share this socket: whoever wakes first must not take everything that waits.
+      if (address.ss_family == AF_UNIX) return;
       continue;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

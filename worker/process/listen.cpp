@@ -2,7 +2,9 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <stdexcept>
 
 #include "ipc/address.h"
@@ -11,6 +13,21 @@ namespace limpet::process {
 namespace {
 
 constexpr int kBacklog = 4096;
+
+/// The file of a Unix socket whose server has died: nobody listens there.
+bool remove_stale(const ipc::Address& address) {
+  const ipc::Descriptor probe(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (::connect(probe.get(), address.get(), address.length) == 0 || errno != ECONNREFUSED) return false;
+  return ::unlink(address.path().c_str()) == 0;
+}
+
+void bind_to(const ipc::Descriptor& socket, const ipc::Address& address, const std::string& attempt) {
+  if (::bind(socket.get(), address.get(), address.length) == 0) return;
+  const int error = errno;
+  if (!address.is_unix() || error != EADDRINUSE || !remove_stale(address))
+    ipc::throw_system_error(attempt, error);
+  ipc::require(::bind(socket.get(), address.get(), address.length), attempt);
+}
 
 }  // namespace
 
@@ -27,7 +44,7 @@ ipc::Descriptor listen_on(std::string_view text) {
   if (address->family() == AF_INET6) {
     ::setsockopt(listener.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   }
-  ipc::require(::bind(listener.get(), address->get(), address->length), attempt);
+  bind_to(listener, *address, attempt);
   ipc::require(::listen(listener.get(), kBacklog), attempt);
   return listener;
 }

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace limpet::process {
 namespace {
@@ -45,6 +46,18 @@ TEST(Listen, AConnectionWaitsInItsQueue) {
   EXPECT_TRUE(ipc::Descriptor(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)));
   EXPECT_EQ(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC), -1) << "it does not block";
   EXPECT_EQ(errno, EAGAIN);
+}
+
+TEST(Listen, AUnixSocketReplacesOneThatNobodyServesAndNoOther) {
+  const std::string path = testing::TempDir() + "limpet-listen-" + std::to_string(::getpid());
+  const std::string name = "unix://" + path;
+  {
+    const auto listener = listen_on(name);
+    EXPECT_EQ(address_of(listener), name);
+    EXPECT_THAT(complaint_about(name), HasSubstr("in use"));
+  }
+  EXPECT_EQ(address_of(listen_on(name)), name) << "its file was left behind";
+  ::unlink(path.c_str());
 }
 
 TEST(Listen, AnAddressInUseIsNamed) {

@@ -1,0 +1,35 @@
+// The listening socket of one unix:///PATH, which all slots share: Unix sockets have no SO_REUSEPORT. Owns
+// the socket's file and a lock beside it (PATH.lock), and removes both at its end. What another supervisor
+// left behind when it was killed is replaced; what another one serves, and a file that is no socket, is
+// refused.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "ipc/address.h"
+#include "ipc/descriptor.h"
+
+namespace limpet::supervisor {
+
+class UnixListener {
+ public:
+  /// `mode`: of the file. Throws std::system_error or std::runtime_error, naming the address.
+  UnixListener(const ipc::Address& address, mode_t mode, int backlog);
+  /// The one that an upgrade carries over.
+  UnixListener(const ipc::Address& address, ipc::Descriptor socket, ipc::Descriptor lock);
+  UnixListener(UnixListener&&) noexcept = default;
+  UnixListener& operator=(UnixListener&&) noexcept = default;
+  ~UnixListener();
+
+  [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
+  [[nodiscard]] int lock() const noexcept { return lock_.get(); }
+
+ private:
+  std::string path_;
+  ipc::Descriptor lock_;  ///< before the socket: gone behind it
+  ipc::Descriptor socket_;
+};
+
+}  // namespace limpet::supervisor
