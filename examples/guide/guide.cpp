@@ -3,7 +3,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <iostream>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -69,6 +71,31 @@ void add_room_handlers(limpet::Socket& socket) {
   });
 }
 
+// Reloads
+// --------------------------------------------------------------------------------------------------------------
+
+std::map<std::string, std::int64_t, std::less<>> scores;
+
+std::int64_t score_of(std::string_view id) {
+  const auto found = scores.find(id);
+  return found == scores.end() ? 0 : found->second;
+}
+
+void remember_score(std::string_view id, const boost::json::value& data) {
+  scores[std::string(id)] = data.at("score").to_number<std::int64_t>();
+}
+
+void set_up_reloads(const limpet::Io& io) {
+  io.on_leaving([](limpet::Socket& socket) { socket.data() = {{"score", score_of(socket.id())}}; });
+  io.on_connection([](limpet::Socket& socket) {
+    if (socket.recovered()) {
+      remember_score(socket.id(), socket.data());  // what the worker before has put there
+    } else {
+      socket.emit("welcome", socket.id());
+    }
+  });
+}
+
 // Namespaces and who may enter
 // -------------------------------------------------------------------------------------------
 
@@ -110,6 +137,7 @@ int main(int argc, char** argv) {
       add_room_handlers(socket);
       ask(socket);
     });
+    set_up_reloads(io);
     set_up_admin(io);
     set_up_the_rest(io);
   });
