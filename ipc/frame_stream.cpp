@@ -36,6 +36,11 @@ std::pair<Descriptor, Descriptor> FrameStream::pair() {
   return {Descriptor(ends[0]), Descriptor(ends[1])};
 }
 
+void FrameStream::end() noexcept {
+  ::shutdown(socket_.get(), SHUT_RDWR);
+  broken_ = true;
+}
+
 void FrameStream::send(std::span<const std::byte> bytes, std::span<const int> descriptors) {
   CHECK(bytes.size() <= kFrameLimitBytes, "a frame of " + std::to_string(bytes.size()) + " bytes");
   CHECK(descriptors.size() <= kFrameDescriptorsLimit,
@@ -57,11 +62,7 @@ bool FrameStream::flush() {
   while (!broken() && !queue_.empty()) {
     Pending& frame = queue_.front();
     const std::ptrdiff_t written = write_some(frame);
-    if (written < 0) {
-      nobody_reads_ = true;
-      queue_.clear();
-      queued_bytes_ = 0;
-    }
+    if (written < 0) give_up_writing();
     if (written <= 0) break;
     frame.written += static_cast<std::size_t>(written);
     queued_bytes_ -= static_cast<std::size_t>(written);
@@ -69,6 +70,12 @@ bool FrameStream::flush() {
     if (frame.written == frame.bytes.size()) queue_.pop_front();
   }
   return !broken();
+}
+
+void FrameStream::give_up_writing() noexcept {
+  nobody_reads_ = true;
+  queue_.clear();
+  queued_bytes_ = 0;
 }
 
 std::ptrdiff_t FrameStream::write_some(const Pending& frame) {

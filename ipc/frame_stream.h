@@ -35,11 +35,13 @@ class FrameStream {
   /// Queues a frame and writes what the peer has room for. `descriptors` are lent until the frame is written:
   /// their owner keeps them open until the peer has answered. CHECKs the limits.
   void send(std::span<const std::byte> bytes, std::span<const int> descriptors = {});
-  /// Writes what is queued. False: the peer is gone, and nothing more will be taken.
+  /// Writes what is queued. False: the peer is gone, and nothing more will be taken; nothing is queued then.
   bool flush();
   [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_bytes_; }
   [[nodiscard]] bool broken() const noexcept { return broken_ || nobody_reads_; }
 
+  /// Both ways. The peer reads what was written before, and then the end; here it is the end at once.
+  void end() noexcept;
   /// One frame. Truncated: the format is broken. After anything but Message and Empty the stream is of no
   /// use. What a peer said before it went is read, whatever became of a send().
   [[nodiscard]] ReceiveStatus receive(Datagram* into);
@@ -56,6 +58,7 @@ class FrameStream {
   };
   /// Bytes written; 0 if there is no room now; -1 if there never will be.
   std::ptrdiff_t write_some(const Pending& frame);
+  void give_up_writing() noexcept;
   ReceiveStatus read_some();
   [[nodiscard]] bool take_frame(Datagram* into);
 

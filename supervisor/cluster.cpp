@@ -36,6 +36,7 @@ Cluster::Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::uint
       routes_(slots, true) {
   births_.assign(ipc::deal_buckets(slots));
   listeners_.route(routes_);
+  write_board();
   for (std::uint16_t slot = 0; slot < slots; ++slot) slots_.push_back(std::make_unique<Slot>(loop, slot));
 }
 

@@ -119,6 +119,7 @@ class Cluster {
   void tick();
   void take_pulse(Worker& worker);
   void update_routes();
+  void write_board();
   void count_sessions();
 
   Cluster(Loop& loop, Listeners listeners, std::vector<int> cpus, const ipc::SupervisorState& state,

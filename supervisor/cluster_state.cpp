@@ -67,6 +67,7 @@ void Cluster::go_on() {
   }
   // The kernel still has the program of the image before: whatever that says, ours holds.
   listeners_.route(routes_ = std::vector<bool>(open_, true));
+  write_board();
   lend_closed_slots();
   tick();
 }

@@ -61,6 +61,12 @@ void Cluster::count_sessions() {
   births_.board().publish();
 }
 
+/// Of every slot there can be: one that is closed takes no part.
+void Cluster::write_board() {
+  for (std::uint16_t slot = 0; slot < births_.board().slots(); ++slot)
+    births_.board().set_takes_part(slot, slot < routes_.size() && routes_[slot]);
+}
+
 void Cluster::update_routes() {
   if (stopping_) return;
   const auto now = steady_clock::now();
@@ -69,12 +75,10 @@ void Cluster::update_routes() {
   // Nobody can take anything: their clients wait where they belong.
   const bool nobody = std::none_of(next.begin(), next.end(), [](bool each) { return each; });
   if (nobody) next.assign(next.size(), true);
-  // Those that are closed among them.
-  for (const auto& slot : slots_)
-    births_.board().set_takes_part(slot->number, slot->number < open_ && next[slot->number]);
   if (next == routes_) return;
   listeners_.route(next);
   routes_ = next;
+  write_board();
   const std::string out = list_of(routes_, false);
   log(Level::Info,
       nobody        ? "routes: no slot serves; clients wait at their own"

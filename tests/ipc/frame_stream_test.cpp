@@ -239,6 +239,23 @@ TEST_F(FrameStreamTest, NothingIsTakenForAPeerThatIsGone) {
   send("hello?");
   EXPECT_FALSE(a_.flush());
   EXPECT_TRUE(a_.broken());
+  EXPECT_EQ(a_.queued_bytes(), 0u) << "nobody waits for room";
+  send("anybody?");
+  EXPECT_EQ(a_.queued_bytes(), 0u);
+}
+
+TEST_F(FrameStreamTest, AnEndIsOneForBoth) {
+  send("before");
+  b_.send(bytes_of("unheard"));
+  a_.end();
+  EXPECT_TRUE(a_.broken());
+  send("after");
+  EXPECT_FALSE(a_.flush());
+  ASSERT_EQ(next(), ReceiveStatus::Message);
+  EXPECT_EQ(got(), "before");
+  EXPECT_EQ(next(), ReceiveStatus::Closed);
+  b_.send(bytes_of("late"));
+  EXPECT_FALSE(b_.flush());
 }
 
 // ---- a peer that does not keep to the format

@@ -80,7 +80,8 @@ void RingAdapter::leave(const ipc::Incarnation& peer) {
 }
 
 socketio::EmitResult RingAdapter::publish(const socketio::Broadcast& broadcast) {
-  if (writer_.readers() == 0) return socketio::EmitResult::Published;  // nobody else is there to get it
+  // Nobody else is there to get it, and nobody will come back who missed it.
+  if (writer_.readers() == 0 && !retained_) return socketio::EmitResult::Published;
   const auto parts = record_writer_.write(broadcast);
   const ipc::PublishResult result = parts.empty() ? ipc::PublishResult::TooLarge : writer_.publish(parts);
   const bool taken = result == ipc::PublishResult::Published || result == ipc::PublishResult::Deferred;

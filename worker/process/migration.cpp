@@ -11,6 +11,8 @@ namespace {
 
 /// Sessions of one batch: with it, one frame's descriptors.
 constexpr std::size_t kBatchSessions = 32;
+/// The batch that is this heavy gets no more sessions.
+constexpr std::size_t kBatchBytes = 1u << 20;
 /// Batches of one turn: bounds it, so that clients who are still here get their share.
 constexpr int kBatchesPerTurn = 4;
 constexpr int kFramesPerTurn = 16;
@@ -35,6 +37,27 @@ ConnectionImage image_of(const ClientConnection& connection, ClientConnection::D
           .by_proxy = connection.peer_by_proxy(),
           .unread = std::move(detached.unread),
           .unsent = std::move(detached.unsent)};
+}
+
+/// About as many bytes as it will take in a frame.
+std::size_t weight_of(const SessionRecord& session) {
+  constexpr std::size_t kOfEach = 32;  // pointers, sizes, padding
+  std::size_t weight = kOfEach * 8 + session.engine.handshake_head.size();
+  const auto weigh = [&weight](const std::vector<http::Buffer>& frames) {
+    for (const http::Buffer& frame : frames) weight += kOfEach + frame.size();
+  };
+  weigh(session.engine.queue);
+  if (session.engine.fragments) weight += session.engine.fragments->bytes.size();
+  for (const socketio::SocketImage& socket : session.client.sockets) {
+    weight += kOfEach * 4 + socket.data.size() + socket.auth.size();
+    for (const std::string& room : socket.rooms) weight += kOfEach + room.size();
+  }
+  if (session.client.assembly) {
+    weight += session.client.assembly->text.size();
+    weigh(session.client.assembly->attachments);
+  }
+  if (session.connection) weight += session.connection->unread.size() + session.connection->unsent.size();
+  return weight;
 }
 
 }  // namespace
@@ -121,10 +144,7 @@ void Giver::give_connections() {
   parts_.front.http().take_idle([this](http::Stream& stream) {
     auto& connection = static_cast<ClientConnection&>(stream);
     ClientConnection::Detached detached = connection.detach();
-    HttpConnection message{image_of(connection, detached)};
-    std::vector<ipc::Descriptor> descriptors;
-    descriptors.push_back(std::move(detached.socket));
-    give(message, std::move(descriptors), 0);
+    give(HttpConnection{image_of(connection, detached)}, std::move(detached.socket));
   });
 }
 
@@ -140,7 +160,9 @@ bool Giver::give_sessions() {
   std::vector<ipc::Descriptor> descriptors;
   std::vector<HttpConnection> polls;
   std::vector<ipc::Descriptor> poll_descriptors;
+  std::size_t weight = 0;
   for (engineio::Session* session : parts_.engine.movable_sessions(kBatchSessions, ready)) {
+    if (weight >= kBatchBytes) break;
     SessionRecord& record = batch.sessions.emplace_back();
     if (parts_.engine.find(session->sid()) == session) record.client = parts_.socketio.depart(*session);
     engineio::Departure departure = parts_.engine.depart(*session);
@@ -158,30 +180,72 @@ bool Giver::give_sessions() {
       polls.push_back({image_of(connection, detached)});
       poll_descriptors.push_back(std::move(detached.socket));
     }
+    weight += weight_of(record);
   }
   if (batch.sessions.empty()) return false;
   batch.positions = parts_.rings.positions();
-  const std::size_t sessions = batch.sessions.size();
-  give(std::move(batch), std::move(descriptors), sessions);
-  for (std::size_t i = 0; i < polls.size(); ++i) {
-    std::vector<ipc::Descriptor> one;
-    one.push_back(std::move(poll_descriptors[i]));
-    give(std::move(polls[i]), std::move(one), 0);
-  }
+  give(std::move(batch), std::move(descriptors));
+  for (std::size_t i = 0; i < polls.size(); ++i) give(polls[i], std::move(poll_descriptors[i]));
   return true;
 }
 
-void Giver::give(const MigrationMessage& message, std::vector<ipc::Descriptor> descriptors,
+bool Giver::give(const MigrationMessage& message, std::vector<ipc::Descriptor>& descriptors,
                  std::size_t sessions) {
-  on_their_way_.push_back({encode(message), std::move(descriptors), sessions});
+  std::vector<std::byte> frame = encode(message);
+  if (frame.size() > ipc::kFrameLimitBytes) return false;
+  on_their_way_.push_back({std::move(frame), std::move(descriptors), sessions, {}});
   const Parcel& parcel = on_their_way_.back();
   bytes_on_their_way_ += parcel.frame.size();
   sessions_on_their_way_ += sessions;
   stream_.send(parcel.frame, numbers_of(parcel.descriptors));
+  return true;
+}
+
+/// One of a batch that is too large, the last, is too large by itself: its client comes back without it.
+void Giver::give(SessionBatch batch, std::vector<ipc::Descriptor> descriptors) {
+  if (give(batch, descriptors, batch.sessions.size())) return;
+  SessionBatch stays{batch.positions, {}};
+  stays.sessions.push_back(std::move(batch.sessions.back()));
+  batch.sessions.pop_back();
+  const std::string sid = stays.sessions.front().engine.sid;
+  std::vector<ipc::Descriptor> its_own;
+  if (stays.sessions.front().connection) {
+    its_own.push_back(std::move(descriptors.back()));
+    descriptors.pop_back();
+  }
+  spdlog::warn("migration: a session of {} bytes is too large to move; its transport is closed",
+               weight_of(stays.sessions.front()));
+  settle(parts_, std::move(stays), std::move(its_own));
+  if (engineio::Session* session = parts_.engine.find(sid)) {
+    parts_.engine.close_transport(*session, kServiceRestart);
+    parts_.counters.add(ipc::Counter::SessionsDrained);
+  }
+  if (!batch.sessions.empty()) give(std::move(batch), std::move(descriptors));
+}
+
+void Giver::give(const HttpConnection& connection, ipc::Descriptor socket) {
+  std::vector<ipc::Descriptor> descriptors;
+  descriptors.push_back(std::move(socket));
+  if (!give(connection, descriptors, 0))
+    spdlog::warn("migration: a connection with {} bytes that are not sent is too large to move; it ends",
+                 connection.connection.unsent.size());
 }
 
 void Giver::send(const SocketAct& act) {
-  if (!broken_) stream_.send(encode(act));
+  if (broken_) return;
+  const std::vector<std::byte> frame = encode(act);
+  if (frame.size() > ipc::kFrameLimitBytes) {
+    spdlog::warn("migration: an emit of {} bytes is too large for a client that has moved", frame.size());
+    return;
+  }
+  stream_.send(frame);
+  if (!on_their_way_.empty()) on_their_way_.back().acts.push_back(act);
+}
+
+void Giver::hear() {
+  if (broken_) return;
+  readable_ = true;
+  receive();
 }
 
 void Giver::finish() {
@@ -234,6 +298,7 @@ void Giver::obey(MigrationMessage message, std::vector<ipc::Descriptor> descript
 /// By the road on which they would have arrived.
 void Giver::take_back() {
   broken_ = true;
+  stream_.end();
   parts_.front.give_away(false);
   std::size_t sessions = 0;
   while (!on_their_way_.empty()) {
@@ -250,7 +315,9 @@ void Giver::take_back() {
     } else if (const auto* http = std::get_if<HttpConnection>(&*message)) {
       parts_.front.take_in(std::move(datagram.descriptors.front()), http->connection);
     }
+    for (const SocketAct& act : parcel.acts) carry_out(act, parts_.socketio);
   }
+  parts_.rings.stop_retaining();
   bytes_on_their_way_ = 0;
   sessions_on_their_way_ = 0;
   if (!finished_) spdlog::warn("migration: the successor is gone; {} sessions are here again", sessions);
@@ -296,6 +363,14 @@ void Taker::turn() {
   if (!readable_) watch_.arm();
 }
 
+/// What was on its way back, or at the giver, ends with it: those clients see it, and come back.
+void Taker::end() {
+  over_ = true;
+  stream_.end();
+  going_back_.clear();
+  become_complete();
+}
+
 void Taker::obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors) {
   if (auto* batch = std::get_if<SessionBatch>(&message)) {
     settle(parts_, std::move(*batch), std::move(descriptors));
@@ -311,12 +386,6 @@ void Taker::obey(MigrationMessage message, std::vector<ipc::Descriptor> descript
 }
 
 /// What was on its way back, or at the giver, ends with it: those clients see it, and come back.
-void Taker::end() {
-  over_ = true;
-  going_back_.clear();
-  become_complete();
-}
-
 void Taker::become_complete() {
   if (std::exchange(complete_, true)) return;
   parts_.rings.stop_retaining();
@@ -324,7 +393,11 @@ void Taker::become_complete() {
 }
 
 void Taker::send(const SocketReply& reply) {
-  if (!over_) stream_.send(encode(reply));
+  if (over_) return;
+  const std::vector<std::byte> frame = encode(reply);
+  if (frame.size() <= ipc::kFrameLimitBytes) return stream_.send(frame);
+  spdlog::warn("migration: an answer of {} bytes is too large for the worker that waits for it",
+               frame.size());
 }
 
 void Taker::give_back(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread) {
@@ -355,13 +428,20 @@ void carry_out(const SocketAct& act, socketio::Server& socketio) {
 }
 
 void Migration::begin_to_give(ipc::Descriptor stream) {
-  giver_.reset();
+  forget_giver();
   next_stream_ = std::move(stream);
 }
 
 void Migration::stop_giving() {
-  giver_.reset();
+  forget_giver();
   next_stream_ = {};
+}
+
+/// The supervisor may know of a taker's end before its stream has told: what it had not taken comes back
+/// first.
+void Migration::forget_giver() {
+  if (giver_) giver_->hear();
+  giver_.reset();
 }
 
 void Migration::turn() {

@@ -58,6 +58,8 @@ class Giver {
   /// Nothing is on its way.
   [[nodiscard]] bool settled() const noexcept { return on_their_way_.empty(); }
   [[nodiscard]] std::uint64_t sessions_on_their_way() const noexcept { return sessions_on_their_way_; }
+  /// What the taker has said so far, its end among it: to be heard before another takes its place.
+  void hear();
 
   void send(const SocketAct& act);
 
@@ -66,11 +68,16 @@ class Giver {
     std::vector<std::byte> frame;
     std::vector<ipc::Descriptor> descriptors;
     std::size_t sessions = 0;
+    std::vector<SocketAct> acts;  ///< sent behind it
   };
 
   void give_connections();
   bool give_sessions();
-  void give(const MigrationMessage& message, std::vector<ipc::Descriptor> descriptors, std::size_t sessions);
+  /// False: no frame has room for it, and it is still whole.
+  [[nodiscard]] bool give(const MigrationMessage& message, std::vector<ipc::Descriptor>& descriptors,
+                          std::size_t sessions);
+  void give(SessionBatch batch, std::vector<ipc::Descriptor> descriptors);
+  void give(const HttpConnection& connection, ipc::Descriptor socket);
   void receive();
   void obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors);
   void take_back();
@@ -108,6 +115,7 @@ class Taker {
  private:
   void obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors);
   void become_complete();
+  /// No more is heard of the giver, and it hears no more of this: what was not taken is its own.
   void end();
 
   MigrationParts parts_;
@@ -149,6 +157,7 @@ class Migration final : public socketio::Elsewhere {
 
  private:
   void act(const SocketAct& act);
+  void forget_giver();
 
   MigrationParts parts_;
   std::optional<Taker> taker_;

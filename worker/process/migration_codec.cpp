@@ -22,7 +22,7 @@ constexpr std::size_t kSessionsLimit = 64;
 constexpr std::uint16_t kSlotLimit = 4096;
 constexpr std::uint16_t kHighestLane = 8192;
 constexpr std::size_t kPositionsLimit = 8192 + 1024;  // every lane, and writers that are gone
-constexpr std::size_t kListLimit = 1u << 20;
+constexpr std::size_t kListLimit = 4u << 20;          // more than a frame of the stream has room for
 constexpr std::int64_t kDurationLimitMs = std::int64_t{366} * 24 * 3600 * 1000;
 
 template <class... Cases>

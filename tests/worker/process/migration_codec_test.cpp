@@ -12,6 +12,7 @@
 #include <limits>
 #include <sstream>
 
+#include "ipc/frame_stream.h"
 #include "limpet.capnp.h"
 #include "worker/websocket/frame.h"
 
@@ -307,6 +308,15 @@ TEST(MigrationCodec, AllStatesTogetherComeBackInTheirOrder) {
 TEST(MigrationCodec, OnlySessionsWithAConnectionWantADescriptor) {
   EXPECT_EQ(descriptors_of({}), 0u);
   EXPECT_EQ(descriptors_of({{}, {polling(), websocket(), polling(), websocket()}}), 2u);
+}
+
+TEST(MigrationCodec, AQueueOfVeryManySmallMessagesComesBack) {
+  SessionRecord session = polling();
+  session.engine.queue.assign(1'500'000, make_frame(Opcode::Text, "42[]"));
+  const std::vector<std::byte> frame = encode(SessionBatch{{}, {session}});
+  ASSERT_LT(frame.size(), ipc::kFrameLimitBytes) << "it will be sent";
+  std::string why;
+  EXPECT_TRUE(decode_migration_message(datagram_of(frame), &why)) << why;
 }
 
 TEST(MigrationCodec, TheOtherMessagesComeBack) {
