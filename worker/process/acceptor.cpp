@@ -13,6 +13,8 @@ namespace {
 
 /// Connections accepted from one listener in one turn.
 constexpr int kAcceptsPerTurn = 64;
+/// Of a socket that all slots share: one worker must not take a whole burst.
+constexpr int kSharedAcceptsPerTurn = 2;
 constexpr std::chrono::milliseconds kPauseWithoutDescriptors{100};
 
 }  // namespace
@@ -26,8 +28,12 @@ void Acceptor::add(ipc::Descriptor listener) {
   // Accepted sockets inherit it. Fails on a Unix socket, which needs none.
   const int on = 1;
   ::setsockopt(listener.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  int domain = AF_UNSPEC;
+  socklen_t size = sizeof domain;
+  (void)::getsockopt(listener.get(), SOL_SOCKET, SO_DOMAIN, &domain, &size);
   const auto index = static_cast<std::uint16_t>(listeners_.size());
   listeners_.push_back(std::make_unique<Listener>(*this, std::move(listener), index));
+  listeners_.back()->accepts_per_turn = domain == AF_UNIX ? kSharedAcceptsPerTurn : kAcceptsPerTurn;
 }
 
 void Acceptor::start() {
@@ -66,7 +72,7 @@ void Acceptor::Listener::on_ready(std::uint32_t) {
 }
 
 void Acceptor::accept_from(Listener& listener) {
-  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+  for (int i = 0; i < listener.accepts_per_turn; ++i) {
     sockaddr_storage address{};
     socklen_t size = sizeof address;
     const int socket = ::accept4(listener.descriptor.get(), reinterpret_cast<sockaddr*>(&address), &size,

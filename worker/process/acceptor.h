@@ -42,6 +42,7 @@ class Acceptor {
     Acceptor& acceptor;
     ipc::Descriptor descriptor;
     std::uint16_t index;
+    int accepts_per_turn = 1;
   };
   void accept_from(Listener& listener);
   void pause();

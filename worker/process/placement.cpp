@@ -59,15 +59,17 @@ std::uint16_t Placement::by_connections(std::uint64_t own_sessions) {
   }
   std::uint16_t best = own_slot_;
   std::uint64_t fewest = own_sessions;
+  std::uint64_t others = 0;
   for (std::uint16_t slot = 0; slot < std::min(slots_, board_->slots()); ++slot) {
     if (slot == own_slot_ || !takes_part(slot)) continue;
+    ++others;
     const std::uint64_t sessions = board_->sessions(slot) + sent_[slot];
     if (sessions + (best == own_slot_ ? 1 : 0) >= fewest) continue;
     best = slot;
     fewest = sessions;
   }
   // The others look at the same board and do the same.
-  if (best != own_slot_) sent_[best] += slots_ - 1U;
+  if (best != own_slot_) sent_[best] += others;
   return best;
 }
 
