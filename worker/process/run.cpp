@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -20,6 +21,12 @@ void set_up_log(const std::string& who) {
   logger->set_pattern("limpet[%P] " + who + "%l: %v");
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
+}
+
+/// Who was executed by descriptor has a number for a name, before Linux 6.14.
+void take_name(std::string_view path) {
+  const std::string name(path.substr(path.rfind('/') + 1));
+  ::prctl(PR_SET_NAME, name.c_str());
 }
 
 int run_in_cluster(const char* inherited, process::Worker::Setup setup) {
@@ -54,6 +61,7 @@ int run_alone(int argc, char** argv, process::Worker::Setup setup) {
 
 int run(int argc, char** argv, std::function<void(Io&)> setup) {
   ::signal(SIGPIPE, SIG_IGN);
+  if (argc > 0) take_name(argv[0]);
   try {
     const char* inherited = std::getenv(ipc::kHeritageVariable);
     return inherited != nullptr ? run_in_cluster(inherited, std::move(setup))
