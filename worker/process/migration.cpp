@@ -11,8 +11,10 @@ namespace {
 
 /// Sessions of one batch: with it, one frame's descriptors.
 constexpr std::size_t kBatchSessions = 32;
-/// The batch that is this heavy gets no more sessions.
+/// A batch that is this heavy gets no more sessions.
 constexpr std::size_t kBatchBytes = 1u << 20;
+/// What is heavier cannot be in a batch, which has room for its positions and a batch's other sessions.
+constexpr std::size_t kHeaviestBytes = ipc::kFrameLimitBytes - (4u << 20);
 /// Batches of one turn: bounds it, so that clients who are still here get their share.
 constexpr int kBatchesPerTurn = 4;
 constexpr int kFramesPerTurn = 16;
@@ -154,81 +156,101 @@ bool Giver::give_sessions() {
   const auto ready = [this](const engineio::Session& session) { return parts_.socketio.can_depart(session); };
   for (engineio::Session* session : parts_.engine.movable_sessions(kBatchSessions, ready))
     if (parts_.engine.find(session->sid()) == session) parts_.socketio.announce_departure(*session);
-  // Again: those handlers may have closed sessions, and what they emitted may wait.
+  // Again: those handlers may have closed sessions, and what they emitted may wait. Who comes in their place
+  // has not been told.
   if (parts_.rings.deferred()) return false;
-  SessionBatch batch;
-  std::vector<ipc::Descriptor> descriptors;
-  std::vector<HttpConnection> polls;
-  std::vector<ipc::Descriptor> poll_descriptors;
-  std::size_t weight = 0;
-  for (engineio::Session* session : parts_.engine.movable_sessions(kBatchSessions, ready)) {
-    if (weight >= kBatchBytes) break;
-    SessionRecord& record = batch.sessions.emplace_back();
-    if (parts_.engine.find(session->sid()) == session) record.client = parts_.socketio.depart(*session);
-    engineio::Departure departure = parts_.engine.depart(*session);
-    record.engine = std::move(departure.image);
-    if (departure.websocket != nullptr) {
-      auto& connection = static_cast<ClientConnection&>(*departure.websocket);
-      ClientConnection::Detached detached = connection.detach();
-      record.connection = image_of(connection, detached);
-      descriptors.push_back(std::move(detached.socket));
-    }
-    if (departure.poll != nullptr) {
-      auto& connection = static_cast<ClientConnection&>(*departure.poll);
-      ClientConnection::Detached detached = connection.detach();
-      detached.unread.insert(0, departure.poll_request);
-      polls.push_back({image_of(connection, detached)});
-      poll_descriptors.push_back(std::move(detached.socket));
-    }
-    weight += weight_of(record);
+  const auto told = [this](const engineio::Session& session) {
+    return parts_.socketio.can_depart(session) && parts_.socketio.announced_departure(session);
+  };
+  const std::vector<engineio::Session*> leaving = parts_.engine.movable_sessions(kBatchSessions, told);
+  // All of them in this call, however many batches that takes: what the handlers put down must not grow old.
+  const std::vector<adapter::RingPosition> positions = parts_.rings.positions();
+  Load load{{positions, {}}, {}, 0};
+  Load too_large{{positions, {}}, {}, 0};
+  std::vector<std::pair<HttpConnection, ipc::Descriptor>> polls;
+  for (engineio::Session* session : leaving) {
+    add(take_out(*session, polls), load, too_large);
+    if (load.weight >= kBatchBytes) give(std::exchange(load, {{positions, {}}, {}, 0}));
   }
-  if (batch.sessions.empty()) return false;
-  batch.positions = parts_.rings.positions();
-  give(std::move(batch), std::move(descriptors));
-  for (std::size_t i = 0; i < polls.size(); ++i) give(polls[i], std::move(poll_descriptors[i]));
-  return true;
+  if (!load.batch.sessions.empty()) give(std::move(load));
+  for (auto& [poll, socket] : polls) give(poll, std::move(socket));
+  // Behind all that leave: it runs handlers, whose broadcasts are beyond the positions of those.
+  if (!too_large.batch.sessions.empty()) close_too_large(std::move(too_large));
+  return !leaving.empty();
 }
 
-bool Giver::give(const MigrationMessage& message, std::vector<ipc::Descriptor>& descriptors,
+/// One that leaves, with its socket if it has one; its parked poll goes to `polls`.
+std::pair<SessionRecord, ipc::Descriptor> Giver::take_out(
+    engineio::Session& session, std::vector<std::pair<HttpConnection, ipc::Descriptor>>& polls) {
+  std::pair<SessionRecord, ipc::Descriptor> leaving;
+  auto& [record, socket] = leaving;
+  if (parts_.engine.find(session.sid()) == &session) record.client = parts_.socketio.depart(session);
+  engineio::Departure departure = parts_.engine.depart(session);
+  record.engine = std::move(departure.image);
+  if (departure.websocket != nullptr) {
+    auto& connection = static_cast<ClientConnection&>(*departure.websocket);
+    ClientConnection::Detached detached = connection.detach();
+    record.connection = image_of(connection, detached);
+    socket = std::move(detached.socket);
+  }
+  if (departure.poll != nullptr) {
+    auto& connection = static_cast<ClientConnection&>(*departure.poll);
+    ClientConnection::Detached detached = connection.detach();
+    detached.unread.insert(0, departure.poll_request);
+    ipc::Descriptor its_socket = std::move(detached.socket);
+    polls.emplace_back(HttpConnection{image_of(connection, detached)}, std::move(its_socket));
+  }
+  return leaving;
+}
+
+void Giver::add(std::pair<SessionRecord, ipc::Descriptor> leaving, Load& load, Load& too_large) {
+  const std::size_t weight = weight_of(leaving.first);
+  Load& into = weight <= kHeaviestBytes ? load : too_large;
+  into.weight += weight;
+  into.batch.sessions.push_back(std::move(leaving.first));
+  if (leaving.second) into.descriptors.push_back(std::move(leaving.second));
+}
+
+void Giver::give(Load load) {
+  const std::size_t sessions = load.batch.sessions.size();
+  give(std::move(load.batch), std::move(load.descriptors), sessions);
+}
+
+void Giver::give(const MigrationMessage& message, std::vector<ipc::Descriptor> descriptors,
                  std::size_t sessions) {
-  std::vector<std::byte> frame = encode(message);
-  if (frame.size() > ipc::kFrameLimitBytes) return false;
-  on_their_way_.push_back({std::move(frame), std::move(descriptors), sessions, {}});
+  on_their_way_.push_back({encode(message), std::move(descriptors), sessions, {}});
   const Parcel& parcel = on_their_way_.back();
   bytes_on_their_way_ += parcel.frame.size();
   sessions_on_their_way_ += sessions;
   stream_.send(parcel.frame, numbers_of(parcel.descriptors));
-  return true;
-}
-
-/// One of a batch that is too large, the last, is too large by itself: its client comes back without it.
-void Giver::give(SessionBatch batch, std::vector<ipc::Descriptor> descriptors) {
-  if (give(batch, descriptors, batch.sessions.size())) return;
-  SessionBatch stays{batch.positions, {}};
-  stays.sessions.push_back(std::move(batch.sessions.back()));
-  batch.sessions.pop_back();
-  const std::string sid = stays.sessions.front().engine.sid;
-  std::vector<ipc::Descriptor> its_own;
-  if (stays.sessions.front().connection) {
-    its_own.push_back(std::move(descriptors.back()));
-    descriptors.pop_back();
-  }
-  spdlog::warn("migration: a session of {} bytes is too large to move; its transport is closed",
-               weight_of(stays.sessions.front()));
-  settle(parts_, std::move(stays), std::move(its_own));
-  if (engineio::Session* session = parts_.engine.find(sid)) {
-    parts_.engine.close_transport(*session, kServiceRestart);
-    parts_.counters.add(ipc::Counter::SessionsDrained);
-  }
-  if (!batch.sessions.empty()) give(std::move(batch), std::move(descriptors));
 }
 
 void Giver::give(const HttpConnection& connection, ipc::Descriptor socket) {
+  const std::size_t weight = connection.connection.unread.size() + connection.connection.unsent.size();
+  if (weight > kHeaviestBytes) {
+    spdlog::warn("migration: a connection with {} bytes is too large to move; it ends", weight);
+    return;
+  }
   std::vector<ipc::Descriptor> descriptors;
   descriptors.push_back(std::move(socket));
-  if (!give(connection, descriptors, 0))
-    spdlog::warn("migration: a connection with {} bytes that are not sent is too large to move; it ends",
-                 connection.connection.unsent.size());
+  give(connection, std::move(descriptors), 0);
+}
+
+/// Sessions that no frame has room for: here again, and their clients come back without them.
+void Giver::close_too_large(Load load) {
+  std::vector<std::string> sids;
+  for (const SessionRecord& session : load.batch.sessions) {
+    spdlog::warn("migration: a session of {} bytes is too large to move; its transport is closed",
+                 weight_of(session));
+    sids.push_back(session.engine.sid);
+  }
+  settle(parts_, std::move(load.batch), std::move(load.descriptors));
+  for (const std::string& sid : sids) {
+    engineio::Session* const session = parts_.engine.find(sid);
+    if (session == nullptr) continue;
+    parts_.engine.close_transport(*session, kServiceRestart);
+    parts_.counters.add(ipc::Counter::SessionsDrained);
+  }
 }
 
 void Giver::send(const SocketAct& act) {

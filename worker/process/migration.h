@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ipc/counters.h"
@@ -71,13 +72,21 @@ class Giver {
     std::vector<SocketAct> acts;  ///< sent behind it
   };
 
+  struct Load {
+    SessionBatch batch;
+    std::vector<ipc::Descriptor> descriptors;
+    std::size_t weight = 0;  ///< bytes, about
+  };
+
   void give_connections();
   bool give_sessions();
-  /// False: no frame has room for it, and it is still whole.
-  [[nodiscard]] bool give(const MigrationMessage& message, std::vector<ipc::Descriptor>& descriptors,
-                          std::size_t sessions);
-  void give(SessionBatch batch, std::vector<ipc::Descriptor> descriptors);
+  void give(const MigrationMessage& message, std::vector<ipc::Descriptor> descriptors, std::size_t sessions);
   void give(const HttpConnection& connection, ipc::Descriptor socket);
+  void give(Load load);
+  void close_too_large(Load load);
+  std::pair<SessionRecord, ipc::Descriptor> take_out(
+      engineio::Session& session, std::vector<std::pair<HttpConnection, ipc::Descriptor>>& polls);
+  static void add(std::pair<SessionRecord, ipc::Descriptor> leaving, Load& load, Load& too_large);
   void receive();
   void obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors);
   void take_back();

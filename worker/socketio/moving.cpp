@@ -62,7 +62,14 @@ bool Server::can_depart(const engineio::Session& session) const noexcept {
   return true;
 }
 
+bool Server::announced_departure(const engineio::Session& session) const noexcept {
+  const ClientState* const client = client_of(session);
+  return client != nullptr && client->told_of_departure;
+}
+
 void Server::announce_departure(engineio::Session& session) {
+  // What the handlers emit may have to wait, and the client with it: not again in the next turn.
+  if (std::exchange(client_of(session)->told_of_departure, true)) return;
   const Dispatch dispatch(*this);
   for (const SocketState* socket : sockets_of(*client_of(session))) {
     const NamespaceState& nsp = *socket->nsp;

@@ -77,8 +77,9 @@ class Server final : public engineio::SessionHandler {
   void set_elsewhere(Elsewhere* elsewhere) noexcept { elsewhere_ = elsewhere; }
   /// Is everything that is known of its client in its image? Not while one of its sockets is being let in.
   [[nodiscard]] bool can_depart(const engineio::Session& session) const noexcept;
-  /// Runs the handlers that let an application put into data() what it needs.
+  /// Runs the handlers that let an application put into data() what it needs, once for each client.
   void announce_departure(engineio::Session& session);
+  [[nodiscard]] bool announced_departure(const engineio::Session& session) const noexcept;
   /// Its sockets are Moved from now on, in no room, and reach their client through Elsewhere. No handler
   /// runs.
   [[nodiscard]] ClientImage depart(engineio::Session& session);

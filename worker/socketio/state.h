@@ -111,6 +111,7 @@ struct ClientState {
   std::list<Waiting>::iterator waiting;
   bool is_waiting = false;
   bool closing = false;  // close() has been called: what arrives is ignored
+  bool told_of_departure = false;
 };
 
 struct SocketState {

@@ -7,6 +7,7 @@
 #include <limpet/app.h>
 
 #include <boost/asio/io_context.hpp>
+#include <map>
 #include <memory>
 
 #include "tests/worker/process/clients_kit.h"
@@ -30,12 +31,13 @@ using Texts = std::vector<std::string>;
 
 /// A worker without its supervisor.
 struct Tenant {
-  Tenant(std::uint16_t lane, const ipc::BucketTable& table, http::Clock& shared_clock)
+  Tenant(std::uint16_t lane, const ipc::BucketTable& table, http::Clock& shared_clock,
+         std::size_t ring_bytes = 1 << 20)
       : who{0, lane, 100u + lane},
         clock(shared_clock),
         sids(&table, 0),
         rings(
-            who, {.capacity_bytes = 1 << 20, .lanes = 4, .lap_after = 100ms, .deferred_bytes = 1 << 20},
+            who, {.capacity_bytes = ring_bytes, .lanes = 4, .lap_after = 100ms, .deferred_bytes = 1 << 20},
             counters, [this](const socketio::Broadcast& broadcast) { socketio->deliver(broadcast); },
             [this](const ipc::Gap&) { ++gaps; }),
         socketio(std::in_place, clock, socketio::Options{},
@@ -320,6 +322,47 @@ TEST_F(MigrationTest, WhatTheOldApplicationDoesReachesThemThere) {
   EXPECT_THAT(answers, ElementsAre("answer"));
   kept.disconnect();
   EXPECT_THAT(texts_of(peer), ElementsAre("41"));
+}
+
+TEST_F(MigrationTest, WhoeverLeavesIsSaidSoOnceAndBefore) {
+  old_ = std::make_unique<Tenant>(0, table_, clock_, 4096);
+  std::map<std::string, int> told;
+  int ended = 0;
+  old_->io.on_leaving([&](Socket& socket) {
+    if (++told[std::string(socket.id())] > 1) return;
+    socket.data() = "told";
+    old_->io.emit("leaving", socket.id(), std::string(1000, 'x'));  // more than a ring has room for
+    if (told.size() % 3 == 0) {
+      ++ended;
+      socket.disconnect(true);
+    }
+  });
+  std::vector<Peer> peers;
+  for (int i = 0; i < 100; ++i) {
+    peers.push_back(connect_to(*old_));
+    peers.back().write(upgrade() + text_frame("40"));
+  }
+  turns(3);
+  start_successor();
+  begin_to_give();
+  turns(100);
+  EXPECT_EQ(told.size(), peers.size());
+  for (const auto& [id, times] : told) EXPECT_EQ(times, 1) << id;
+  EXPECT_EQ(old_->engine.session_count(), 0u);
+  ASSERT_EQ(young_->sockets.size(), peers.size() - static_cast<std::size_t>(ended));
+  for (const Socket& socket : young_->sockets) EXPECT_EQ(socket.data(), "told");
+  // What was said meanwhile came to nobody twice, whether here or there.
+  for (Peer& peer : peers) {
+    const std::string heard = peer.read();
+    for (const auto& [id, times] : told) {
+      const std::string line = "[\"leaving\",\"" + id + "\"";
+      const std::size_t at = heard.find(line);
+      if (at != std::string::npos) {
+        EXPECT_EQ(heard.find(line, at + 1), std::string::npos);
+      }
+    }
+  }
+  EXPECT_EQ(young_->gaps, 0);
 }
 
 // ---- the taker ends

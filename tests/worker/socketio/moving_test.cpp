@@ -249,6 +249,20 @@ TEST_F(MovingClients, ItIsSaidBeforeItLeaves) {
   EXPECT_EQ(there.data(), "what I need");
 }
 
+TEST_F(MovingClients, ItIsSaidOnceHoweverLongItTakes) {
+  int times = 0;
+  old.io.on_leaving([&](Socket&) { ++times; });
+  Guest guest = join();
+  EXPECT_FALSE(old.server.announced_departure(guest.session()));
+  for (int i = 0; i < 3; ++i) old.server.announce_departure(guest.session());
+  EXPECT_TRUE(old.server.announced_departure(guest.session()));
+  EXPECT_EQ(times, 1);
+  young.io.on_leaving([&](Socket&) { ++times; });
+  guest.move(young);
+  guest.move(old);
+  EXPECT_EQ(times, 2) << "and again when it leaves the next place";
+}
+
 TEST_F(MovingClients, AHandlerMayEndWhoIsAboutToLeave) {
   old.io.of("/a").on_leaving([](Socket& socket) { socket.disconnect(true); });
   bool others = false;
