@@ -322,6 +322,9 @@ TEST_F(MigrationTest, WhatTheOldApplicationDoesReachesThemThere) {
   EXPECT_THAT(answers, ElementsAre("answer"));
   kept.disconnect();
   EXPECT_THAT(texts_of(peer), ElementsAre("41"));
+  peer.close();
+  turns();
+  EXPECT_EQ(young_->engine.session_count(), 0u);
 }
 
 TEST_F(MigrationTest, WhoeverLeavesIsSaidSoOnceAndBefore) {
