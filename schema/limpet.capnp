@@ -302,7 +302,6 @@ struct Connection {
   listener @2 :UInt16;
   oneRequest @3 :Bool;
   placed @6 :Bool;     # another slot has chosen this one for the sessions that it opens
-  asked @8 :Bool;      # the giver has looked: the session of its next request is not there
   byProxy @7 :Bool;    # the PROXY protocol has named the client
   unread @4 :Data;
   unsent @5 :Data;

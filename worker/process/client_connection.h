@@ -69,9 +69,6 @@ class ClientConnection final
     peer_by_proxy_ = true;
   }
   [[nodiscard]] bool peer_by_proxy() const noexcept { return peer_by_proxy_; }
-  /// The giver of a migration has looked: the session that its next request names is not there.
-  void set_asked(bool asked) noexcept { asked_ = asked; }
-  [[nodiscard]] bool asked() const noexcept { return asked_; }
   /// Its new sessions stay here: another slot has chosen this one.
   void set_placed() noexcept { placed_ = true; }
   [[nodiscard]] bool placed() const noexcept { return placed_; }
@@ -124,7 +121,6 @@ class ClientConnection final
   bool redeliver_ : 1 = false;
   bool taken_away_ : 1 = false;
   bool one_request_ : 1 = false;
-  bool asked_ : 1 = false;
   bool peer_by_proxy_ : 1 = false;
   bool placed_ : 1 = false;
   bool places_session_ : 1 = false;  ///< travels because of a new session

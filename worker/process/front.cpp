@@ -100,7 +100,6 @@ void Front::take_in(ipc::Descriptor socket, const ConnectionImage& image) {
   if (connection == nullptr) return;
   if (image.one_request) connection->serve_one_request();
   if (image.placed) connection->set_placed();
-  connection->set_asked(image.asked);
   if (image.by_proxy) connection->set_peer_by_proxy(peer);
   if (!image.unsent.empty()) connection->send(http::Buffer::copy_of(image.unsent));
   http_.adopt(*connection);
@@ -127,18 +126,8 @@ http::RequestHandler::Route Front::route(http::Stream& stream, const http::Reque
   if (!to) {
     const auto sid = engineio::sid_of(head);
     if (!sid || handovers_->other_owner_of(*sid)) return not_here;
-    // Of the next request nobody has been asked.
-    if (engine_.knows(*sid)) {
-      client.set_asked(false);
-      return Route::Here;
-    }
+    if (engine_.knows(*sid)) return Route::Here;
     if (!expecting_) return not_here;
-    // By the order of the stream: what was sent before the connection came back is here.
-    if (client.asked()) {
-      client.set_asked(false);
-      return Route::Here;
-    }
-    client.set_asked(true);
     client.take_from(head.raw.data(), kPredecessor);
     return Route::Taken;
   }

@@ -36,7 +36,6 @@ ConnectionImage image_of(const ClientConnection& connection, ClientConnection::D
           .listener = connection.listener(),
           .one_request = connection.serves_one_request(),
           .placed = connection.placed(),
-          .asked = connection.asked(),
           .by_proxy = connection.peer_by_proxy(),
           .unread = std::move(detached.unread),
           .unsent = std::move(detached.unsent)};

@@ -57,7 +57,6 @@ void put(wire::Connection::Builder to, const ConnectionImage& from) {
   to.setListener(from.listener);
   to.setOneRequest(from.one_request);
   to.setPlaced(from.placed);
-  to.setAsked(from.asked);
   to.setByProxy(from.by_proxy);
   to.setUnread(data_of(from.unread));
   to.setUnsent(data_of(from.unsent));
@@ -181,7 +180,6 @@ ConnectionImage read(wire::Connection::Reader from) {
           .listener = from.getListener(),
           .one_request = from.getOneRequest(),
           .placed = from.getPlaced(),
-          .asked = from.getAsked(),
           .by_proxy = from.getByProxy(),
           .unread = text_of(from.getUnread()),
           .unsent = text_of(from.getUnsent())};

@@ -22,7 +22,6 @@ struct ConnectionImage {
   std::uint16_t listener = 0;
   bool one_request = false;  ///< a relayed one: ends behind its answer
   bool placed = false;       ///< another slot has chosen this one for the sessions that it opens
-  bool asked = false;        ///< the giver has looked: the session of its next request is not there
   bool by_proxy = false;     ///< the PROXY protocol has named the client
   std::string unread;        ///< received and not acted on
   std::string unsent;        ///< queued and not taken by the kernel

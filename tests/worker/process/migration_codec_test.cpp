@@ -86,8 +86,8 @@ class Teller {
     tell_all(sockets, assembly, connect_timer);
   }
   void tell(const ConnectionImage& from) {
-    const auto& [address, port, listener, one_request, placed, asked, by_proxy, unread, unsent] = from;
-    tell_all(address, port, listener, one_request, placed, asked, by_proxy, unread, unsent);
+    const auto& [address, port, listener, one_request, placed, by_proxy, unread, unsent] = from;
+    tell_all(address, port, listener, one_request, placed, by_proxy, unread, unsent);
   }
   void tell(const SessionRecord& from) {
     const auto& [engine, client, connection] = from;
@@ -165,7 +165,7 @@ SessionRecord polling() {
 SessionRecord websocket() {
   SessionRecord session = polling();
   session.engine.transport = engineio::Transport::WebSocket;
-  session.connection = ConnectionImage{"127.0.0.9", 4711, 3, false, true, true, false, {}, {}};
+  session.connection = ConnectionImage{"127.0.0.9", 4711, 3, false, true, false, {}, {}};
   return session;
 }
 socketio::SocketImage joined(std::string nsp, std::string id) {
@@ -321,8 +321,7 @@ TEST(MigrationCodec, AQueueOfVeryManySmallMessagesComesBack) {
 
 TEST(MigrationCodec, TheOtherMessagesComeBack) {
   expect_back(SessionBatch{});
-  expect_back(HttpConnection{{"127.0.0.1", kMost16, kMost16, true, false, true, true, kAllBytes, kAllBytes}},
-              1);
+  expect_back(HttpConnection{{"127.0.0.1", kMost16, kMost16, true, false, true, kAllBytes, kAllBytes}}, 1);
   expect_back(HttpConnection{}, 1);
   expect_back(AllGiven{});
   expect_back(Took{0});
