@@ -213,15 +213,16 @@ struct Handover {
   }
 }
 
-# ---- migration stream, worker to the worker that follows it in its slot -----------------------------------------------
+# ---- migration stream, worker to the worker that follows it in its slot, or that gets some of its buckets --------------
 #
 # A SOCK_STREAM Unix socket that the supervisor makes. Frames: u32 bytes, u32 descriptors, then one MigrationMessage; the
 # descriptors go with the frame's first byte. At most 64 MiB and 64 descriptors a frame. A frame that cannot be decoded ends
 # the stream: what has not been taken stays with the giver.
 
 struct MigrationMessage {
-  # The giver: sessions and connections in any order, allGiven once, act at any time. The taker: took after each, reply and
-  # connection at any time.
+  # The giver: sessions and connections in any order, allGiven once, act at any time. The taker: took after each and after
+  # allGiven; reply at any time; connection until allGiven. When buckets move, the taker begins, with expecting, and the
+  # giver says nothing before it; after allGiven it ends the stream when nobody there waits for a reply any more.
   union {
     sessions @0 :SessionBatch;
     connection @1 :HttpConnection;
@@ -229,6 +230,7 @@ struct MigrationMessage {
     act @3 :SocketAct;
     took @4 :Took;
     reply @5 :SocketReply;
+    expecting @6 :Expecting;
   }
 }
 
@@ -311,10 +313,15 @@ struct HttpConnection {
   # Between two requests, or with a part of one. Also back from the taker: with a request for a session that is still to
   # come; it returns with the session, or behind it. Descriptors, 1: the socket.
   connection @0 :Connection;
+  asked @1 :Bool;  # the session that its first request names is not at the giver: the taker has it, another giver, or nobody
 }
 
 struct AllGiven {
-  # No more sessions and connections come.
+  # No more sessions come. Only connections with requests that the taker gave back before it answers this, with took.
+}
+
+struct Expecting {
+  # The taker keeps, from now on, what it reads in the rings: sessions may come.
 }
 
 struct SocketAct {
@@ -335,7 +342,7 @@ struct SocketAct {
 }
 
 struct Took {
-  count @0 :UInt64;  # batches and connections, since the beginning
+  count @0 :UInt64;  # batches, connections and allGiven, since the beginning
 }
 
 struct SocketReply {

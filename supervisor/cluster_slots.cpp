@@ -47,6 +47,9 @@ std::map<std::pair<std::uint16_t, std::uint16_t>, bool> Cluster::deal_buckets(st
     // Before the table changes: whoever asks the new owner then finds it prepared.
     giver_ends[pair] = expect_sessions(pair.first, pair.second);
   }
+  // Also before: whom the table names and the board does not counts as one that does not answer.
+  for (std::uint16_t slot = open_; slot < slots; ++slot)
+    births_.board().set_takes_part(slot, slots_[slot]->takes_part(steady_clock::now()));
   births_.assign(owners);
   open_ = slots;
   log(Level::Info, fmt::format("buckets: dealt to {} slots", slots));

@@ -1,4 +1,4 @@
-// scripts/soak: a cluster of its own under load while it is reloaded again and again.
+// scripts/soak: a cluster of its own under load while it is reloaded, upgraded or scaled again and again.
 import { parseArgs } from "node:util";
 import { Cluster } from "../system/cluster.mjs";
 import { underLoad } from "./reloads.mjs";
@@ -10,16 +10,19 @@ const { values } = parseArgs({
     "web-sockets": { type: "string", default: "1000" },
     pollers: { type: "string", default: "200" },
     echoes: { type: "string", default: "500" },
-    operation: { type: "string", default: "reload" }, // or upgrade
+    operation: { type: "string", default: "reload" }, // or upgrade, or scale
   },
 });
+
+const sizes = [2, 4, 6, 3]; // in turns, for scale
+const wordsOf = (turn) => (values.operation === "scale" ? ["scale", String(sizes[(turn + 1) % sizes.length])] : [values.operation]);
 
 const cluster = await Cluster.start({ workers: Number(values.workers) });
 try {
   const result = await underLoad(
     cluster.port,
-    async () => {
-      const { code, text } = await cluster.ctl(values.operation);
+    async (turn) => {
+      const { code, text } = await cluster.ctl(...wordsOf(turn));
       if (code !== 0) throw new Error(`${text}\n${cluster.process.tail()}`);
     },
     {

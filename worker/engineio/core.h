@@ -42,6 +42,7 @@ class Core {
   // moving.cpp
   [[nodiscard]] std::vector<Session*> movable_sessions(std::size_t at_most,
                                                        const std::function<bool(const Session&)>& also) const;
+  [[nodiscard]] std::size_t count(const std::function<bool(const Session&)>& which) const;
   [[nodiscard]] Departure depart(OpenSession& session);
   OpenSession* arrive(SessionImage image, http::Stream* stream);
 

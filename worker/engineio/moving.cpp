@@ -30,10 +30,19 @@ std::vector<Session*> Core::movable_sessions(std::size_t at_most,
     for (TimerHook* hook = list->front(); hook != nullptr && sessions.size() < at_most;
          hook = list->after(*hook)) {
       auto& session = static_cast<OpenSession&>(*hook);
-      if (can_depart(session) && (!session.open() || also(session))) sessions.push_back(&session);
+      if (can_depart(session) && also(session)) sessions.push_back(&session);
     }
   }
   return sessions;
+}
+
+std::size_t Core::count(const std::function<bool(const Session&)>& which) const {
+  std::size_t count = 0;
+  for (const TimerList* list : {&next_ping_, &pong_overdue_, &linger_}) {
+    for (TimerHook* hook = list->front(); hook != nullptr; hook = list->after(*hook))
+      count += which(static_cast<OpenSession&>(*hook)) ? 1 : 0;
+  }
+  return count;
 }
 
 Departure Core::depart(OpenSession& session) {

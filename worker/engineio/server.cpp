@@ -65,6 +65,10 @@ std::vector<Session*> Server::movable_sessions(std::size_t at_most,
   return core_->movable_sessions(at_most, also);
 }
 
+std::size_t Server::count(const std::function<bool(const Session&)>& which) const {
+  return core_->count(which);
+}
+
 Departure Server::depart(Session& session) { return core_->depart(static_cast<OpenSession&>(session)); }
 
 Session* Server::arrive(SessionImage image, http::Stream* stream) {

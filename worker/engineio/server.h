@@ -133,6 +133,8 @@ class Server {
   /// not ending; and `also` agrees. Closed ones that wait to tell their client so are among them.
   [[nodiscard]] std::vector<Session*> movable_sessions(std::size_t at_most,
                                                        const std::function<bool(const Session&)>& also) const;
+  /// Those that are open or wait to tell their client that they are closed.
+  [[nodiscard]] std::size_t count(const std::function<bool(const Session&)>& which) const;
   /// One of movable_sessions(). The session is gone behind this, without on_close.
   [[nodiscard]] Departure depart(Session& session);
   /// The inverse, in another process, without on_open. `stream`: the WebSocket; null: polling. Null, and

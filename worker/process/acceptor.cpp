@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <utility>
 
 namespace limpet::process {
 namespace {
@@ -24,33 +25,62 @@ Acceptor::Acceptor(Poller& poller, http::Clock& clock, ipc::CounterBlock& counte
 
 Acceptor::~Acceptor() { close(); }
 
-void Acceptor::add(ipc::Descriptor listener) {
+void Acceptor::add(ipc::Descriptor listener) { add_to(*this, listeners_, std::move(listener)); }
+
+void Acceptor::add_to(Acceptor& owner, Listeners& listeners, ipc::Descriptor listener) {
   // Accepted sockets inherit it. Fails on a Unix socket, which needs none.
   const int on = 1;
   ::setsockopt(listener.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   int domain = AF_UNSPEC;
   socklen_t size = sizeof domain;
   (void)::getsockopt(listener.get(), SOL_SOCKET, SO_DOMAIN, &domain, &size);
-  const auto index = static_cast<std::uint16_t>(listeners_.size());
-  listeners_.push_back(std::make_unique<Listener>(*this, std::move(listener), index));
-  listeners_.back()->accepts_per_turn = domain == AF_UNIX ? kSharedAcceptsPerTurn : kAcceptsPerTurn;
+  const auto index = static_cast<std::uint16_t>(listeners.size());
+  listeners.push_back(std::make_unique<Listener>(owner, std::move(listener), index));
+  listeners.back()->accepts_per_turn = domain == AF_UNIX ? kSharedAcceptsPerTurn : kAcceptsPerTurn;
 }
 
-void Acceptor::start() {
-  retry_at_ = http::TimePoint::max();
-  if (watching_) return;
-  watching_ = true;
-  for (const auto& listener : listeners_) {
+void Acceptor::borrow(std::uint16_t slot, std::vector<ipc::Descriptor> listeners) {
+  give_back(slot);
+  Listeners& place = borrowed_[slot];
+  for (ipc::Descriptor& listener : listeners) add_to(*this, place, std::move(listener));
+  if (watching_) watch(place);
+}
+
+void Acceptor::give_back(std::uint16_t slot) {
+  const auto found = borrowed_.find(slot);
+  if (found == borrowed_.end()) return;
+  if (watching_) unwatch(found->second);
+  borrowed_.erase(found);
+}
+
+void Acceptor::watch(const Listeners& listeners) {
+  for (const auto& listener : listeners) {
     if (!poller_.add(listener->descriptor.get(), EPOLLIN, *listener))
       ipc::throw_system_error("watch a listening socket");
   }
 }
 
+void Acceptor::unwatch(const Listeners& listeners) {
+  for (const auto& listener : listeners) poller_.remove(listener->descriptor.get());
+}
+
+void Acceptor::start() {
+  retry_at_ = http::TimePoint::max();
+  if (std::exchange(watching_, true)) return;
+  watch(listeners_);
+  for (const auto& [slot, listeners] : borrowed_) watch(listeners);
+}
+
+void Acceptor::pause_watching() {
+  if (!std::exchange(watching_, false)) return;
+  unwatch(listeners_);
+  for (const auto& [slot, listeners] : borrowed_) unwatch(listeners);
+}
+
 void Acceptor::stop() {
   retry_at_ = http::TimePoint::max();
-  if (!watching_) return;
-  watching_ = false;
-  for (const auto& listener : listeners_) poller_.remove(listener->descriptor.get());
+  pause_watching();
+  borrowed_.clear();
 }
 
 void Acceptor::close() {
@@ -63,7 +93,7 @@ void Acceptor::tick() {
 }
 
 void Acceptor::pause() {
-  stop();
+  pause_watching();
   retry_at_ = clock_.now() + kPauseWithoutDescriptors;
 }
 

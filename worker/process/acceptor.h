@@ -1,10 +1,12 @@
-// Accepts from the slot's listening sockets while the worker is seated: a bounded number per turn, and a
+// Accepts from the slot's listening sockets, and those of closed slots that it is the heir of, while the
+// worker is seated: a bounded number per turn, and a
 // pause instead of a spin when the process or the machine is out of descriptors. Owns the listening
 // descriptors; connections that wait in their queues outlive this worker, because the supervisor holds the
 // sockets open too.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -26,7 +28,11 @@ class Acceptor {
 
   /// A bound, listening socket; the order of calls is the number of the listener.
   void add(ipc::Descriptor listener);
+  /// The sockets of a closed slot as well, in the same order. Again: the new ones take the place of the old.
+  void borrow(std::uint16_t slot, std::vector<ipc::Descriptor> listeners);
+  void give_back(std::uint16_t slot);
   void start();
+  /// The borrowed ones are forgotten.
   void stop();
   /// Gives the descriptors back: nothing can be accepted through this worker any more.
   void close();
@@ -44,6 +50,11 @@ class Acceptor {
     std::uint16_t index;
     int accepts_per_turn = 1;
   };
+  using Listeners = std::vector<std::unique_ptr<Listener>>;
+  static void add_to(Acceptor& owner, Listeners& listeners, ipc::Descriptor listener);
+  void watch(const Listeners& listeners);
+  void unwatch(const Listeners& listeners);
+  void pause_watching();
   void accept_from(Listener& listener);
   void pause();
 
@@ -51,7 +62,8 @@ class Acceptor {
   http::Clock& clock_;
   ipc::CounterBlock& counters_;
   OnAccept on_accept_;
-  std::vector<std::unique_ptr<Listener>> listeners_;
+  Listeners listeners_;
+  std::map<std::uint16_t, Listeners> borrowed_;  ///< by slot
   http::TimePoint retry_at_ = http::TimePoint::max();
   bool watching_ = false;
 };

@@ -20,8 +20,8 @@ namespace limpet::process {
 
 class Clients;
 
-/// No slot: the worker that had this slot before, and still has sessions.
-inline constexpr std::uint16_t kPredecessor = 0xfffe;
+/// No slot: a worker that still has sessions of this one.
+inline constexpr std::uint16_t kGiver = 0xfffe;
 
 class ClientConnection final
     : public http::Stream,
@@ -72,6 +72,13 @@ class ClientConnection final
   /// Its new sessions stay here: another slot has chosen this one.
   void set_placed() noexcept { placed_ = true; }
   [[nodiscard]] bool placed() const noexcept { return placed_; }
+  /// The givers that do not have the session of its next request, as a number that the process gives them in
+  /// their order: those up to this one.
+  void set_asked(std::uint32_t giver) noexcept { asked_ = giver; }
+  [[nodiscard]] std::uint32_t asked() const noexcept { return asked_; }
+  /// Its next request has waited for what the supervisor has to say.
+  void set_waited(bool waited) noexcept { waited_ = waited; }
+  [[nodiscard]] bool waited() const noexcept { return waited_; }
   [[nodiscard]] std::uint16_t listener() const noexcept { return listener_; }
   [[nodiscard]] bool paused() const noexcept { return paused_; }
 
@@ -124,12 +131,14 @@ class ClientConnection final
   bool peer_by_proxy_ : 1 = false;
   bool placed_ : 1 = false;
   bool places_session_ : 1 = false;  ///< travels because of a new session
+  bool waited_ : 1 = false;
   std::uint16_t listener_;
   std::uint16_t moving_to_ = kStays;
   std::unique_ptr<std::vector<char>> unread_;
   http::TimePoint waiting_since_{};
   PeerAddress peer_;
   std::int16_t error_ = 0;  ///< errno at its end
+  std::uint32_t asked_ = 0;
 };
 
 }  // namespace limpet::process

@@ -94,20 +94,26 @@ void Front::take_in(ipc::ReceivedHandover arrival) {
   http_.adopt(*connection);
 }
 
-void Front::take_in(ipc::Descriptor socket, const ConnectionImage& image) {
+ClientConnection* Front::take_in(ipc::Descriptor socket, const ConnectionImage& image) {
   const auto peer = PeerAddress::from_text(image.client_address, image.client_port);
   ClientConnection* connection = clients_.adopt(std::move(socket), peer, image.listener, image.unread);
-  if (connection == nullptr) return;
+  if (connection == nullptr) return nullptr;
   if (image.one_request) connection->serve_one_request();
   if (image.placed) connection->set_placed();
   if (image.by_proxy) connection->set_peer_by_proxy(peer);
   if (!image.unsent.empty()) connection->send(http::Buffer::copy_of(image.unsent));
   http_.adopt(*connection);
+  return connection;
 }
 
 void Front::give_away(bool giving) {
   giving_ = giving;
   if (!giving) http_.ask_again();
+}
+
+void Front::ask_again() {
+  waits_for_supervisor_ = false;
+  http_.ask_again();
 }
 
 std::optional<PeerAddress> Front::named_by_proxy(const ClientConnection& client,
@@ -121,15 +127,14 @@ http::RequestHandler::Route Front::route(http::Stream& stream, const http::Reque
                                          std::size_t bytes_after_head) {
   const Route not_here = giving_ ? Route::Later : Route::Here;
   if (handovers_ == nullptr || !engine_.matches(head)) return not_here;
+  const auto sid = engineio::sid_of(head);
+  // Until it moves, a session is served here, whatever the table says.
+  if (sid && engine_.knows(*sid)) return Route::Here;
   auto& client = static_cast<ClientConnection&>(stream);
   const auto to = elsewhere(client, head);
   if (!to) {
-    const auto sid = engineio::sid_of(head);
     if (!sid || handovers_->other_owner_of(*sid)) return not_here;
-    if (engine_.knows(*sid)) return Route::Here;
-    if (!expecting_) return not_here;
-    client.take_from(head.raw.data(), kPredecessor);
-    return Route::Taken;
+    return route_unknown(client, head, *sid);
   }
   const std::string_view unread(head.raw.data(), head.raw.size() + bytes_after_head);
   http::RequestEnd end(head, header_bytes_);
@@ -147,6 +152,24 @@ http::RequestHandler::Route Front::route(http::Stream& stream, const http::Reque
   return Route::Taken;
 }
 
+/// One of ours that is not here: on its way, perhaps.
+http::RequestHandler::Route Front::route_unknown(ClientConnection& client, const http::RequestHead& head,
+                                                 std::string_view sid) {
+  if (client.asked() < last_giver_) {
+    client.take_from(head.raw.data(), kGiver);
+    return Route::Taken;
+  }
+  // The supervisor has named the giver before it changed the table; that may not be read yet.
+  if (handovers_->is_new_owner_of(sid) && !client.waited()) {
+    client.set_waited(true);
+    waits_for_supervisor_ = true;
+    return Route::Later;
+  }
+  client.set_asked(0);
+  client.set_waited(false);
+  return giving_ ? Route::Later : Route::Here;
+}
+
 std::optional<Front::Elsewhere> Front::elsewhere(const ClientConnection& client,
                                                  const http::RequestHead& head) {
   if (const auto sid = engineio::sid_of(head)) {
@@ -156,8 +179,12 @@ std::optional<Front::Elsewhere> Front::elsewhere(const ClientConnection& client,
   }
   const bool is_handshake = http::raw_query_value(head.query, "sid").value_or("").empty() &&
                             http::raw_query_value(head.query, "EIO").has_value();
-  if (placement_ == nullptr || client.placed() || !is_handshake) return std::nullopt;
+  if (placement_ == nullptr || !is_handshake) return std::nullopt;
   const auto named = named_by_proxy(client, head);
+  // Without a bucket there is no sid for it.
+  if (!handovers_->owns_a_bucket())
+    return Elsewhere{placement_->another_by_address(named.value_or(client.peer())), true, named.has_value()};
+  if (client.placed()) return std::nullopt;
   const auto chosen = chosen_slot(client, named);
   if (!chosen || *chosen == placement_->own_slot()) return std::nullopt;
   return Elsewhere{*chosen, true, named.has_value()};
@@ -177,7 +204,7 @@ std::optional<std::uint16_t> Front::chosen_slot(const ClientConnection& client,
 bool Front::is_lost(const http::RequestHead& head) {
   if (handovers_ == nullptr) return false;
   const auto sid = engineio::sid_of(head);
-  return sid && handovers_->other_owner_of(*sid) && engine_.find(*sid) == nullptr;
+  return sid && handovers_->other_owner_of(*sid) && !engine_.knows(*sid);
 }
 
 void Front::refuse_connection(ClientConnection& client, const char* why) {

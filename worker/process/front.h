@@ -29,12 +29,16 @@ class Front final : public http::RequestHandler {
   void welcome(ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener);
   /// A connection or a request that another slot handed over.
   void take_in(ipc::ReceivedHandover arrival);
-  /// The same for one that comes on a migration stream.
-  void take_in(ipc::Descriptor socket, const ConnectionImage& image);
+  /// The same for one that comes on a migration stream. Null if the kernel refuses it.
+  ClientConnection* take_in(ipc::Descriptor socket, const ConnectionImage& image);
   [[nodiscard]] http::Server& http() noexcept { return http_; }
   /// While sessions are on their way here: a connection with a request for one of our slot's that is not here
-  /// yet goes to kPredecessor.
-  void expect_sessions(bool expected) { expecting_ = expected; }
+  /// yet goes to kGiver, unless all givers up to `last` have been asked. 0: none are on their way.
+  void expect_sessions(std::uint32_t last) { last_giver_ = last; }
+  /// Requests wait for what the supervisor has to say, unread, about buckets that are new here: read it, then
+  /// ask_again().
+  [[nodiscard]] bool waits_for_supervisor() const noexcept { return waits_for_supervisor_; }
+  void ask_again();
   /// While sessions and connections leave for another process: only requests for sessions that are here are
   /// served, the others wait until they travel as well. Behind false they are served.
   void give_away(bool giving);
@@ -61,6 +65,8 @@ class Front final : public http::RequestHandler {
   [[nodiscard]] const Settings::Listener& listener_of(const ClientConnection& client) const noexcept;
   [[nodiscard]] std::optional<PeerAddress> named_by_proxy(const ClientConnection& client,
                                                           const http::RequestHead& head) const;
+  [[nodiscard]] Route route_unknown(ClientConnection& client, const http::RequestHead& head,
+                                    std::string_view sid);
   [[nodiscard]] std::optional<Elsewhere> elsewhere(const ClientConnection& client,
                                                    const http::RequestHead& head);
   [[nodiscard]] std::optional<std::uint16_t> chosen_slot(const ClientConnection& client,
@@ -82,7 +88,8 @@ class Front final : public http::RequestHandler {
   std::size_t header_bytes_;
   ProxyReader proxy_reader_{*this};
   http::Server http_;
-  bool expecting_ = false;
+  std::uint32_t last_giver_ = 0;
+  bool waits_for_supervisor_ = false;
   bool giving_ = false;
 };
 

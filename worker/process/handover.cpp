@@ -16,23 +16,54 @@ constexpr std::size_t kWaitingBytes = 4u << 20;
 
 }  // namespace
 
+Handovers::Inbox::Inbox(boost::asio::io_context& context, ipc::Descriptor descriptor)
+    : channel(std::move(descriptor)), watch(context, channel.descriptor(), [this] { readable = true; }) {}
+
 Handovers::Handovers(boost::asio::io_context& context, const ipc::BucketTable& table, std::uint16_t own_slot,
                      ipc::Descriptor inbox, std::vector<ipc::Descriptor> senders, ipc::CounterBlock& counters,
                      OnArrival on_arrival)
-    : own_slot_(own_slot),
+    : context_(context),
+      own_slot_(own_slot),
       table_(table),
-      inbox_(std::move(inbox)),
+      inbox_(context, std::move(inbox)),
       counters_(counters),
-      on_arrival_(std::move(on_arrival)),
-      watch_(context, inbox_.descriptor(), [this] { readable_ = true; }) {
+      on_arrival_(std::move(on_arrival)) {
   senders_.reserve(senders.size());
   for (ipc::Descriptor& sender : senders) senders_.emplace_back(std::move(sender), kWaitingBytes);
+  learn_own_buckets();
 }
 
 std::optional<std::uint16_t> Handovers::other_owner_of(std::string_view sid) const {
-  const std::uint16_t owner = table_.owner(bucket_of(sid));
+  const std::uint16_t owner = owner_of(sid);
   if (owner == own_slot_ || owner >= senders_.size()) return std::nullopt;
   return owner;
+}
+
+std::uint16_t Handovers::owner_of(std::string_view sid) const { return table_.owner(bucket_of(sid)); }
+
+bool Handovers::owns_a_bucket() const {
+  for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket)
+    if (table_.owner(bucket) == own_slot_) return true;
+  return false;
+}
+
+bool Handovers::is_new_owner_of(std::string_view sid) const {
+  return owner_of(sid) == own_slot_ && !own_buckets_[bucket_of(sid)];
+}
+
+void Handovers::learn_own_buckets() {
+  for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket)
+    own_buckets_[bucket] = table_.owner(bucket) == own_slot_;
+}
+
+void Handovers::stop_reading() {
+  reading_ = false;
+  borrowed_.clear();
+}
+
+void Handovers::borrow(std::uint16_t slot, ipc::Descriptor inbox) {
+  borrowed_.erase(slot);
+  borrowed_.try_emplace(slot, context_, std::move(inbox));
 }
 
 bool Handovers::send(ipc::HandoverKind kind, const ipc::Descriptor& socket, const ClientConnection& from,
@@ -70,10 +101,17 @@ bool Handovers::turn() {
     if (sender.wants_write()) (void)sender.flush();
   }
   if (!reading_) return false;
-  for (int i = 0; readable_ && i < kArrivalsPerTurn; ++i) {
+  bool more = read(inbox_);
+  for (auto& [slot, inbox] : borrowed_) more = read(inbox) || more;
+  return more;
+}
+
+bool Handovers::read(Inbox& inbox) {
+  if (inbox.failed) return false;
+  for (int i = 0; inbox.readable && i < kArrivalsPerTurn; ++i) {
     ipc::ReceivedHandover arrival;
     std::string why;
-    switch (ipc::receive_handover(inbox_, &arrival, &why)) {
+    switch (ipc::receive_handover(inbox.channel, &arrival, &why)) {
       case ipc::InboxStatus::Received:
         counters_.add(ipc::Counter::HandoversIn);
         on_arrival_(std::move(arrival));
@@ -84,15 +122,15 @@ bool Handovers::turn() {
         break;
       case ipc::InboxStatus::Failed:
         spdlog::error("inbox: receive: {}; this worker reads it no more", why);
-        reading_ = false;
+        inbox.failed = true;
         [[fallthrough]];
       case ipc::InboxStatus::Empty:
-        readable_ = false;
+        inbox.readable = false;
         break;
     }
   }
-  if (!readable_ && reading_) watch_.arm();
-  return readable_;
+  if (!inbox.readable && !inbox.failed) inbox.watch.arm();
+  return inbox.readable;
 }
 
 }  // namespace limpet::process

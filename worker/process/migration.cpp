@@ -2,8 +2,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "worker/process/bucket_move.h"
 #include "worker/process/migration_codec.h"
 
 namespace limpet::process {
@@ -110,29 +112,39 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<ipc::De
 
 // ---- the giver
 
-Giver::Giver(const MigrationParts& parts, ipc::Descriptor stream)
+Giver::Giver(const MigrationParts& parts, ipc::Descriptor stream, std::optional<std::uint16_t> to_slot)
     : parts_(parts),
+      to_slot_(to_slot),
       stream_(std::move(stream)),
-      watch_(parts.context, stream_.descriptor(), [this] { readable_ = true; }) {
-  parts_.rings.retain(kRetainedBytes);
-  parts_.front.give_away(true);
+      watch_(parts.context, stream_.descriptor(), [this] { readable_ = true; }),
+      waits_for_taker_(to_slot.has_value()) {
+  if (!to_slot_) parts_.front.give_away(true);
 }
 
-Giver::~Giver() { parts_.front.give_away(false); }
+Giver::~Giver() {
+  if (!to_slot_) parts_.front.give_away(false);
+}
+
+bool Giver::wants(const engineio::Session& session) const {
+  return !to_slot_ || parts_.handovers.owner_of(session.sid()) == *to_slot_;
+}
+
+bool Giver::gives_connections() const { return !to_slot_ || !parts_.handovers.owns_a_bucket(); }
 
 bool Giver::has_room() const noexcept {
   return !broken_ && stream_.queued_bytes() == 0 && bytes_on_their_way_ < kBytesOnTheirWay &&
          on_their_way_.size() < kParcelsOnTheirWay;
 }
 
-bool Giver::busy() const noexcept { return readable_ && !broken_; }
+bool Giver::busy() const noexcept { return (readable_ || begins_) && !broken_; }
 
 void Giver::turn() {
   if (broken_) return;
   // Before anything is received: what comes back from the taker is looked at in the next turn.
   (void)stream_.flush();
-  give_connections();
-  if (!finished_) {
+  begins_ = false;
+  if (!waits_for_taker_ && gives_connections()) give_connections();
+  if (!waits_for_taker_ && !finished_) {
     for (int i = 0; i < kBatchesPerTurn && has_room() && give_sessions(); ++i) {
     }
   }
@@ -153,16 +165,22 @@ void Giver::give_connections() {
 bool Giver::give_sessions() {
   // What waits for room in the own ring was delivered here and has no place in a ring yet.
   if (parts_.rings.deferred()) return false;
-  const auto ready = [this](const engineio::Session& session) { return parts_.socketio.can_depart(session); };
+  const auto ready = [this](const engineio::Session& session) {
+    const bool lingers = parts_.engine.find(session.sid()) == nullptr;
+    return wants(session) && (lingers || parts_.socketio.can_depart(session));
+  };
   for (engineio::Session* session : parts_.engine.movable_sessions(kBatchSessions, ready))
     if (parts_.engine.find(session->sid()) == session) parts_.socketio.announce_departure(*session);
   // Again: those handlers may have closed sessions, and what they emitted may wait. Who comes in their place
   // has not been told.
   if (parts_.rings.deferred()) return false;
-  const auto told = [this](const engineio::Session& session) {
-    return parts_.socketio.can_depart(session) && parts_.socketio.announced_departure(session);
+  const auto told = [this, &ready](const engineio::Session& session) {
+    const bool lingers = parts_.engine.find(session.sid()) == nullptr;
+    return ready(session) && (lingers || parts_.socketio.announced_departure(session));
   };
   const std::vector<engineio::Session*> leaving = parts_.engine.movable_sessions(kBatchSessions, told);
+  if (leaving.empty()) return false;
+  parts_.rings.retain(kRetainedBytes);  // they may have to come back
   // All of them in this call, however many batches that takes: what the handlers put down must not grow old.
   const std::vector<adapter::RingPosition> positions = parts_.rings.positions();
   Load load{{positions, {}}, {}, 0};
@@ -176,7 +194,7 @@ bool Giver::give_sessions() {
   for (auto& [poll, socket] : polls) give(poll, std::move(socket));
   // Behind all that leave: it runs handlers, whose broadcasts are beyond the positions of those.
   if (!too_large.batch.sessions.empty()) close_too_large(std::move(too_large));
-  return !leaving.empty();
+  return true;
 }
 
 /// One that leaves, with its socket if it has one; its parked poll goes to `polls`.
@@ -272,7 +290,15 @@ void Giver::hear() {
 
 void Giver::finish() {
   if (std::exchange(finished_, true) || broken_) return;
-  stream_.send(encode(AllGiven{}));
+  give(AllGiven{}, {}, 0);
+}
+
+void Giver::pass_on(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread) {
+  ClientConnection::Detached detached;
+  detached.unread = unread;
+  std::vector<ipc::Descriptor> descriptors;
+  descriptors.push_back(std::move(socket));
+  give(HttpConnection{image_of(from, detached), true}, std::move(descriptors), 0);
 }
 
 void Giver::receive() {
@@ -283,7 +309,7 @@ void Giver::receive() {
         std::string why;
         auto message = decode_migration_message(datagram, &why);
         if (!message) {
-          spdlog::error("migration: the successor said nonsense: {}", why);
+          spdlog::error("migration: the taker said nonsense: {}", why);
           return take_back();
         }
         obey(std::move(*message), std::move(datagram.descriptors));
@@ -306,6 +332,7 @@ void Giver::obey(MigrationMessage message, std::vector<ipc::Descriptor> descript
       const Parcel& parcel = on_their_way_.front();
       bytes_on_their_way_ -= parcel.frame.size();
       sessions_on_their_way_ -= parcel.sessions;
+      sessions_taken_ += parcel.sessions;
       parts_.counters.add(ipc::Counter::SessionsDeparted, parcel.sessions);
       on_their_way_.pop_front();
       ++parcels_taken_;
@@ -313,7 +340,10 @@ void Giver::obey(MigrationMessage message, std::vector<ipc::Descriptor> descript
   } else if (const auto* reply = std::get_if<SocketReply>(&message)) {
     parts_.socketio.take_reply(reply->nsp, reply->id, reply->text, reply->attachments);
   } else if (const auto* http = std::get_if<HttpConnection>(&message)) {
-    parts_.front.take_in(std::move(descriptors.front()), http->connection);
+    (void)parts_.front.take_in(std::move(descriptors.front()), http->connection);
+  } else if (std::holds_alternative<Expecting>(message)) {
+    waits_for_taker_ = false;
+    begins_ = true;
   }
 }
 
@@ -321,7 +351,7 @@ void Giver::obey(MigrationMessage message, std::vector<ipc::Descriptor> descript
 void Giver::take_back() {
   broken_ = true;
   stream_.end();
-  parts_.front.give_away(false);
+  if (!to_slot_) parts_.front.give_away(false);
   std::size_t sessions = 0;
   while (!on_their_way_.empty()) {
     Parcel parcel = std::move(on_their_way_.front());
@@ -335,25 +365,27 @@ void Giver::take_back() {
     } else if (auto* batch = std::get_if<SessionBatch>(&*message)) {
       settle(parts_, std::move(*batch), std::move(datagram.descriptors));
     } else if (const auto* http = std::get_if<HttpConnection>(&*message)) {
-      parts_.front.take_in(std::move(datagram.descriptors.front()), http->connection);
+      (void)parts_.front.take_in(std::move(datagram.descriptors.front()), http->connection);
     }
-    for (const SocketAct& act : parcel.acts) carry_out(act, parts_.socketio);
+    for (const SocketAct& act : parcel.acts) (void)carry_out(act, parts_.socketio);
   }
-  parts_.rings.stop_retaining();
   bytes_on_their_way_ = 0;
   sessions_on_their_way_ = 0;
-  if (!finished_) spdlog::warn("migration: the successor is gone; {} sessions are here again", sessions);
+  if (!finished_) spdlog::warn("migration: the taker is gone; {} sessions are here again", sessions);
 }
 
 // ---- the taker
 
-Taker::Taker(const MigrationParts& parts, ipc::Descriptor stream)
+Taker::Taker(const MigrationParts& parts, std::uint32_t number, ipc::Descriptor stream, OnAct on_act)
     : parts_(parts),
+      number_(number),
+      on_act_(std::move(on_act)),
       stream_(std::move(stream)),
       watch_(parts.context, stream_.descriptor(), [this] { readable_ = true; }) {
   parts_.rings.retain(kRetainedBytes);
-  parts_.front.expect_sessions(true);
 }
+
+std::vector<std::byte> Taker::encode_expecting() { return encode(Expecting{}); }
 
 void Taker::turn() {
   if (over_) return;
@@ -367,7 +399,7 @@ void Taker::turn() {
         std::string why;
         auto message = decode_migration_message(datagram, &why);
         if (!message) {
-          spdlog::error("migration: the predecessor said nonsense: {}; what it has stays there", why);
+          spdlog::error("migration: the giver said nonsense: {}; what it has stays there", why);
           return end();
         }
         obey(std::move(*message), std::move(datagram.descriptors));
@@ -385,33 +417,27 @@ void Taker::turn() {
   if (!readable_) watch_.arm();
 }
 
-/// What was on its way back, or at the giver, ends with it: those clients see it, and come back.
-void Taker::end() {
-  over_ = true;
-  stream_.end();
-  going_back_.clear();
-  become_complete();
-}
-
 void Taker::obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors) {
   if (auto* batch = std::get_if<SessionBatch>(&message)) {
     settle(parts_, std::move(*batch), std::move(descriptors));
     stream_.send(encode(Took{++parcels_}));
   } else if (const auto* http = std::get_if<HttpConnection>(&message)) {
-    parts_.front.take_in(std::move(descriptors.front()), http->connection);
+    ClientConnection* const arrived = parts_.front.take_in(std::move(descriptors.front()), http->connection);
+    if (arrived != nullptr && http->asked) arrived->set_asked(number_);
     stream_.send(encode(Took{++parcels_}));
   } else if (std::holds_alternative<AllGiven>(message)) {
-    become_complete();
+    complete_ = true;
+    stream_.send(encode(Took{++parcels_}));
   } else if (const auto* what = std::get_if<SocketAct>(&message)) {
-    carry_out(*what, parts_.socketio);
+    on_act_(*what);
   }
 }
 
 /// What was on its way back, or at the giver, ends with it: those clients see it, and come back.
-void Taker::become_complete() {
-  if (std::exchange(complete_, true)) return;
-  parts_.rings.stop_retaining();
-  parts_.front.expect_sessions(false);
+void Taker::end() {
+  over_ = complete_ = true;
+  stream_.end();
+  going_back_.clear();
 }
 
 void Taker::send(const SocketReply& reply) {
@@ -423,7 +449,6 @@ void Taker::send(const SocketReply& reply) {
 }
 
 void Taker::give_back(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread) {
-  if (over_) return;  // the session died with its worker; the client's connection ends, and it comes back
   ClientConnection::Detached detached;
   detached.unread = unread;
   stream_.send(encode(HttpConnection{image_of(from, detached)}), {{socket.get()}});
@@ -432,21 +457,48 @@ void Taker::give_back(ipc::Descriptor socket, const ClientConnection& from, std:
 
 // ---- both
 
-void carry_out(const SocketAct& act, socketio::Server& socketio) {
+bool carry_out(const SocketAct& act, socketio::Server& socketio) {
   socketio::SocketState* socket = socketio.find_connected(act.nsp, act.id);
-  if (socket == nullptr) return;
+  if (socket == nullptr) return false;
   switch (act.kind) {
     case SocketAct::Kind::Emit:
-      return socketio.send(*socket, act.frames);
+      socketio.send(*socket, act.frames);
+      break;
     case SocketAct::Kind::Join:
       (void)socketio.join(*socket, act.room);
-      return;
+      break;
     case SocketAct::Kind::Leave:
       (void)socketio.leave(*socket, act.room);
-      return;
+      break;
     case SocketAct::Kind::Disconnect:
-      return socketio.disconnect(*socket, act.close);
+      socketio.disconnect(*socket, act.close);
+      break;
   }
+  return true;
+}
+
+Migration::Migration(const MigrationParts& parts, OnBucketsMoved on_moved)
+    : parts_(parts), on_moved_(std::move(on_moved)) {}
+
+Migration::~Migration() = default;
+
+Taker& Migration::expect(ipc::Descriptor stream) {
+  const std::uint32_t number = ++last_number_;
+  Taker& taker = takers_.emplace_back(parts_, number, std::move(stream),
+                                      [this, number](const SocketAct& what) { act(what, number); });
+  note_expectations();
+  return taker;
+}
+
+void Migration::expect_buckets(ipc::Descriptor stream) { expect(std::move(stream)).say_expecting(); }
+
+void Migration::note_expectations() {
+  std::uint32_t last = 0;
+  for (const Taker& taker : takers_)
+    if (!taker.complete()) last = taker.number();
+  if (last == 0 && last_expected_ != 0) parts_.handovers.learn_own_buckets();
+  last_expected_ = last;
+  parts_.front.expect_sessions(last);
 }
 
 void Migration::begin_to_give(ipc::Descriptor stream) {
@@ -454,9 +506,33 @@ void Migration::begin_to_give(ipc::Descriptor stream) {
   next_stream_ = std::move(stream);
 }
 
+void Migration::move_buckets(const ipc::MoveBuckets& order, ipc::Descriptor stream) {
+  parts_.handovers.learn_own_buckets();  // they may come back
+  moves_.remove_if([&](const BucketMove& move) { return move.to_slot() == order.to_slot; });
+  moves_.emplace_back(parts_, ++last_number_, order, std::move(stream), on_moved_);
+}
+
 void Migration::stop_giving() {
   forget_giver();
   next_stream_ = {};
+  for (BucketMove& move : moves_) move.stop();
+}
+
+bool Migration::has_taker_before(std::uint32_t number) const noexcept {
+  return !takers_.empty() && takers_.front().number() < number;
+}
+
+bool Migration::buckets_are_quiet() const {
+  return std::all_of(moves_.begin(), moves_.end(), [this](const BucketMove& move) {
+    return move.giver().broken() || (move.giver().given() && parts_.socketio.awaited_replies() == 0 &&
+                                     !has_taker_before(move.number()));
+  });
+}
+
+bool Migration::gives_connections() const {
+  return !parts_.handovers.owns_a_bucket() &&
+         std::any_of(moves_.begin(), moves_.end(),
+                     [](const BucketMove& move) { return !move.giver().broken(); });
 }
 
 /// The supervisor may know of a taker's end before its stream has told: what it had not taken comes back
@@ -467,24 +543,86 @@ void Migration::forget_giver() {
 }
 
 void Migration::turn() {
-  if (taker_) taker_->turn();
-  if (next_stream_ && (!taker_ || taker_->complete())) giver_.emplace(parts_, std::move(next_stream_));
-  if (giver_) giver_->turn();
+  for (Taker& taker : takers_) taker.turn();
+  takers_.remove_if([](const Taker& taker) { return taker.over(); });
+  if (last_expected_ != 0) note_expectations();
+  if (next_stream_ && last_expected_ == 0) {
+    giver_.emplace(parts_, std::move(next_stream_));
+    giver_number_ = ++last_number_;
+  }
+  give();
+  end_moves();
+  const bool settled = (!giver_ || giver_->settled()) &&
+                       std::all_of(moves_.begin(), moves_.end(),
+                                   [](const BucketMove& move) { return move.giver().settled(); });
+  if (last_expected_ == 0 && settled) parts_.rings.stop_retaining();
 }
 
-bool Migration::busy() const noexcept { return (taker_ && taker_->busy()) || (giver_ && giver_->busy()); }
+void Migration::give() {
+  for (BucketMove& move : moves_) {
+    replies_before_ = move.number();
+    move.turn();
+  }
+  replies_before_ = giver_number_;
+  if (giver_) giver_->turn();
+  replies_before_ = kAny;
+}
+
+/// The stream stays open while somebody waits for what comes on it. That of a slot that closes to the end:
+/// connections leave by it.
+bool Migration::is_over(const BucketMove& move) const {
+  if (move.giver().broken()) return true;
+  if (!move.done() || !parts_.handovers.owns_a_bucket()) return false;
+  return move.deadline() <= parts_.clock.now() ||
+         (parts_.socketio.awaited_replies() == 0 && !has_taker_before(move.number()));
+}
+
+void Migration::end_moves() {
+  if (moves_.empty()) return;
+  moves_.remove_if([this](const BucketMove& move) { return is_over(move); });
+  if (moves_.empty() && !giver_) parts_.socketio.forget_moved();
+}
+
+bool Migration::busy() const noexcept {
+  return std::any_of(takers_.begin(), takers_.end(), [](const Taker& taker) { return taker.busy(); }) ||
+         std::any_of(moves_.begin(), moves_.end(),
+                     [](const BucketMove& move) { return move.giver().busy(); }) ||
+         (giver_ && giver_->busy());
+}
+
+http::TimePoint Migration::next_deadline() const {
+  auto next = http::TimePoint::max();
+  for (const BucketMove& move : moves_) next = std::min(next, move.next_deadline());
+  return next;
+}
 
 void Migration::give_back(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread) {
-  if (taker_) taker_->give_back(std::move(socket), from, unread);
+  for (Taker& taker : takers_) {
+    if (!taker.complete() && taker.number() > from.asked())
+      return taker.give_back(std::move(socket), from, unread);
+  }
+  // All have come meanwhile.
+  ClientConnection::Detached detached;
+  detached.unread = unread;
+  (void)parts_.front.take_in(std::move(socket), image_of(from, detached));
+}
+
+bool Migration::pass_on(ipc::Descriptor& socket, const ClientConnection& from, std::uint16_t to_slot,
+                        std::string_view unread) {
+  const auto move = std::find_if(moves_.begin(), moves_.end(), [&](const BucketMove& each) {
+    return each.to_slot() == to_slot && each.giver().passes_on();
+  });
+  if (move == moves_.end() || from.places_session()) return false;
+  move->giver().pass_on(std::move(socket), from, unread);
+  return true;
 }
 
 /// A socket that had to come back is here, although those that knew it before think it is not.
-void Migration::act(const SocketAct& act) {
-  if (parts_.socketio.find_connected(act.nsp, act.id) != nullptr) {
-    carry_out(act, parts_.socketio);
-  } else if (giver_) {
-    giver_->send(act);
-  }
+void Migration::act(const SocketAct& act, std::uint32_t behind) {
+  if (carry_out(act, parts_.socketio)) return;
+  for (BucketMove& move : moves_)
+    if (move.number() > behind) move.giver().send(act);
+  if (giver_ && giver_number_ > behind) giver_->send(act);
 }
 
 void Migration::emit(std::string_view nsp, std::string_view id, std::span<const http::Buffer> frames) {
@@ -493,28 +631,30 @@ void Migration::emit(std::string_view nsp, std::string_view id, std::span<const 
        .id = std::string(id),
        .room = {},
        .close = false,
-       .frames = {frames.begin(), frames.end()}});
+       .frames = {frames.begin(), frames.end()}},
+      0);
 }
 
 void Migration::join(std::string_view nsp, std::string_view id, std::string_view room) {
-  act({SocketAct::Kind::Join, std::string(nsp), std::string(id), std::string(room), false, {}});
+  act({SocketAct::Kind::Join, std::string(nsp), std::string(id), std::string(room), false, {}}, 0);
 }
 
 void Migration::leave(std::string_view nsp, std::string_view id, std::string_view room) {
-  act({SocketAct::Kind::Leave, std::string(nsp), std::string(id), std::string(room), false, {}});
+  act({SocketAct::Kind::Leave, std::string(nsp), std::string(id), std::string(room), false, {}}, 0);
 }
 
 void Migration::disconnect(std::string_view nsp, std::string_view id, bool close) {
-  act({SocketAct::Kind::Disconnect, std::string(nsp), std::string(id), {}, close, {}});
+  act({SocketAct::Kind::Disconnect, std::string(nsp), std::string(id), {}, close, {}}, 0);
 }
 
 void Migration::reply(std::string_view nsp, std::string_view id, std::string_view packet,
                       std::span<const http::Buffer> attachments) {
-  if (!taker_) return;
-  taker_->send({.nsp = std::string(nsp),
-                .id = std::string(id),
-                .text = std::string(packet),
-                .attachments = {attachments.begin(), attachments.end()}});
+  const SocketReply back{.nsp = std::string(nsp),
+                         .id = std::string(id),
+                         .text = std::string(packet),
+                         .attachments = {attachments.begin(), attachments.end()}};
+  for (Taker& taker : takers_)
+    if (taker.number() < replies_before_) taker.send(back);
 }
 
 }  // namespace limpet::process

@@ -1,6 +1,7 @@
-// Sessions and connections that travel between the workers of one slot during a reload (DESIGN.md, "How a
-// reload goes"). Giver: the worker that leaves. Taker: the one that follows it. Both sit on one end of a
-// migration stream.
+// Sessions and connections that travel between two workers (DESIGN.md, "How a reload goes", "Scaling"). In a
+// reload, giver is the worker that leaves, taker the one that follows it in its slot; everything travels.
+// With another number of slots, giver is whoever has lost buckets to the taker's slot; only their sessions
+// travel. Both sit on one end of a migration stream.
 //
 // What is on its way belongs to the giver until the taker has said `took`, which it does before it touches a
 // byte: if the taker dies, the giver takes back what was not taken, as if it had come from elsewhere. What
@@ -10,6 +11,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <list>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,10 +22,12 @@
 
 #include "ipc/counters.h"
 #include "ipc/frame_stream.h"
+#include "ipc/messages.h"
 #include "worker/adapter/ring_adapter.h"
 #include "worker/engineio/server.h"
 #include "worker/process/clients.h"
 #include "worker/process/front.h"
+#include "worker/process/handover.h"
 #include "worker/process/migration_messages.h"
 #include "worker/process/watch.h"
 #include "worker/socketio/elsewhere.h"
@@ -37,7 +43,9 @@ struct MigrationParts {
   socketio::Server& socketio;
   adapter::RingAdapter& rings;
   Front& front;
+  Handovers& handovers;
   ipc::CounterBlock& counters;
+  const http::Clock& clock;
 };
 
 /// What of broadcasts is retained for sessions on their way.
@@ -45,7 +53,10 @@ inline constexpr std::size_t kRetainedBytes = 16u << 20;
 
 class Giver {
  public:
-  Giver(const MigrationParts& parts, ipc::Descriptor stream);
+  /// `to_slot`: gives only sessions whose bucket the table gives to that slot, and connections only when the
+  /// own slot has no bucket any more; begins when the taker says that it expects them. Without: everything.
+  Giver(const MigrationParts& parts, ipc::Descriptor stream,
+        std::optional<std::uint16_t> to_slot = std::nullopt);
   ~Giver();
 
   /// Once per turn, behind the rings: sends what can leave and fits, hears what was taken.
@@ -54,6 +65,14 @@ class Giver {
   [[nodiscard]] bool busy() const noexcept;
   /// Says that no more comes. Whoever cannot leave has been drained.
   void finish();
+  /// Is it for this giver to give?
+  [[nodiscard]] bool wants(const engineio::Session& session) const;
+  /// A connection with a request for a session that the taker has, or that is nowhere.
+  void pass_on(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread);
+  /// The taker is there, and does not know yet that all was given.
+  [[nodiscard]] bool passes_on() const noexcept { return !waits_for_taker_ && !broken_ && !given(); }
+  [[nodiscard]] bool given() const noexcept { return finished_ && settled(); }
+  [[nodiscard]] std::uint64_t sessions_taken() const noexcept { return sessions_taken_; }
   /// The taker is gone; what it had not taken is here again.
   [[nodiscard]] bool broken() const noexcept { return broken_; }
   /// Nothing is on its way.
@@ -78,6 +97,7 @@ class Giver {
     std::size_t weight = 0;  ///< bytes, about
   };
 
+  [[nodiscard]] bool gives_connections() const;
   void give_connections();
   bool give_sessions();
   void give(const MigrationMessage& message, std::vector<ipc::Descriptor> descriptors, std::size_t sessions);
@@ -93,12 +113,16 @@ class Giver {
   [[nodiscard]] bool has_room() const noexcept;
 
   MigrationParts parts_;
+  std::optional<std::uint16_t> to_slot_;
   ipc::FrameStream stream_;
   Watch watch_;
   std::deque<Parcel> on_their_way_;
   std::size_t bytes_on_their_way_ = 0;
   std::uint64_t parcels_taken_ = 0;
   std::uint64_t sessions_on_their_way_ = 0;
+  std::uint64_t sessions_taken_ = 0;
+  bool waits_for_taker_;
+  bool begins_ = false;
   bool readable_ = true;
   bool finished_ = false;
   bool broken_ = false;
@@ -106,8 +130,14 @@ class Giver {
 
 class Taker {
  public:
-  /// From now on broadcasts are retained.
-  Taker(const MigrationParts& parts, ipc::Descriptor stream);
+  using OnAct = std::function<void(const SocketAct&)>;
+
+  /// From now on broadcasts are retained. `number`: grows from each of them, and each giver, to the next.
+  Taker(const MigrationParts& parts, std::uint32_t number, ipc::Descriptor stream, OnAct on_act);
+
+  [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
+  /// Tells the giver, which waits for it.
+  void say_expecting() { stream_.send(encode_expecting()); }
 
   /// Once per turn, behind the rings.
   void turn();
@@ -123,11 +153,13 @@ class Taker {
 
  private:
   void obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors);
-  void become_complete();
+  static std::vector<std::byte> encode_expecting();
   /// No more is heard of the giver, and it hears no more of this: what was not taken is its own.
   void end();
 
   MigrationParts parts_;
+  std::uint32_t number_;
+  OnAct on_act_;
   ipc::FrameStream stream_;
   Watch watch_;
   std::uint64_t parcels_ = 0;
@@ -137,25 +169,51 @@ class Taker {
   bool over_ = false;
 };
 
-/// Both, and what they are for the Socket.IO server. A worker may be giver and taker at once: its predecessor
-/// lives until its acknowledgements have come.
+class BucketMove;
+
+/// All of them, and what they are for the Socket.IO server. A worker may be giver and taker at once, several
+/// times.
+///
+/// All streams have numbers that grow. A session that came by one of them left by a later one; so replies on
+/// their way back go only to earlier ones, acts on their way forth only to later ones, and none goes in
+/// circles.
 class Migration final : public socketio::Elsewhere {
  public:
-  explicit Migration(const MigrationParts& parts) : parts_(parts) {}
+  using OnBucketsMoved = std::function<void(const ipc::BucketsMoved&)>;
 
-  void succeed(ipc::Descriptor stream) { taker_.emplace(parts_, std::move(stream)); }
+  Migration(const MigrationParts& parts, OnBucketsMoved on_moved);
+  ~Migration() override;
+
+  // A reload.
+  void succeed(ipc::Descriptor stream) { expect(std::move(stream)); }
   /// Again with another successor if the one before is gone.
   void begin_to_give(ipc::Descriptor stream);
+  [[nodiscard]] Giver* giver() noexcept { return giver_ ? &*giver_ : nullptr; }
+
+  // Buckets that change their slot.
+  void expect_buckets(ipc::Descriptor stream);
+  /// Again for the same slot if its worker before is gone.
+  void move_buckets(const ipc::MoveBuckets& order, ipc::Descriptor stream);
+  /// Nothing of what moves buckets is left to wait for: all is taken, and nobody here or before waits for a
+  /// reply.
+  [[nodiscard]] bool buckets_are_quiet() const;
+  /// Connections that wait for their next request leave with them.
+  [[nodiscard]] bool gives_connections() const;
+
   /// Whoever is still here stays.
   void stop_giving();
 
   void turn();
   [[nodiscard]] bool busy() const noexcept;
-  [[nodiscard]] Giver* giver() noexcept { return giver_ ? &*giver_ : nullptr; }
-  /// The predecessor waits for acknowledgements that come by way of this worker.
-  [[nodiscard]] bool has_predecessor() const noexcept { return taker_ && !taker_->over(); }
-  /// A connection for kPredecessor.
+  [[nodiscard]] http::TimePoint next_deadline() const;
+  /// Somebody before waits for acknowledgements that come by way of this worker.
+  [[nodiscard]] bool has_predecessor() const noexcept { return !takers_.empty(); }
+  /// A connection for kGiver.
   void give_back(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread);
+  /// A connection with a request for a session of `to_slot`, on the stream that its session has taken. False:
+  /// there is none.
+  bool pass_on(ipc::Descriptor& socket, const ClientConnection& from, std::uint16_t to_slot,
+               std::string_view unread);
 
   void emit(std::string_view nsp, std::string_view id, std::span<const http::Buffer> frames) override;
   void join(std::string_view nsp, std::string_view id, std::string_view room) override;
@@ -165,17 +223,31 @@ class Migration final : public socketio::Elsewhere {
              std::span<const http::Buffer> attachments) override;
 
  private:
-  void act(const SocketAct& act);
+  static constexpr std::uint32_t kAny = 0xffffffff;
+
+  Taker& expect(ipc::Descriptor stream);
+  void note_expectations();
+  void give();
+  void end_moves();
+  void act(const SocketAct& act, std::uint32_t behind);
+  [[nodiscard]] bool has_taker_before(std::uint32_t number) const noexcept;
+  [[nodiscard]] bool is_over(const BucketMove& move) const;
   void forget_giver();
 
   MigrationParts parts_;
-  std::optional<Taker> taker_;
-  std::optional<Giver> giver_;
-  ipc::Descriptor next_stream_;  ///< to the successor, while sessions still come from the predecessor
+  OnBucketsMoved on_moved_;
+  std::list<Taker> takers_;  ///< in the order of their numbers
+  std::list<BucketMove> moves_;
+  std::optional<Giver> giver_;  ///< to a successor
+  std::uint32_t giver_number_ = 0;
+  std::uint32_t last_number_ = 0;
+  std::uint32_t last_expected_ = 0;  ///< number of the last taker that is not complete; 0: all are
+  std::uint32_t replies_before_ = kAny;
+  ipc::Descriptor next_stream_;  ///< to the successor, while sessions still come
 };
 
-/// Does what `act` says to a socket that is here. Nothing happens if it is gone, or has moved on.
-void carry_out(const SocketAct& act, socketio::Server& socketio);
+/// Does what `act` says to a socket that is here. False: it is not.
+bool carry_out(const SocketAct& act, socketio::Server& socketio);
 
 /// Puts sessions, and what they missed of the rings, into this worker, and runs their connection handlers.
 /// One that has no place here (its namespace is gone) has its transport closed, so that its client comes

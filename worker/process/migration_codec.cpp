@@ -285,6 +285,8 @@ bool has_body(wire::MigrationMessage::Reader from) {
       return from.hasTook();
     case wire::MigrationMessage::REPLY:
       return from.hasReply();
+    case wire::MigrationMessage::EXPECTING:
+      return from.hasExpecting();
   }
   throw Refusal(fmt::format("unknown message {}", static_cast<unsigned>(from.which())));
 }
@@ -295,13 +297,15 @@ MigrationMessage open(wire::MigrationMessage::Reader from) {
     case wire::MigrationMessage::SESSIONS:
       return read(from.getSessions());
     case wire::MigrationMessage::CONNECTION:
-      return HttpConnection{read(from.getConnection().getConnection())};
+      return HttpConnection{read(from.getConnection().getConnection()), from.getConnection().getAsked()};
     case wire::MigrationMessage::ALL_GIVEN:
       return AllGiven{};
     case wire::MigrationMessage::ACT:
       return read(from.getAct());
     case wire::MigrationMessage::TOOK:
       return Took{from.getTook().getCount()};
+    case wire::MigrationMessage::EXPECTING:
+      return Expecting{};
     case wire::MigrationMessage::REPLY:
       break;
   }
@@ -341,14 +345,18 @@ std::size_t descriptors_of(const SessionBatch& batch) noexcept {
 std::vector<std::byte> encode(const MigrationMessage& message) {
   capnp::MallocMessageBuilder builder;
   auto to = builder.initRoot<wire::MigrationMessage>();
-  std::visit(
-      Overloaded{
-          [&](const SessionBatch& batch) { put(to.initSessions(), batch); },
-          [&](const HttpConnection& http) { put(to.initConnection().initConnection(), http.connection); },
-          [&](const AllGiven&) { to.initAllGiven(); }, [&](const SocketAct& act) { put(to.initAct(), act); },
-          [&](const Took& took) { to.initTook().setCount(took.count); },
-          [&](const SocketReply& reply) { put(to.initReply(), reply); }},
-      message);
+  std::visit(Overloaded{[&](const SessionBatch& batch) { put(to.initSessions(), batch); },
+                        [&](const HttpConnection& http) {
+                          auto one = to.initConnection();
+                          put(one.initConnection(), http.connection);
+                          one.setAsked(http.asked);
+                        },
+                        [&](const AllGiven&) { to.initAllGiven(); },
+                        [&](const SocketAct& act) { put(to.initAct(), act); },
+                        [&](const Took& took) { to.initTook().setCount(took.count); },
+                        [&](const SocketReply& reply) { put(to.initReply(), reply); },
+                        [&](const Expecting&) { to.initExpecting(); }},
+             message);
   const auto words = capnp::messageToFlatArray(builder);
   const auto bytes = words.asBytes();
   std::vector<std::byte> copy(bytes.size());

@@ -45,8 +45,9 @@ struct SessionBatch {
 /// taker: with a request for a session that is still to come; whoever has the session answers.
 struct HttpConnection {
   ConnectionImage connection;
+  bool asked = false;  ///< the giver does not have the session that its first request names
 };
-/// No more sessions and connections come.
+/// No more sessions come. Answered like them, with Took.
 struct AllGiven {};
 /// What the application of the giver does to a socket that has moved.
 struct SocketAct {
@@ -61,7 +62,7 @@ struct SocketAct {
 
 // ---- taker to giver ----
 
-/// So many batches and connections have been taken since the beginning: the giver forgets them.
+/// So many batches, connections and AllGiven have been taken since the beginning: the giver forgets them.
 struct Took {
   std::uint64_t count = 0;
 };
@@ -72,7 +73,10 @@ struct SocketReply {
   std::string text;                       ///< the packet
   std::vector<http::Buffer> attachments;  ///< as frames
 };
+/// When buckets move, first of all: the taker retains broadcasts from now on.
+struct Expecting {};
 
-using MigrationMessage = std::variant<SessionBatch, HttpConnection, AllGiven, SocketAct, Took, SocketReply>;
+using MigrationMessage =
+    std::variant<SessionBatch, HttpConnection, AllGiven, SocketAct, Took, SocketReply, Expecting>;
 
 }  // namespace limpet::process

@@ -51,6 +51,11 @@ std::uint16_t Placement::by_address(const PeerAddress& client) const {
   return rendezvous_slot(client, slots_, [this](std::uint16_t slot) { return takes_part(slot); });
 }
 
+std::uint16_t Placement::another_by_address(const PeerAddress& client) const {
+  return rendezvous_slot(client, slots_,
+                         [this](std::uint16_t slot) { return slot != own_slot_ && takes_part(slot); });
+}
+
 std::uint16_t Placement::by_connections(std::uint64_t own_sessions) {
   if (board_ == nullptr) return own_slot_;
   if (const std::uint64_t edition = board_->edition(); edition != edition_) {

@@ -30,6 +30,8 @@ class Placement {
   [[nodiscard]] std::uint16_t own_slot() const noexcept { return own_slot_; }
   [[nodiscard]] bool takes_part(std::uint16_t slot) const noexcept;
   [[nodiscard]] std::uint16_t by_address(const PeerAddress& client) const;
+  /// The same for a slot that may have no new session: another one.
+  [[nodiscard]] std::uint16_t another_by_address(const PeerAddress& client) const;
   /// The slot with the fewest sessions; the own one unless another has fewer by two at least, so that equals
   /// do not pass sessions to and fro. `own_sessions`: right now. What this worker has sent elsewhere counts
   /// there until the board knows of it, and as if every other worker had done the same.

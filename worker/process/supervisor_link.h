@@ -25,9 +25,10 @@ class SupervisorLink {
   void send(const ipc::WorkerMessage& message, std::span<const int> descriptors = {});
   /// Sends what waits, and asks for the next readiness. Once per turn.
   void turn();
+  /// Hands over what the supervisor has said so far. Also done in the context, when there is something.
+  void receive();
 
  private:
-  void receive();
   void lose();
 
   ipc::Channel channel_;

@@ -73,6 +73,7 @@ class Worker::Core {
   void listen_alone();
   void say_hello();
   void on_message(const ipc::SupervisorMessage& message, std::vector<ipc::Descriptor> descriptors);
+  void on_scaling(const ipc::SupervisorMessage& message, std::vector<ipc::Descriptor> descriptors);
   void on_supervisor_lost();
   void on_signal(int signal);
   bool set_up_application();
@@ -162,7 +163,9 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
   front_.emplace(clients_, engine_, *socketio_, handovers_ ? &*handovers_ : nullptr,
                  placement_ ? &*placement_ : nullptr, settings_, clock_, counters_);
   if (heritage != nullptr) {
-    migration_.emplace(MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *front_, counters_});
+    migration_.emplace(MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *front_, *handovers_,
+                                      counters_, clock_},
+                       [this](const ipc::BucketsMoved& moved) { link_->send(moved); });
     socketio_->set_elsewhere(&*migration_);
   }
   acceptor_.emplace(poller_, clock_, counters_,
@@ -227,7 +230,8 @@ void Worker::Core::join_cluster(const ipc::Heritage& heritage) {
                      [this](ipc::ReceivedHandover arrival) { front_->take_in(std::move(arrival)); });
   clients_.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
                             std::string_view unread) {
-    if (to_slot == kPredecessor) return migration_->give_back(std::move(socket), from, unread);
+    if (to_slot == kGiver) return migration_->give_back(std::move(socket), from, unread);
+    if (migration_->pass_on(socket, from, to_slot, unread)) return;
     const auto kind = from.serves_one_request() ? ipc::HandoverKind::Request : ipc::HandoverKind::Connection;
     handovers_->send(kind, socket, from, to_slot, unread, from.places_session());
   });
@@ -322,12 +326,31 @@ void Worker::Core::on_message(const ipc::SupervisorMessage& message,
     handovers_->stop_reading();
   } else if (const auto* drain = std::get_if<ipc::Drain>(&message)) {
     departure_.reset();
-    migration_->stop_giving();
     start_drain(drain->window, drain->deadline);
   } else if (std::holds_alternative<ipc::Succeed>(message)) {
     migration_->succeed(std::move(descriptors[0]));
   } else if (const auto* migrate = std::get_if<ipc::Migrate>(&message)) {
     start_migration(migrate->window, migrate->deadline, std::move(descriptors[0]));
+  } else {
+    on_scaling(message, std::move(descriptors));
+  }
+}
+
+/// Buckets and sockets of other slots.
+void Worker::Core::on_scaling(const ipc::SupervisorMessage& message,
+                              std::vector<ipc::Descriptor> descriptors) {
+  if (drain_ || departure_) return;
+  if (std::holds_alternative<ipc::ExpectSessions>(message)) {
+    migration_->expect_buckets(std::move(descriptors[0]));
+  } else if (const auto* order = std::get_if<ipc::MoveBuckets>(&message)) {
+    migration_->move_buckets(*order, std::move(descriptors[0]));
+  } else if (const auto* borrow = std::get_if<ipc::BorrowSlot>(&message)) {
+    handovers_->borrow(borrow->slot, std::move(descriptors[0]));
+    descriptors.erase(descriptors.begin());
+    acceptor_->borrow(borrow->slot, std::move(descriptors));
+  } else if (const auto* back = std::get_if<ipc::ReturnSlot>(&message)) {
+    handovers_->give_back(back->slot);
+    acceptor_->give_back(back->slot);
   }
 }
 
@@ -353,6 +376,7 @@ bool Worker::Core::set_up_application() {
 void Worker::Core::start_drain(milliseconds window, milliseconds deadline) {
   acceptor_->close();
   if (handovers_) handovers_->stop_reading();
+  if (migration_) migration_->stop_giving();
   front_->http().drain();
   drain_.emplace(clock_.now(), engine_.session_count(), window, deadline);
   drain_progress_at_ = clock_.now() + kDrainProgressInterval;
@@ -372,9 +396,12 @@ void Worker::Core::continue_drain() {
   const bool told =
       engine_.session_count() == 0 && (!engine_.has_lingering() || clock_.now() >= drain_linger_until_);
   // Idle connections are where the last polls come from: only when no session is left that wants one.
-  if (told) front_->http().end_idle();
+  if (told && !(migration_ && migration_->gives_connections())) front_->http().end_idle();
   const bool empty = told && clients_.open() == 0;
-  if ((empty && !(rings_ && rings_->deferred())) || drain_->overdue(clock_.now())) {
+  const bool unsent = (rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred());
+  if ((empty && !unsent && (!migration_ || migration_->buckets_are_quiet())) ||
+      drain_->overdue(clock_.now())) {
+    socketio_->give_up_moved_replies();
     leave();
   } else if (link_ && drain_progress_at_ <= clock_.now()) {
     drain_progress_at_ = clock_.now() + kDrainProgressInterval;
@@ -458,6 +485,10 @@ void Worker::Core::turn() {
 
 void Worker::Core::wait() {
   if (link_) link_->turn();
+  if (front_->waits_for_supervisor()) {
+    link_->receive();
+    front_->ask_again();
+  }
   if (doorbell_watch_) doorbell_watch_->arm();
   if (!poller_ready_) poller_watch_.arm();
   if (!has_work()) {
@@ -482,6 +513,7 @@ bool Worker::Core::has_work() const {
 http::TimePoint Worker::Core::next_deadline() const {
   auto next = std::min(clients_.next_deadline(), acceptor_->next_deadline());
   next = std::min(next, engine_.next_deadline().value_or(next));
+  if (migration_) next = std::min(next, migration_->next_deadline());
   next = std::min(next, socketio_->next_deadline().value_or(next));
   if (drain_) next = std::min({next, drain_->next_due(), drain_progress_at_});
   if (departure_) {

@@ -217,4 +217,15 @@ void Server::give_up_moved_replies() {
   for (SocketState* socket : sockets) give_up_replies(*socket, "moved");
 }
 
+void Server::forget_moved() {
+  give_up_moved_replies();
+  const Dispatch dispatch(*this);
+  for (const auto& [id, index] : std::exchange(moved_, {})) {
+    SocketState& socket = *sockets_[index];
+    ClientState& client = *socket.client;
+    forget_socket(socket);
+    if (client.first == nullptr) graveyard_.clients.emplace_back(&client);
+  }
+}
+
 }  // namespace limpet::socketio

@@ -99,6 +99,8 @@ class Server final : public engineio::SessionHandler {
   [[nodiscard]] std::size_t awaited_replies() const noexcept;
   /// They are given the error `moved`.
   void give_up_moved_replies();
+  /// That, and what is left here of moved sockets ends: handles that know them are of no effect any more.
+  void forget_moved();
 
   void on_open(engineio::Session& session) override;
   void on_text(engineio::Session& session, std::string_view text) override;

@@ -101,10 +101,11 @@ class Teller {
     tell_all(positions, sessions);
   }
   void tell(const HttpConnection& from) {
-    const auto& [connection] = from;
-    tell_all(connection);
+    const auto& [connection, asked] = from;
+    tell_all(connection, asked);
   }
   void tell(const AllGiven&) { out_ << "all given"; }
+  void tell(const Expecting&) { out_ << "expecting"; }
   void tell(const SocketAct& from) {
     const auto& [kind, nsp, id, room, close, frames] = from;
     tell_all(kind, nsp, id, room, close, frames);
@@ -323,6 +324,8 @@ TEST(MigrationCodec, TheOtherMessagesComeBack) {
   expect_back(SessionBatch{});
   expect_back(HttpConnection{{"127.0.0.1", kMost16, kMost16, true, false, true, kAllBytes, kAllBytes}}, 1);
   expect_back(HttpConnection{}, 1);
+  expect_back(HttpConnection{{}, true}, 1);
+  expect_back(Expecting{});
   expect_back(AllGiven{});
   expect_back(Took{0});
   expect_back(Took{kMost64});

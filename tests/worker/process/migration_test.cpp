@@ -52,7 +52,7 @@ struct Tenant {
     socketio->set_elsewhere(&migration);
     clients.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
                              std::string_view unread) {
-      ASSERT_EQ(to_slot, kPredecessor);
+      ASSERT_EQ(to_slot, kGiver);
       ++sent_back;
       migration.give_back(std::move(socket), from, unread);
     });
@@ -115,7 +115,8 @@ struct Tenant {
   Handovers handovers;
   Settings settings;
   Front front{clients, engine, *socketio, &handovers, nullptr, settings, clock, counters};
-  Migration migration{{context, clients, engine, *socketio, rings, front, counters}};
+  Migration migration{{context, clients, engine, *socketio, rings, front, handovers, counters, clock},
+                      [](const ipc::BucketsMoved&) {}};
 };
 
 class MigrationTest : public testing::Test {
@@ -543,7 +544,7 @@ TEST_F(MigrationTest, ASessionThatIsThereAlreadyIsRefusedWithoutHarm) {
   std::vector<ipc::Descriptor> descriptors;
   descriptors.push_back(std::move(ours));
   settle({young_->context, young_->clients, young_->engine, *young_->socketio, young_->rings, young_->front,
-          young_->counters},
+          young_->handovers, young_->counters, young_->clock},
          std::move(twin), std::move(descriptors));
   turns();
   EXPECT_EQ(other.read(), "");
