@@ -241,7 +241,7 @@ struct RingPosition {
 
 struct SessionBatch {
   # Descriptors: one for each session that has a connection, in their order.
-  positions @0 :List(RingPosition);   # what of each ring these sessions have been given, the giver's own included
+  positions @0 :List(RingPosition);   # what of each ring these sessions have been given, the giver's own first
   sessions @1 :List(SessionRecord);   # at most 64
 }
 

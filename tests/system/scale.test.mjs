@@ -1,11 +1,13 @@
 // Another number of workers that nobody notices: sessions move with their buckets, everything else is served where it is.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import net from "node:net";
 import { after, before, describe, test } from "node:test";
 import { ask, next } from "../client/official.mjs";
 import { request } from "../client/raw.mjs";
 import { Cluster, addresses } from "./cluster.mjs";
 import { Fleet } from "./fleet.mjs";
+import { until } from "./process.mjs";
 
 const transports = [["polling"], ["websocket"], ["polling", "websocket"]];
 
@@ -154,6 +156,34 @@ test("what waits in the queue of a slot that closes is served by its heir", { ti
     cluster.workers = 1;
     assert.equal((await cluster.ctl("reload")).code, 0);
     assert.equal((await cluster.ctl("scale", "2")).code, 0);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    await cluster.close();
+  }
+});
+
+test("what cannot move is drained by the deadline, and told so", { timeout: 60_000 }, async () => {
+  const cluster = await Cluster.start({ workers: 1, settings: { max_workers: 2, "reload.drain_deadline": "2s" } });
+  const sockets = [];
+  try {
+    const opened = await Promise.all(addresses(20).map((from) => request(cluster.port, { path: "/socket.io/?EIO=4&transport=polling", from })));
+    const sids = opened.map(({ body }) => JSON.parse(body.slice(1)).sid);
+    // A post half sent keeps its session.
+    for (const sid of sids) {
+      const socket = net.connect(cluster.port, "127.0.0.1");
+      sockets.push(socket);
+      socket.on("error", () => {});
+      await once(socket, "connect");
+      socket.write(`POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n4`);
+    }
+    await until(async () => (await cluster.stats()).connections_open.total >= sids.length, "every post is half there");
+    const answer = await cluster.ctl("scale", "2");
+    assert.equal(answer.code, 0, answer.text);
+    const [, moved, drained] = answer.text.match(/scale done: 1 -> 2 workers; (\d+) sessions moved, (\d+) drained/);
+    assert.ok(Number(drained) > 0, answer.text);
+    assert.ok(Number(moved) + Number(drained) <= 2 * sids.length);
+    const { sessions_drained } = await cluster.stats();
+    assert.equal(sessions_drained.total, Number(drained));
   } finally {
     for (const socket of sockets) socket.destroy();
     await cluster.close();

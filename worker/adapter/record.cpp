@@ -11,6 +11,7 @@ namespace limpet::adapter {
 namespace {
 
 constexpr std::uint8_t kBroadcast = 1;
+constexpr std::uint8_t kFollows = 2;
 constexpr std::uint8_t kVolatile = 1;
 constexpr std::size_t kMaxCount = std::numeric_limits<std::uint16_t>::max();
 
@@ -88,6 +89,30 @@ std::span<const std::span<const std::byte>> RecordWriter::write(const socketio::
   for (const http::Buffer& frame : broadcast.frames)
     parts_.push_back(std::as_bytes(std::span(frame.payload())));
   return parts_;
+}
+
+std::span<const std::span<const std::byte>> RecordWriter::write(const RingPosition& position) {
+  parts_.clear();
+  head_.clear();
+  head_.push_back(static_cast<char>(kFollows));
+  append_number<std::uint16_t>(head_, position.writer.slot);
+  append_number<std::uint16_t>(head_, position.writer.lane);
+  append_number<std::uint64_t>(head_, position.writer.generation);
+  append_number<std::uint64_t>(head_, position.sequence);
+  parts_.push_back(std::as_bytes(std::span(head_)));
+  return parts_;
+}
+
+std::optional<RingPosition> RecordReader::read_position(std::span<const std::byte> bytes) {
+  Cursor cursor(bytes);
+  if (cursor.number<std::uint8_t>() != kFollows) return std::nullopt;
+  RingPosition position;
+  position.writer.slot = cursor.number<std::uint16_t>();
+  position.writer.lane = cursor.number<std::uint16_t>();
+  position.writer.generation = cursor.number<std::uint64_t>();
+  position.sequence = cursor.number<std::uint64_t>();
+  if (!cursor.at_end()) return std::nullopt;
+  return position;
 }
 
 const socketio::Broadcast* RecordReader::read(std::span<const std::byte> bytes) {

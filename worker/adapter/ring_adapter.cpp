@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace limpet::adapter {
 namespace {
@@ -21,6 +22,7 @@ class RingAdapter::Sink final : public ipc::RingSink {
   Sink(RingAdapter& adapter, const ipc::Incarnation& writer) : adapter_(adapter), writer_(writer) {}
 
   void on_message(std::span<const std::byte> message, std::uint64_t sequence) override {
+    if (const auto position = RecordReader::read_position(message)) return adapter_.catch_up({&*position, 1});
     const socketio::Broadcast* broadcast = adapter_.record_reader_.read(message);
     if (broadcast == nullptr) {
       spdlog::error("ring: slot {} gen {}: record {} is no broadcast; it is dropped", writer_.slot,
@@ -105,7 +107,7 @@ bool RingAdapter::poll() {
   bool more = false;
   for (Peer& peer : peers_) {
     if (!peer.gone && !peer.reader.has_data()) continue;
-    const ipc::PollResult result = read(peer);
+    const ipc::PollResult result = read(peer, kPollBudget);
     more = more || result == ipc::PollResult::More;
     finished_ = finished_ || (peer.gone && result != ipc::PollResult::More);
   }
@@ -119,9 +121,12 @@ bool RingAdapter::poll() {
   return more;
 }
 
-ipc::PollResult RingAdapter::read(Peer& peer) {
+ipc::PollResult RingAdapter::read(Peer& peer, const ipc::PollBudget& budget) {
+  // In the middle of a record of its own: it follows something that follows itself.
+  if (std::exchange(peer.being_read, true)) return ipc::PollResult::Empty;
   Sink sink(*this, peer.reader.writer());
-  const ipc::PollResult result = peer.reader.poll(kPollBudget, sink);
+  const ipc::PollResult result = peer.reader.poll(budget, sink);
+  peer.being_read = false;
   if (result != ipc::PollResult::Corrupt) return result;
   spdlog::error("ring: slot {} gen {}: {}; its broadcasts are read no more", peer.reader.writer().slot,
                 peer.reader.writer().generation, peer.reader.why());
@@ -136,8 +141,9 @@ void RingAdapter::retain(std::size_t limit_bytes) {
 }
 
 std::vector<RingPosition> RingAdapter::positions() const {
-  std::vector<RingPosition> positions(ended_.begin(), ended_.end());
+  std::vector<RingPosition> positions;
   positions.push_back({writer_.who(), writer_.sequence()});
+  for (const RingPosition& end : ended_) positions.push_back(end);
   for (const Peer& peer : peers_) positions.push_back({peer.reader.writer(), peer.reader.last_sequence()});
   return positions;
 }
@@ -146,10 +152,21 @@ void RingAdapter::catch_up(std::span<const RingPosition> positions) {
   for (const RingPosition& position : positions) {
     for (Peer& peer : peers_) {
       if (!(peer.reader.writer() == position.writer)) continue;
-      while (peer.reader.last_sequence() < position.sequence && read(peer) == ipc::PollResult::More) {
-      }
+      // A record more could follow one of a ring whose turn has not come.
+      ipc::PollBudget budget = kPollBudget;
+      do {
+        budget.records = position.sequence - std::min(position.sequence, peer.reader.last_sequence());
+      } while (budget.records > 0 && read(peer, budget) == ipc::PollResult::More);
     }
   }
+}
+
+void RingAdapter::follow(const RingPosition& position) {
+  const bool known = followed_.writer == position.writer && followed_.sequence == position.sequence;
+  if (known || position.writer == writer_.who() || writer_.readers() == 0) return;
+  followed_ = position;
+  // No room for it: what comes next waits behind it, or is lost as well.
+  (void)writer_.publish(record_writer_.write(position));
 }
 
 bool RingAdapter::replay(std::span<const RingPosition> given, const Deliver& deliver) const {

@@ -58,11 +58,14 @@ class RingAdapter final : public socketio::Adapter {
   /// Keeps what is delivered from now on, up to `limit_bytes`. Nothing happens if it does already.
   void retain(std::size_t limit_bytes);
   void stop_retaining() { retained_.reset(); }
-  /// How far this worker is in every ring, its own included, and in those that it read to their end lately.
+  /// How far this worker is in every ring, its own first, and in those that it read to their end lately.
   /// Not while deferred(): what waits to be written was delivered here and is in no ring.
   [[nodiscard]] std::vector<RingPosition> positions() const;
-  /// Reads on until it is nowhere behind `positions`, as far as the rings go.
+  /// Reads on until it is nowhere behind `positions`, as far as the rings go, and not beyond.
   void catch_up(std::span<const RingPosition> positions);
+  /// What is published from now on follows what stands in another ring up to `position`: who reads both gets
+  /// that first. So what a client says stays in order when it moves.
+  void follow(const RingPosition& position);
   /// What lies beyond `given` of all that was retained. False: some of it is kept no more.
   [[nodiscard]] bool replay(std::span<const RingPosition> given, const Deliver& deliver) const;
 
@@ -75,9 +78,10 @@ class RingAdapter final : public socketio::Adapter {
   struct Peer {
     ipc::RingReader reader;
     bool gone = false;  ///< its process has ended: once its ring is empty, so is its story
+    bool being_read = false;
   };
   class Sink;
-  ipc::PollResult read(Peer& peer);
+  ipc::PollResult read(Peer& peer, const ipc::PollBudget& budget);
 
   ipc::CounterBlock& counters_;
   Deliver deliver_;
@@ -89,6 +93,7 @@ class RingAdapter final : public socketio::Adapter {
   RecordWriter record_writer_;
   RecordReader record_reader_;
   std::optional<Retained> retained_;
+  RingPosition followed_;           ///< the last that was published
   std::deque<RingPosition> ended_;  ///< where the rings ended that were read to their end, the oldest first
   bool finished_ = false;           ///< a peer that is gone has been read to its end
 };

@@ -69,6 +69,8 @@ std::size_t weight_of(const SessionRecord& session) {
 void settle(const MigrationParts& parts, SessionBatch batch, std::vector<ipc::Descriptor> descriptors) {
   // First to where they have been, then what they missed: what comes later comes to them like to all.
   parts.rings.catch_up(batch.positions);
+  // What they said there comes before what they will say here.
+  if (!batch.positions.empty()) parts.rings.follow(batch.positions.front());
   std::vector<engineio::Session*> arrived;
   std::size_t next_descriptor = 0;
   for (SessionRecord& record : batch.sessions) {

@@ -38,7 +38,8 @@ struct SessionRecord {
 
 /// Descriptors: one for each session that has a connection, in their order.
 struct SessionBatch {
-  std::vector<adapter::RingPosition> positions;  ///< what of the rings these sessions have been given
+  std::vector<adapter::RingPosition>
+      positions;  ///< what of the rings these sessions have been given, the giver's own first
   std::vector<SessionRecord> sessions;
 };
 /// A connection between two requests, or with a part of one. Descriptor: its socket. Also back from the

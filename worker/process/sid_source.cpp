@@ -45,8 +45,8 @@ std::uint16_t SidSource::own_bucket() {
   bucket = static_cast<std::uint16_t>((bucket << 8 | random_.back()) % ipc::kBuckets);
   random_.pop_back();
   if (table_ == nullptr) return bucket;
-  // From a random bucket to the next one of ours. A slot without a bucket keeps the random one: its sids then
-  // belong to another slot, which will not know them, and the client opens a new session there.
+  // From a random bucket to the next one of ours. A slot without a bucket keeps the random one, for a
+  // handshake that was here already when it lost the last: such a session moves like the others.
   for (std::uint16_t step = 0; step < ipc::kBuckets; ++step) {
     const auto candidate = static_cast<std::uint16_t>((bucket + step) % ipc::kBuckets);
     if (table_->owner(candidate) == slot_) return candidate;

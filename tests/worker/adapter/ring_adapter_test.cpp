@@ -154,6 +154,40 @@ TEST(RingAdapter, ANewcomerGetsWhatIsSaidFromTheIntroductionOn) {
   EXPECT_THAT(young.story, ElementsAre("4between", "4behind"));
 }
 
+TEST(RingAdapter, WhatFollowsAnotherRingComesBehindItAndTheRestInItsTurn) {
+  TestWorker a(0), b(1), c(2);
+  // In this order: c reads b's ring before a's.
+  join_both(c, b);
+  join_both(c, a);
+  join_both(a, b);
+  (void)a.emit("4one");
+  const auto position = a.adapter.positions().front();
+  EXPECT_EQ(position.writer, a.who);
+  b.adapter.follow(position);
+  (void)b.emit("4two");
+  // And back to where it came from, which c has not read so far.
+  a.adapter.follow(b.adapter.positions().front());
+  (void)a.emit("4three");
+  c.drain();
+  EXPECT_THAT(c.story, ElementsAre("4one", "4two", "4three"));
+  b.drain();
+  EXPECT_THAT(b.story, ElementsAre("4one", "4three"));
+  EXPECT_EQ(b.counters.get(ipc::Counter::BroadcastsPublished), 1u) << "no broadcast of its own";
+}
+
+TEST(RingAdapter, RingsThatFollowEachOtherInCirclesAreReadAllTheSame) {
+  TestWorker a(0), b(1), c(2);
+  join_both(c, a);
+  join_both(c, b);
+  join_both(a, b);
+  a.adapter.follow({b.who, 100});
+  b.adapter.follow({a.who, 100});
+  (void)a.emit("4a");
+  (void)b.emit("4b");
+  c.drain();
+  EXPECT_THAT(c.story, testing::UnorderedElementsAre("4a", "4b"));
+}
+
 TEST(RingAdapter, APeerThatLeavesIsReadToItsEnd) {
   TestWorker a(0);
   {

@@ -177,6 +177,40 @@ TEST_F(AcceptorTest, APauseEndsWithTheSeat) {
   EXPECT_TRUE(idle()) << "a worker without its seat must not begin to accept again";
 }
 
+TEST_F(AcceptorTest, ServesTheSocketsOfAClosedSlotUntilTheyGoBackOrItsOwnSeatDoes) {
+  std::vector<std::string> addresses;
+  const auto borrow = [&](std::uint16_t slot) {
+    std::vector<ipc::Descriptor> listeners;
+    for (int i = 0; i < 2; ++i) {
+      listeners.push_back(listen_on("tcp://127.0.0.1:0"));
+      addresses.push_back(address_of(listeners.back()));
+    }
+    acceptor_.borrow(slot, std::move(listeners));
+  };
+  const auto accepted_from = [&](const std::string& address) {
+    accepted_.clear();
+    const auto client = connect_to(address);
+    while (poller_.dispatch()) {
+    }
+    return accepted_.size() == 1 ? accepted_[0].listener : -1;
+  };
+  borrow(7);
+  EXPECT_TRUE(idle()) << "not seated yet";
+  acceptor_.start();
+  borrow(8);
+  EXPECT_EQ(accepted_from(addresses[0]), 0);
+  EXPECT_EQ(accepted_from(addresses[1]), 1);
+  EXPECT_EQ(accepted_from(addresses[3]), 1);
+  borrow(7);
+  EXPECT_THROW((void)accepted_from(addresses[0]), std::system_error) << "the old ones of 7 are closed";
+  EXPECT_EQ(accepted_from(addresses[5]), 1) << "the new ones are served";
+  acceptor_.give_back(8);
+  EXPECT_THROW((void)accepted_from(addresses[3]), std::system_error);
+  acceptor_.stop();
+  acceptor_.start();
+  EXPECT_THROW((void)accepted_from(addresses[5]), std::system_error) << "forgotten with the seat";
+}
+
 TEST_F(AcceptorTest, GivesItsDescriptorsBack) {
   ipc::Descriptor listener = listen_on("tcp://127.0.0.1:0");
   const std::string address = address_of(listener);

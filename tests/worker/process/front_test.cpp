@@ -437,6 +437,89 @@ TEST_F(ByLoad, NewSessionsGoToTheSlotThatHasFewest) {
   EXPECT_NEAR(static_cast<double>(slots_[1]->engine.session_count()), 10, 1);
 }
 
+void give_all_buckets_to(ipc::BucketTable& table, std::uint16_t slot) {
+  for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket) table.assign(bucket, slot);
+}
+
+TEST_F(FrontTest, ASessionThatIsStillHereIsServedHereWhateverTheTableSays) {
+  const std::string sid = open_session(0);
+  give_all_buckets_to(table_, 1);
+  Peer peer = connect_to(0);
+  EXPECT_THAT(ask(peer, post_of(sid, "40")), testing::EndsWith("ok"));
+  EXPECT_EQ(count(0, ipc::Counter::HandoversOut), 0u);
+}
+
+TEST_F(FrontTest, ASlotWithoutABucketHandsHandshakesOver) {
+  give_all_buckets_to(table_, 1);
+  board_.set_takes_part(0, false);
+  Peer peer = connect_to(0);
+  EXPECT_THAT(ask(peer, get("/socket.io/?EIO=4&transport=polling")), HasSubstr("\"sid\":"));
+  EXPECT_THAT(ask(peer, get("/where")), testing::EndsWith("slot 1")) << "with their connection";
+  EXPECT_EQ(slots_[0]->engine.session_count(), 0u);
+  EXPECT_EQ(slots_[1]->engine.session_count(), 1u);
+  Peer other = connect_to(0);
+  EXPECT_THAT(ask(other, get("/where")), testing::EndsWith("slot 0")) << "but nothing else";
+}
+
+TEST_F(FrontTest, WhileSessionsComeARequestForOneThatIsNotHereGoesToEachGiverAndThenIsUnknown) {
+  std::vector<std::uint32_t> asked;
+  Front& front = slots_[0]->front;
+  // Every giver says that it is not there.
+  slots_[0]->clients.set_mover([&](ipc::Descriptor socket, const ClientConnection& from,
+                                   std::uint16_t to_slot, std::string_view unread) {
+    ASSERT_EQ(to_slot, kGiver);
+    ConnectionImage image;
+    image.client_address = "127.0.0.9";
+    image.unread = unread;
+    asked.push_back(from.asked() + 1);
+    front.take_in(std::move(socket), image)->set_asked(asked.back());
+  });
+  std::string sid = open_session(0);
+  sid.back() = sid.back() == 'x' ? 'y' : 'x';
+  front.expect_sessions(2);
+  Peer peer = connect_to(0);
+  EXPECT_THAT(ask(peer, poll_of(sid)), HasSubstr("Session ID unknown"));
+  EXPECT_THAT(asked, testing::ElementsAre(1u, 2u));
+  EXPECT_THAT(ask(peer, poll_of(sid)), HasSubstr("Session ID unknown"));
+  EXPECT_THAT(asked, testing::ElementsAre(1u, 2u, 1u, 2u)) << "the next request on it asks anew";
+  front.expect_sessions(0);
+  EXPECT_THAT(ask(peer, poll_of(sid)), HasSubstr("Session ID unknown"));
+  EXPECT_EQ(asked.size(), 4u);
+}
+
+TEST_F(FrontTest, ARequestForABucketThatIsNewHereWaitsForWhatTheSupervisorSays) {
+  std::string sid = open_session(1);
+  give_all_buckets_to(table_, 0);
+  Front& front = slots_[0]->front;
+  Peer peer = connect_to(0);
+  EXPECT_EQ(ask(peer, poll_of(sid)), "");
+  EXPECT_TRUE(front.waits_for_supervisor());
+  front.ask_again();
+  EXPECT_FALSE(front.waits_for_supervisor());
+  EXPECT_THAT(answer_to(peer), HasSubstr("Session ID unknown")) << "it has said nothing";
+  slots_[0]->handovers.learn_own_buckets();
+  EXPECT_THAT(ask(peer, poll_of(sid)), HasSubstr("Session ID unknown"));
+}
+
+TEST_F(FrontTest, AnHeirReadsTheInboxOfAClosedSlot) {
+  ipc::Inbox closed = ipc::make_inbox();
+  slots_[0]->handovers.borrow(5, std::move(closed.receiving));
+  auto [ours, theirs] = socket_pair();
+  ipc::Channel sender(std::move(closed.sending));
+  const std::string request = get("/where");
+  ASSERT_EQ(ipc::send_handover(sender, {.client_address = "127.0.0.9", .bytes = request}, ours.get()),
+            ipc::SendStatus::Sent);
+  ours = {};
+  Peer peer(std::move(theirs));
+  EXPECT_THAT(answer_to(peer), testing::EndsWith("slot 0"));
+  slots_[0]->handovers.stop_reading();
+  slots_[0]->handovers.start_reading();
+  auto [late, waiting] = socket_pair();
+  EXPECT_EQ(ipc::send_handover(sender, {.client_address = "127.0.0.9", .bytes = request}, late.get()),
+            ipc::SendStatus::Closed)
+      << "forgotten with the seat";
+}
+
 TEST_F(FrontTest, AFullInboxCostsTheConnectionAndIsCounted) {
   const std::string sid = open_session(0);
   slots_[0]->handovers.stop_reading();
