@@ -17,7 +17,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::Not;
 
 std::size_t open_descriptors(pid_t pid) {
   std::size_t count = 0;

@@ -15,8 +15,8 @@ void Retained::keep(const ipc::Incarnation& writer, std::uint64_t sequence,
                 .frames = {broadcast.frames.begin(), broadcast.frames.end()},
                 .bytes = sizeof(Record)};
   for (const http::Buffer& frame : record.frames) record.bytes += frame.size();
-  for (const std::string& name : record.rooms) record.bytes += sizeof name + name.size();
-  for (const std::string& name : record.except) record.bytes += sizeof name + name.size();
+  for (const std::string& name : record.rooms) record.bytes += sizeof(std::string) + name.size();
+  for (const std::string& name : record.except) record.bytes += sizeof(std::string) + name.size();
   bytes_ += record.bytes;
   records_.push_back(std::move(record));
   while (bytes_ > limit_bytes_) {

@@ -18,6 +18,7 @@ namespace {
 
 /// A body for Beast of which nothing is kept.
 struct DroppedBody {
+  // NOLINTBEGIN(readability-identifier-naming): names that Beast asks for
   struct value_type {};
   class reader {
    public:
@@ -31,6 +32,7 @@ struct DroppedBody {
     }
     void finish(boost::beast::error_code& error) { error = {}; }
   };
+  // NOLINTEND(readability-identifier-naming)
 };
 
 }  // namespace

@@ -19,7 +19,6 @@
 namespace limpet::process::test {
 namespace {
 
-using limpet::test::client_frame;
 using limpet::test::text_frame;
 using testing::AllOf;
 using testing::ElementsAre;

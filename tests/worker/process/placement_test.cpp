@@ -39,7 +39,8 @@ TEST(RendezvousSlot, OneSlotMoreTakesItsShareAndMovesNothingElse) {
       EXPECT_EQ(after, slots);
       ++moved;
     }
-    EXPECT_NEAR(moved, 4000 / (slots + 1), 4000 / (slots + 1) / 4) << slots;
+    const double share = 4000.0 / (slots + 1);
+    EXPECT_NEAR(moved, share, share / 4) << slots;
   }
 }
 

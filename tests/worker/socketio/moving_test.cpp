@@ -292,7 +292,7 @@ TEST_F(MovingClients, APacketWaitsForTheRestOfItsAttachmentsThere) {
     EXPECT_THAT(heard, IsEmpty());
     guest.bytes("second");
     EXPECT_THAT(heard, ElementsAre("first+second"));
-    EXPECT_FALSE(guest.session().closed.size());
+    EXPECT_THAT(guest.session().closed, IsEmpty());
     // Between two attachments nothing else may come, there as here.
     Guest wrong = join();
     wrong.say(R"(51-["f",{"_placeholder":true,"num":0}])");
