@@ -92,17 +92,20 @@ class OpenSession final : public Session, public TimerHook {
   http::Stream* stream = nullptr;         // the WebSocket, once that is the transport
   std::unique_ptr<Polling> polling;       // while polling is the transport
   std::unique_ptr<websocket::Fragments> fragments;
-  Phase phase = Phase::Open;
-  CloseReason reason = CloseReason::TransportClose;  // once it is not Open
-  bool reported = false;                             // on_close was called
-  bool flush_pending = false;  // is in Core's list of polls to answer at the end of the turn
-  bool awaits_pong = false;    // a ping is out: waits in Core's list of pongs
 
  private:
   Core& core_;
   HandshakeRecord handshake_;
   std::int64_t issued_ms_;
   std::array<char, kSidBytes> sid_{};
+
+ public:
+  // Behind the sid, where padding would be: there are many of these.
+  Phase phase : 4 = Phase::Open;
+  CloseReason reason : 4 = CloseReason::TransportClose;  // once it is not Open
+  bool reported = false;                                 // on_close was called
+  bool flush_pending = false;  // is in Core's list of polls to answer at the end of the turn
+  bool awaits_pong = false;    // a ping is out: waits in Core's list of pongs
 };
 
 }  // namespace limpet::engineio

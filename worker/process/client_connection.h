@@ -3,6 +3,7 @@
 // that pointers stay good during it. Never calls its receiver from inside a Stream function.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <boost/intrusive/list_hook.hpp>
 #include <memory>
@@ -74,7 +75,9 @@ class ClientConnection final
   [[nodiscard]] bool placed() const noexcept { return placed_; }
   /// The givers that do not have the session of its next request, as a number that the process gives them in
   /// their order: those up to this one.
-  void set_asked(std::uint32_t giver) noexcept { asked_ = giver; }
+  void set_asked(std::uint32_t giver) noexcept {
+    asked_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(giver, 0xffff));
+  }
   [[nodiscard]] std::uint32_t asked() const noexcept { return asked_; }
   /// Its next request has waited for what the supervisor has to say.
   void set_waited(bool waited) noexcept { waited_ = waited; }
@@ -138,7 +141,7 @@ class ClientConnection final
   http::TimePoint waiting_since_{};
   PeerAddress peer_;
   std::int16_t error_ = 0;  ///< errno at its end
-  std::uint32_t asked_ = 0;
+  std::uint16_t asked_ = 0;
 };
 
 }  // namespace limpet::process

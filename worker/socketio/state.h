@@ -118,8 +118,11 @@ struct SocketState {
   /// Moved: its client lives in another process. What is left here is for handles and callbacks that know it.
   enum class Phase : std::uint8_t { Connecting, Connected, Closing, Moved };
 
+  // Together, for there are many of these: nothing is padded.
   SocketId id;
-  std::uint32_t index;  // in Server::sockets_
+  Phase phase = Phase::Connecting;
+  bool recovered = false;  // came from another process
+  std::uint32_t index;     // in Server::sockets_
   std::uint32_t epoch;
   std::uint32_t member_index = 0;  // in nsp->members
   std::uint32_t mark = 0;          // last broadcast that counted this socket
@@ -129,8 +132,6 @@ struct SocketState {
   std::vector<HandlerEntry> handlers;
   std::vector<Membership> rooms;
   std::unique_ptr<SocketExtras> extras;
-  Phase phase = Phase::Connecting;
-  bool recovered = false;  // came from another process
 };
 
 }  // namespace limpet::socketio
