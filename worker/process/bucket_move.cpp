@@ -34,8 +34,9 @@ void BucketMove::turn() {
   if (!giver_.passes_on() || !giver_.settled()) return;
   const std::size_t left =
       parts_.engine.count([this](const engineio::Session& session) { return giver_.wants(session); });
-  if (left == 0) return giver_.finish();
-  if (parts_.clock.now() >= drain_at_) drain_what_cannot_move(left);
+  if (left > 0 && parts_.clock.now() >= drain_at_) drain_what_cannot_move(left);
+  // Left behind at the deadline are closed ones that wait to tell their client so: they do that here.
+  if (left == 0 || parts_.clock.now() >= deadline_) giver_.finish();
 }
 
 void BucketMove::drain_what_cannot_move(std::size_t left) {
@@ -53,9 +54,10 @@ void BucketMove::drain_what_cannot_move(std::size_t left) {
 http::TimePoint BucketMove::next_deadline() const noexcept {
   const http::TimePoint now = parts_.clock.now();
   if (giver_.broken()) return http::TimePoint::max();
-  if (done_) return deadline_;
-  if (drain_at_ > now) return drain_at_;
-  return drain_ && drain_->next_due() > now ? drain_->next_due() : http::TimePoint::max();
+  auto next = http::TimePoint::max();
+  for (const http::TimePoint due : {drain_at_, drain_ ? drain_->next_due() : next, deadline_})
+    if (due > now) next = std::min(next, due);
+  return next;
 }
 
 }  // namespace limpet::process
