@@ -38,6 +38,11 @@ try {
   console.table({ "echo, calm": calm.echo, [`echo, ${values.operation}`]: busy.echo, "http, calm": calm.http, [`http, ${values.operation}`]: busy.http });
   console.log(report);
   process.exitCode = report.failed_requests + report.disconnects + report.mistakes + report.missing === 0 ? 0 : 1;
+  if (process.exitCode !== 0) {
+    console.log(cluster.process.lines.filter((line) => /warn|error/.test(line)).slice(-40).join("\n"));
+    const counters = Object.entries(await cluster.stats()).filter(([name, { total }]) => /^(broadcasts|ring|sessions|handovers|requests)_/.test(name) && total > 0);
+    console.log(counters.map(([name, { total }]) => `${name} ${total}`).join(", "));
+  }
 } finally {
   await cluster.close();
 }
