@@ -313,7 +313,7 @@ struct HttpConnection {
   # Between two requests, or with a part of one. Also back from the taker: with a request for a session that is still to
   # come; it returns with the session, or behind it. Descriptors, 1: the socket.
   connection @0 :Connection;
-  asked @1 :Bool;  # the session that its first request names is not at the giver: the taker has it, another giver, or nobody
+  asked @1 :Bool;  # given back by the taker before, and the session that its first request names is not at the giver
 }
 
 struct AllGiven {

@@ -41,6 +41,11 @@ try {
   console.log(`99th percentile: ${added.toFixed(1)} ms more with ${values.operation}`);
   const whole = report.failed_requests + report.disconnects + report.mistakes + report.missing === 0;
   process.exitCode = whole && added < 100 ? 0 : 1;
+  if (!whole) {
+    console.log(cluster.process.lines.filter((line) => /warn|error/.test(line)).slice(-40).join("\n"));
+    const counters = Object.entries(await cluster.stats()).filter(([name, { total }]) => /^(broadcasts|ring|sessions|handovers|requests)_/.test(name) && total > 0);
+    console.log(counters.map(([name, { total }]) => `${name} ${total}`).join(", "));
+  }
 } finally {
   await cluster.close();
 }

@@ -189,3 +189,28 @@ test("what cannot move is drained by the deadline, and told so", { timeout: 60_0
     await cluster.close();
   }
 });
+
+for (const which of ["giver", "taker"]) {
+  test(`SIGKILL of a ${which} as sessions begin to move: the others stay, and the next scale works`, { timeout: 60_000 }, async () => {
+    const cluster = await Cluster.start({ workers: 2, settings: { max_workers: 3 } });
+    const fleet = await Fleet.connect(cluster.url, addresses(30), (from, i) => ({ transports: transports[i % 3] }));
+    try {
+      const mark = cluster.mark();
+      const scaled = cluster.ctl("scale", "3");
+      const [, serving] = await cluster.line(/scale: slot 2: pid (\d+) serves/, { from: mark });
+      process.kill(which === "giver" ? (await cluster.seated())[0].pid : Number(serving), "SIGKILL");
+      await scaled;
+      cluster.workers = 3;
+      await cluster.allServe();
+      await fleet.connected();
+      await fleet.chat(2);
+      assert.equal((await cluster.ctl("scale", "2")).code, 0);
+      cluster.workers = 2;
+      await cluster.allServe();
+      await fleet.chat(2);
+    } finally {
+      fleet.leave();
+      await cluster.close();
+    }
+  });
+}

@@ -73,8 +73,8 @@ class ClientConnection final
   /// Its new sessions stay here: another slot has chosen this one.
   void set_placed() noexcept { placed_ = true; }
   [[nodiscard]] bool placed() const noexcept { return placed_; }
-  /// The givers that do not have the session of its next request, as a number that the process gives them in
-  /// their order: those up to this one.
+  /// At a taker: the givers that do not have the session of its next request, as a number that the process
+  /// gives them in their order: those up to this one. At a giver: not 0 if the taker has asked.
   void set_asked(std::uint32_t giver) noexcept {
     asked_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(giver, 0xffff));
   }

@@ -126,11 +126,17 @@ std::optional<PeerAddress> Front::named_by_proxy(const ClientConnection& client,
 http::RequestHandler::Route Front::route(http::Stream& stream, const http::RequestHead& head,
                                          std::size_t bytes_after_head) {
   const Route not_here = giving_ ? Route::Later : Route::Here;
-  if (handovers_ == nullptr || !engine_.matches(head)) return not_here;
+  auto& client = static_cast<ClientConnection&>(stream);
+  if (handovers_ == nullptr || !engine_.matches(head)) {
+    client.set_asked(0);
+    return not_here;
+  }
   const auto sid = engineio::sid_of(head);
   // Until it moves, a session is served here, whatever the table says.
-  if (sid && engine_.knows(*sid)) return Route::Here;
-  auto& client = static_cast<ClientConnection&>(stream);
+  if (sid && engine_.knows(*sid)) {
+    client.set_asked(0);
+    return Route::Here;
+  }
   const auto to = elsewhere(client, head);
   if (!to) {
     if (!sid || handovers_->other_owner_of(*sid)) return not_here;

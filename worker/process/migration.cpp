@@ -300,7 +300,8 @@ void Giver::pass_on(ipc::Descriptor socket, const ClientConnection& from, std::s
   detached.unread = unread;
   std::vector<ipc::Descriptor> descriptors;
   descriptors.push_back(std::move(socket));
-  give(HttpConnection{image_of(from, detached), true}, std::move(descriptors), 0);
+  // Only if it was the taker who asked: of a request that came by itself it has not asked the others.
+  give(HttpConnection{image_of(from, detached), from.asked() != 0}, std::move(descriptors), 0);
 }
 
 void Giver::receive() {
@@ -342,7 +343,8 @@ void Giver::obey(MigrationMessage message, std::vector<ipc::Descriptor> descript
   } else if (const auto* reply = std::get_if<SocketReply>(&message)) {
     parts_.socketio.take_reply(reply->nsp, reply->id, reply->text, reply->attachments);
   } else if (const auto* http = std::get_if<HttpConnection>(&message)) {
-    (void)parts_.front.take_in(std::move(descriptors.front()), http->connection);
+    ClientConnection* const back = parts_.front.take_in(std::move(descriptors.front()), http->connection);
+    if (back != nullptr) back->set_asked(1);
   } else if (std::holds_alternative<Expecting>(message)) {
     waits_for_taker_ = false;
     begins_ = true;

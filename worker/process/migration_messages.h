@@ -46,7 +46,7 @@ struct SessionBatch {
 /// taker: with a request for a session that is still to come; whoever has the session answers.
 struct HttpConnection {
   ConnectionImage connection;
-  bool asked = false;  ///< the giver does not have the session that its first request names
+  bool asked = false;  ///< was given back, and the giver does not have the session of its first request
 };
 /// No more sessions come. Answered like them, with Took.
 struct AllGiven {};

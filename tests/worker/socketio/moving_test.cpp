@@ -582,6 +582,25 @@ TEST_F(MovingClients, AtTheDeadlineCallbacksAreGivenUp) {
   EXPECT_EQ(answers.size(), 2u);
 }
 
+TEST_F(MovingClients, WhoeverIsForgottenHasNoHandleAnyMoreAndMayComeBack) {
+  Guest guest = join();
+  std::vector<std::optional<std::string>> answers;
+  kept.emit("q", [&](std::optional<Error> error, Args) {
+    answers.push_back(error ? std::optional(error->message) : std::nullopt);
+  });
+  guest.move(young);
+  old.server.forget_moved();
+  EXPECT_THAT(answers, ElementsAre("moved"));
+  EXPECT_FALSE(kept.emit("late"));
+  EXPECT_FALSE(kept.connected());
+  EXPECT_THAT(road.log, IsEmpty());
+  EXPECT_TRUE(there.connected());
+  guest.move(old);
+  EXPECT_TRUE(old.server.find_connected("/", World::id(1)) != nullptr);
+  old.server.forget_moved();
+  EXPECT_TRUE(old.server.find_connected("/", World::id(1)) != nullptr) << "who is here is not meant";
+}
+
 TEST_F(MovingClients, RepliesThatAreNoneOfOursAreNothing) {
   Guest guest = join();
   int answers = 0;
