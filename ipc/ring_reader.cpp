@@ -110,7 +110,8 @@ std::optional<RingReader> RingReader::attach(const Descriptor& ring, const Incar
 }
 
 bool RingReader::has_data() const noexcept {
-  return why_.empty() && header().tail.load(std::memory_order_acquire) != position_;
+  return why_.empty() &&
+         (header().tail.load(std::memory_order_acquire) != position_ || lost_behind_skip().has_value());
 }
 
 PollResult RingReader::poll(const PollBudget& budget, RingSink& sink) {
@@ -131,8 +132,11 @@ PollResult RingReader::poll(const PollBudget& budget, RingSink& sink) {
     line_.store_cursor(position_);
     published_cursor_ = position_;
   }
-  // Not earlier: gating on a reader that is still a ring behind would make the writer wait at once again.
-  if (result == PollResult::Empty) acknowledge_lap();
+  if (result == PollResult::Empty) {
+    tell_lost_behind_skip(sink);
+    // Not earlier: gating on a reader that is still a ring behind would make the writer wait at once again.
+    acknowledge_lap();
+  }
   return result;
 }
 
@@ -250,12 +254,33 @@ bool RingReader::skip_to_tail(RingSink& sink) {
     return false;
   }
   drop_partial();
-  const std::uint64_t lost = committed >= expected_ ? committed - expected_ + 1 : 1;
-  if (committed >= expected_) expected_ = committed + 1;
-  skipping_ = true;
+  // Outside of a skip, a part of message `expected_` or of a later one lies before the tail.
+  const std::uint64_t next = std::max(committed + 1, skipping_ ? expected_ : expected_ + 1);
+  const std::uint64_t lost = sequence_known_ ? next - expected_ : 1;
   position_ = tail;
-  sink.on_gap({writer_, lost});
+  expected_ = next;
+  skipping_ = true;
+  if (lost > 0) sink.on_gap({writer_, lost});
   return true;
+}
+
+// A skip may end inside a message, or behind one that the writer had not counted as committed yet. The next
+// message tells of it; if none comes, this does.
+std::optional<std::uint64_t> RingReader::lost_behind_skip() const noexcept {
+  if (!skipping_ || !sequence_known_) return std::nullopt;
+  // In this order: a tail that is still ours says that message `committed` lies before us.
+  const std::uint64_t committed = header().committed.load(std::memory_order_acquire);
+  const bool at_tail = header().tail.load(std::memory_order_acquire) == position_;
+  if (!at_tail || committed < expected_ || committed == kNoSequence) return std::nullopt;
+  return committed;
+}
+
+void RingReader::tell_lost_behind_skip(RingSink& sink) {
+  const auto last = lost_behind_skip();
+  if (!last) return;
+  const std::uint64_t lost = *last - expected_ + 1;
+  expected_ = *last + 1;
+  sink.on_gap({writer_, lost});
 }
 
 void RingReader::drop_partial() noexcept {

@@ -110,6 +110,8 @@ class RingReader {
   Step take_fragment(const RecordHeader& record, RingSink& sink);
   Step begin_message(const RecordHeader& record, RingSink& sink);
   bool skip_to_tail(RingSink& sink);
+  [[nodiscard]] std::optional<std::uint64_t> lost_behind_skip() const noexcept;
+  void tell_lost_behind_skip(RingSink& sink);
   void drop_partial() noexcept;
   void deliver(std::span<const std::byte> message, std::uint64_t sequence, RingSink& sink);
   void acknowledge_lap();

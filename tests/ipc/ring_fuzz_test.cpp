@@ -127,6 +127,24 @@ TEST(RingFuzz, survives_twenty_thousand_corrupted_rings) {
   EXPECT_GT(read_on, 1'000);
 }
 
+// What a reader sees that skips between the two stores of a commit.
+TEST(RingFuzz, tells_of_a_message_that_is_counted_as_committed_only_behind_the_skip) {
+  ForgedRing ring(12);
+  TestReader reader({1, 1, 21}, kLanes);
+  ASSERT_TRUE(reader.attach(ring.descriptor(), kWriter, RingReader::Start::Beginning)) << reader.why;
+  const std::uint64_t last = ring.header().committed.load();
+  ring.header().committed.store(last - 1);
+  ring.header().intent.store(ring.header().tail.load() + kMinRingCapacity);
+  ASSERT_EQ(reader.poll(), PollResult::Empty);
+  EXPECT_EQ(reader.sink.lost, last - 1);
+  EXPECT_FALSE(reader.ring->has_data());
+  ring.header().committed.store(last);
+  EXPECT_TRUE(reader.ring->has_data());
+  ASSERT_EQ(reader.poll(), PollResult::Empty);
+  EXPECT_EQ(reader.sink.lost, last);
+  EXPECT_FALSE(reader.ring->has_data());
+}
+
 TEST(RingFuzz, survives_corrupted_start_points) {
   ForgedRing ring(12);
   TestReader reader({1, 1, 21}, kLanes);

@@ -237,6 +237,32 @@ TEST_F(Ring, keeps_again_for_a_reader_that_has_acknowledged_its_lap) {
   EXPECT_EQ(reader.sink.sequences.back(), writer->sequence());
 }
 
+TEST_F(Ring, tells_of_the_message_in_which_a_skip_ends_even_if_no_other_comes) {
+  start(small_ring());
+  TestReader& reader = add_reader();
+  std::uint64_t published = 0;
+  while (publish(pattern(published + 1, 200)) == PublishResult::Published) ++published;
+  writer->retry(now);
+  writer->retry(now + 1s);  // lapped
+  ASSERT_FALSE(writer->deferred());
+  TestReader& in_time = add_reader(2);
+  ASSERT_EQ(publish(pattern(1, 6000)), PublishResult::Deferred) << "half of it overwrites what was not read";
+  ASSERT_EQ(reader.poll(), PollResult::Empty);
+  ASSERT_EQ(reader.sink.story, std::vector<std::string>{"gap"}) << "a skip into the middle of a message";
+  in_time.poll();
+  writer->retry(now + 1s);
+  ASSERT_FALSE(writer->deferred());
+  ASSERT_TRUE(reader.ring->has_data());
+  reader.poll();
+  EXPECT_FALSE(reader.ring->has_data());
+  EXPECT_EQ(reader.sink.lost, writer->sequence());
+  EXPECT_EQ(reader.ring->last_sequence(), writer->sequence());
+  ASSERT_EQ(publish("newer"), PublishResult::Published);
+  reader.poll();
+  EXPECT_EQ(reader.sink.messages, std::vector<std::string>{"newer"});
+  EXPECT_EQ(reader.sink.lost, writer->sequence() - 1) << "nothing is told twice";
+}
+
 TEST_F(Ring, counts_no_gap_for_a_lapped_reader_that_came_in_time) {
   start(small_ring());
   TestReader& reader = add_reader();
