@@ -49,6 +49,8 @@ struct CounterRow {
   ROW(SessionsDeparted, "sessions_departed", Total, "sessions",                                             \
       "sessions that went to the next worker in the slot")                                                  \
   ROW(SessionsDrained, "sessions_drained", Total, "sessions", "sessions whose transport a drain closed")    \
+  ROW(SessionsGivenUp, "sessions_given_up", Total, "sessions",                                              \
+      "sessions closed on their way because the other worker could not be understood")                      \
   ROW(SocketsOpen, "sockets_open", Gauge, "sockets", "Socket.IO sockets connected now, all namespaces")     \
   ROW(PacketsIn, "packets_in", Total, "packets", "Socket.IO packets received from clients")                 \
   ROW(PacketsOut, "packets_out", Total, "packets", "Socket.IO packets queued to clients")                   \

@@ -237,6 +237,7 @@ struct MigrationMessage {
 struct RingPosition {
   writer @0 :Incarnation;
   sequence @1 :UInt64;
+  ended @2 :Bool;  # the writer is gone, and this is where it ended
 }
 
 struct SessionBatch {

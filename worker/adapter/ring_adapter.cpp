@@ -113,7 +113,7 @@ bool RingAdapter::poll() {
   }
   if (finished_ && !more) {
     for (const Peer& peer : peers_)
-      if (peer.gone) ended_.push_back({peer.reader.writer(), peer.reader.last_sequence()});
+      if (peer.gone) ended_.push_back({peer.reader.writer(), peer.reader.last_sequence(), true});
     while (ended_.size() > kEndedRingsKept) ended_.pop_front();
     std::erase_if(peers_, [](const Peer& peer) { return peer.gone; });
     finished_ = false;
@@ -144,8 +144,18 @@ std::vector<RingPosition> RingAdapter::positions() const {
   std::vector<RingPosition> positions;
   positions.push_back({writer_.who(), writer_.sequence()});
   for (const RingPosition& end : ended_) positions.push_back(end);
-  for (const Peer& peer : peers_) positions.push_back({peer.reader.writer(), peer.reader.last_sequence()});
+  for (const Peer& peer : peers_)
+    positions.push_back({peer.reader.writer(), peer.reader.last_sequence(), peer.gone});
   return positions;
+}
+
+bool RingAdapter::knows(std::span<const RingPosition> positions) const {
+  return std::all_of(positions.begin(), positions.end(), [this](const RingPosition& position) {
+    const auto is_writer = [&position](const auto& each) { return each == position.writer; };
+    return position.ended || is_writer(writer_.who()) ||
+           std::ranges::any_of(peers_, is_writer, [](const Peer& peer) { return peer.reader.writer(); }) ||
+           std::ranges::any_of(ended_, is_writer, &RingPosition::writer);
+  });
 }
 
 void RingAdapter::catch_up(std::span<const RingPosition> positions) {

@@ -61,6 +61,8 @@ class RingAdapter final : public socketio::Adapter {
   /// How far this worker is in every ring, its own first, and in those that it read to their end lately.
   /// Not while deferred(): what waits to be written was delivered here and is in no ring.
   [[nodiscard]] std::vector<RingPosition> positions() const;
+  /// Reads, or has read to its end, every ring of `positions` from which something may still come.
+  [[nodiscard]] bool knows(std::span<const RingPosition> positions) const;
   /// Reads on until it is nowhere behind `positions`, as far as the rings go, and not beyond.
   void catch_up(std::span<const RingPosition> positions);
   /// What is published from now on follows what stands in another ring up to `position`: who reads both gets

@@ -12,6 +12,7 @@ namespace limpet::adapter {
 struct RingPosition {
   ipc::Incarnation writer;
   std::uint64_t sequence = 0;
+  bool ended = false;  ///< nothing more will come: the writer is gone, and this is where it ended
 };
 
 }  // namespace limpet::adapter

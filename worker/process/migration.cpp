@@ -1,6 +1,7 @@
 #include "worker/process/migration.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <utility>
@@ -23,6 +24,8 @@ constexpr int kFramesPerTurn = 16;
 /// Sent and not taken: bounds memory and descriptors in flight.
 constexpr std::size_t kBytesOnTheirWay = 8u << 20;
 constexpr std::size_t kParcelsOnTheirWay = 64;
+/// Much longer than the supervisor takes to tell all workers of a new one.
+constexpr std::chrono::seconds kWaitForIntroductions{1};
 /// WebSocket close code of a session that has no place in the new worker: "service restart".
 constexpr std::uint16_t kServiceRestart = 1012;
 
@@ -306,23 +309,21 @@ void Giver::pass_on(ipc::Descriptor socket, const ClientConnection& from, std::s
 
 void Giver::receive() {
   ipc::Datagram datagram;
-  while (readable_) {
+  while (readable_ && !broken_) {
     switch (stream_.receive(&datagram)) {
       case ipc::ReceiveStatus::Message: {
         std::string why;
         auto message = decode_migration_message(datagram, &why);
-        if (!message) {
-          spdlog::error("migration: the taker said nonsense: {}", why);
-          return take_back();
-        }
+        if (!message) return give_up(why);
         obey(std::move(*message), std::move(datagram.descriptors));
         break;
       }
       case ipc::ReceiveStatus::Empty:
         readable_ = false;
         return;
-      case ipc::ReceiveStatus::Closed:
       case ipc::ReceiveStatus::Truncated:
+        return give_up("its frames are none");
+      case ipc::ReceiveStatus::Closed:
       case ipc::ReceiveStatus::Failed:
         return take_back();
     }
@@ -331,7 +332,8 @@ void Giver::receive() {
 
 void Giver::obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors) {
   if (const auto* took = std::get_if<Took>(&message)) {
-    while (parcels_taken_ < took->count && !on_their_way_.empty()) {
+    if (took->count > parcels_taken_ + on_their_way_.size()) return give_up("it took more than was given");
+    while (parcels_taken_ < took->count) {
       const Parcel& parcel = on_their_way_.front();
       bytes_on_their_way_ -= parcel.frame.size();
       sessions_on_their_way_ -= parcel.sessions;
@@ -351,11 +353,16 @@ void Giver::obey(MigrationMessage message, std::vector<ipc::Descriptor> descript
   }
 }
 
-/// By the road on which they would have arrived.
-void Giver::take_back() {
+/// Nothing goes this way any more.
+void Giver::break_off() {
   broken_ = true;
   stream_.end();
   if (!to_slot_) parts_.front.give_away(false);
+}
+
+/// By the road on which they would have arrived.
+void Giver::take_back() {
+  break_off();
   std::size_t sessions = 0;
   while (!on_their_way_.empty()) {
     Parcel parcel = std::move(on_their_way_.front());
@@ -378,6 +385,20 @@ void Giver::take_back() {
   if (!finished_) spdlog::warn("migration: the taker is gone; {} sessions are here again", sessions);
 }
 
+/// The taker lives, so it may have what is on its way, and may not: it ends wherever it is, and those clients
+/// come back.
+void Giver::give_up(const std::string& why) {
+  break_off();
+  spdlog::error("migration: the taker said nonsense: {}; {} sessions on their way end", why,
+                sessions_on_their_way_);
+  parts_.counters.add(ipc::Counter::SessionsGivenUp, sessions_on_their_way_);
+  for (const Parcel& parcel : on_their_way_)
+    for (const ipc::Descriptor& socket : parcel.descriptors) ::shutdown(socket.get(), SHUT_RDWR);
+  on_their_way_.clear();
+  bytes_on_their_way_ = 0;
+  sessions_on_their_way_ = 0;
+}
+
 // ---- the taker
 
 Taker::Taker(const MigrationParts& parts, std::uint32_t number, ipc::Descriptor stream, OnAct on_act)
@@ -397,7 +418,8 @@ void Taker::turn() {
   if (stream_.queued_bytes() == 0) going_back_.clear();
   ipc::Datagram datagram;
   // What was taken may be touched in the next turn: only if the giver has been told.
-  for (int i = 0; i < kFramesPerTurn && readable_ && stream_.queued_bytes() == 0; ++i) {
+  if (held_) take(*std::exchange(held_, std::nullopt));
+  for (int i = 0; i < kFramesPerTurn && readable_ && !held_ && stream_.queued_bytes() == 0; ++i) {
     switch (stream_.receive(&datagram)) {
       case ipc::ReceiveStatus::Message: {
         std::string why;
@@ -406,7 +428,7 @@ void Taker::turn() {
           spdlog::error("migration: the giver said nonsense: {}; what it has stays there", why);
           return end();
         }
-        obey(std::move(*message), std::move(datagram.descriptors));
+        take({std::move(*message), std::move(datagram.descriptors)});
         break;
       }
       case ipc::ReceiveStatus::Empty:
@@ -419,6 +441,24 @@ void Taker::turn() {
     }
   }
   if (!readable_) watch_.arm();
+}
+
+void Taker::take(Frame frame) {
+  if (is_early(frame)) {
+    held_ = std::move(frame);
+  } else {
+    obey(std::move(frame.message), std::move(frame.descriptors));
+  }
+}
+
+/// The giver may have been told of a newborn worker first, and may have delivered what that one has
+/// published. Its ring must be here before those sessions, or they hear the same again. Waits once, for whom
+/// it waits may have died.
+bool Taker::is_early(const Frame& frame) {
+  const auto* const batch = std::get_if<SessionBatch>(&frame.message);
+  if (batch == nullptr || parts_.rings.knows(batch->positions)) return false;
+  if (held_until_ == http::TimePoint{}) held_until_ = parts_.clock.now() + kWaitForIntroductions;
+  return parts_.clock.now() < held_until_;
 }
 
 void Taker::obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors) {
@@ -596,6 +636,7 @@ bool Migration::busy() const noexcept {
 
 http::TimePoint Migration::next_deadline() const {
   auto next = http::TimePoint::max();
+  for (const Taker& taker : takers_) next = std::min(next, taker.next_deadline());
   for (const BucketMove& move : moves_) next = std::min(next, move.next_deadline());
   return next;
 }

@@ -4,9 +4,10 @@
 // travel. Both sit on one end of a migration stream.
 //
 // What is on its way belongs to the giver until the taker has said `took`, which it does before it touches a
-// byte: if the taker dies, the giver takes back what was not taken, as if it had come from elsewhere. What
-// the rings brought meanwhile is retained on both sides, and each batch says how far its sessions have been
-// given the rings; so nothing is lost and nothing comes twice.
+// byte: if the taker dies, the giver takes back what was not taken, as if it had come from elsewhere. If it
+// lives and says what cannot be, nobody knows who has what is on its way: those connections end, for no
+// client may be in two places. What the rings brought meanwhile is retained on both sides, and each batch
+// says how far its sessions have been given the rings; so nothing is lost and nothing comes twice.
 #pragma once
 
 #include <cstdint>
@@ -110,6 +111,8 @@ class Giver {
   void receive();
   void obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors);
   void take_back();
+  void give_up(const std::string& why);
+  void break_off();
   [[nodiscard]] bool has_room() const noexcept;
 
   MigrationParts parts_;
@@ -141,7 +144,11 @@ class Taker {
 
   /// Once per turn, behind the rings.
   void turn();
-  [[nodiscard]] bool busy() const noexcept { return readable_ && !over_; }
+  [[nodiscard]] bool busy() const noexcept { return readable_ && !over_ && !held_; }
+  /// turn() is to be called then at the latest.
+  [[nodiscard]] http::TimePoint next_deadline() const noexcept {
+    return held_ ? held_until_ : http::TimePoint::max();
+  }
   /// Everything has come that will, or the giver is gone.
   [[nodiscard]] bool complete() const noexcept { return complete_; }
   /// The giver is gone.
@@ -152,6 +159,13 @@ class Taker {
   void give_back(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread);
 
  private:
+  struct Frame {
+    MigrationMessage message;
+    std::vector<ipc::Descriptor> descriptors;
+  };
+
+  void take(Frame frame);
+  [[nodiscard]] bool is_early(const Frame& frame);
   void obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors);
   static std::vector<std::byte> encode_expecting();
   /// No more is heard of the giver, and it hears no more of this: what was not taken is its own.
@@ -164,6 +178,8 @@ class Taker {
   Watch watch_;
   std::uint64_t parcels_ = 0;
   std::deque<ipc::Descriptor> going_back_;  // until their frames are written
+  std::optional<Frame> held_;               // came before what the supervisor says of its rings
+  http::TimePoint held_until_{};            // from the first such frame on
   bool readable_ = true;
   bool complete_ = false;
   bool over_ = false;

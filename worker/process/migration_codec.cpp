@@ -110,6 +110,7 @@ void put(wire::SessionBatch::Builder to, const SessionBatch& from) {
     writer.setLane(from.positions[i].writer.lane);
     writer.setGeneration(from.positions[i].writer.generation);
     positions[i].setSequence(from.positions[i].sequence);
+    positions[i].setEnded(from.positions[i].ended);
   }
   auto sessions = to.initSessions(length(from.sessions));
   for (unsigned int i = 0; i < sessions.size(); ++i) put(sessions[i], from.sessions[i]);
@@ -248,7 +249,7 @@ SessionBatch read(wire::SessionBatch::Reader from) {
   require(from.getSessions().size() <= kSessionsLimit, "too many sessions");
   SessionBatch batch;
   for (const auto position : from.getPositions())
-    batch.positions.push_back({read(position.getWriter()), position.getSequence()});
+    batch.positions.push_back({read(position.getWriter()), position.getSequence(), position.getEnded()});
   for (const auto session : from.getSessions()) batch.sessions.push_back(read(session));
   return batch;
 }

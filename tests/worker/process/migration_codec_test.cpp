@@ -94,7 +94,7 @@ class Teller {
     tell_all(engine, client, connection);
   }
   void tell(const adapter::RingPosition& from) {
-    tell_all(from.writer.slot, from.writer.lane, from.writer.generation, from.sequence);
+    tell_all(from.writer.slot, from.writer.lane, from.writer.generation, from.sequence, from.ended);
   }
   void tell(const SessionBatch& from) {
     const auto& [positions, sessions] = from;

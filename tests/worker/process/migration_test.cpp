@@ -304,6 +304,41 @@ TEST_F(MigrationTest, BroadcastsDuringTheMoveComeOnce) {
               ElementsAre(R"(42["young before"])", R"(42["young, on its way"])", R"(42["young after"])"));
 }
 
+/// The giver knows of a newborn worker before the taker does.
+TEST_F(MigrationTest, WhatANewbornHasSaidComesOnceAlthoughTheTakerHearsOfItLater) {
+  Peer peer = open_websocket();
+  start_successor();
+  Tenant newborn(++last_lane_, table_, clock_);
+  newborn.join(*old_);
+  newborn.join(*young_);
+  old_->join(newborn);
+  newborn.io.emit("born");
+  newborn.turn();
+  EXPECT_THAT(texts_of(peer), ElementsAre(R"(42["born"])"));
+  begin_to_give();
+  turns();
+  ASSERT_EQ(old_->engine.session_count(), 0u);
+  EXPECT_EQ(young_->engine.session_count(), 0u) << "waits for the introduction";
+  EXPECT_LE(young_->migration.next_deadline(), clock_.now() + 1s);
+  newborn.io.emit("later");
+  young_->join(newborn);
+  EXPECT_THAT(texts_of(peer), ElementsAre(R"(42["later"])"));
+  EXPECT_EQ(where(peer), R"(430["1 recovered"])");
+}
+
+TEST_F(MigrationTest, AnIntroductionThatNeverComesIsWaitedForOnce) {
+  Peer peer = open_websocket();
+  start_successor();
+  Tenant newborn(++last_lane_, table_, clock_);
+  old_->join(newborn);
+  begin_to_give();
+  turns();
+  ASSERT_EQ(young_->engine.session_count(), 0u);
+  clock_.advance_to(clock_.now() + 1s);
+  turns();
+  EXPECT_EQ(where(peer), R"(430["1 recovered"])");
+}
+
 TEST_F(MigrationTest, WhatTheOldApplicationDoesReachesThemThere) {
   Peer peer = open_websocket();
   Socket kept = old_->sockets[0];
@@ -494,19 +529,33 @@ TEST_F(MigrationTest, WhatWasSaidToThoseOnTheirWayIsNotLostWithTheTaker) {
 
 // ---- nonsense
 
-TEST_F(MigrationTest, AGiverWhoHearsNonsenseTakesEverythingBackAndEndsTheStream) {
-  Peer peer = open_websocket();
-  auto [givers, takers] = ipc::FrameStream::pair();
-  ipc::FrameStream taker(std::move(takers));
-  old_->migration.begin_to_give(std::move(givers));
-  old_->turn();
-  ASSERT_EQ(old_->engine.session_count(), 0u);
-  taker.send(std::vector<std::byte>(64, std::byte{0xff}));
-  EXPECT_EQ(where(peer), R"(430["0 recovered"])");
-  ipc::Datagram frame;
-  ipc::ReceiveStatus status = taker.receive(&frame);
-  while (status == ipc::ReceiveStatus::Message) status = taker.receive(&frame);
-  EXPECT_EQ(status, ipc::ReceiveStatus::Closed);
+/// What a taker that lives may have already must not be here as well.
+TEST_F(MigrationTest, AGiverWhoHearsNonsenseEndsWhatIsOnItsWay) {
+  const std::vector<std::vector<std::byte>> nonsense = {std::vector<std::byte>(64, std::byte{0xff}),
+                                                        encode(Took{9})};
+  for (const std::vector<std::byte>& said : nonsense) {
+    SCOPED_TRACE(said.size());
+    Peer leaves = open_websocket();
+    auto [givers, takers] = ipc::FrameStream::pair();
+    ipc::FrameStream taker(std::move(takers));
+    old_->migration.begin_to_give(std::move(givers));
+    old_->turn();
+    ASSERT_EQ(old_->engine.session_count(), 0u);
+    const std::uint64_t given_up = old_->count(ipc::Counter::SessionsGivenUp);
+    taker.send(said);
+    old_->turn();
+    EXPECT_EQ(old_->count(ipc::Counter::SessionsGivenUp), given_up + 1);
+    EXPECT_EQ(where(leaves), "ended");
+    Peer comes_later = open_websocket();
+    EXPECT_EQ(where(comes_later), R"(430["0"])") << "nobody else notices";
+    ipc::Datagram frame;
+    ipc::ReceiveStatus status = taker.receive(&frame);
+    while (status == ipc::ReceiveStatus::Message) status = taker.receive(&frame);
+    EXPECT_EQ(status, ipc::ReceiveStatus::Closed);
+    old_->migration.stop_giving();
+    for (Socket& socket : old_->sockets) socket.disconnect(true);
+    turns();
+  }
 }
 
 TEST_F(MigrationTest, ATakerWhoHearsNonsenseEndsTheStream) {
