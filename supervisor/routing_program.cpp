@@ -14,8 +14,17 @@ constexpr std::uint32_t kNetwork = static_cast<std::uint32_t>(SKF_NET_OFF);
 constexpr std::uint32_t kIpv4Source = kNetwork + 12;
 constexpr std::uint32_t kIpv6Source = kNetwork + 8;
 constexpr std::uint32_t kMappedPrefix = 0x0000ffff;  // third word of ::ffff:a.b.c.d
-constexpr std::uint32_t kHashCell = 0;               // scratch memory
-constexpr std::uint32_t kSecondChoice = 0x9e3779b9;  // any constant that changes every bit with even odds
+// Scratch memory.
+constexpr std::uint32_t kHashCell = 0;
+constexpr std::uint32_t kChoiceCell = 1;
+
+/// The mixing step of splitmix32: a permutation in which each bit of the input sways each of the result.
+constexpr std::uint32_t scatter(std::uint32_t value) {
+  value += 0x9e3779b9;
+  value = (value ^ (value >> 16)) * 0x85ebca6b;
+  value = (value ^ (value >> 13)) * 0xc2b2ae35;
+  return value ^ (value >> 16);
+}
 
 class Assembler {
  public:
@@ -53,10 +62,6 @@ class Assembler {
     return here() - 1;
   }
   void land(std::size_t jump) { code_[jump].k = static_cast<std::uint32_t>(here() - jump - 1); }
-  std::size_t jump_if_equal(std::uint32_t value) {
-    add(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1);
-    return jump();
-  }
   std::size_t jump_unless_equal(std::uint32_t value) {
     add(BPF_JMP | BPF_JEQ | BPF_K, value, 1, 0);
     return jump();
@@ -71,7 +76,7 @@ class Assembler {
   std::vector<sock_filter> code_;
 };
 
-/// Leaves the client's hash in A and in kHashCell.
+/// Leaves the client's hash in kHashCell.
 void hash_source_address(Assembler* program) {
   program->add(BPF_LD | BPF_B | BPF_ABS, kNetwork);
   program->alu(BPF_RSH, 4);
@@ -103,44 +108,33 @@ void hash_source_address(Assembler* program) {
   program->add(BPF_ST, kHashCell);
 }
 
-std::vector<std::uint32_t> slots_that(bool take_part, const std::vector<bool>& takes_part) {
-  std::vector<std::uint32_t> result;
-  for (std::uint32_t slot = 0; slot < takes_part.size(); ++slot) {
-    if (takes_part[slot] == take_part) result.push_back(slot);
-  }
-  return result;
-}
-
-/// The clients of slots that are out: a second hash picks one of the survivors.
-void choose_among(const std::vector<std::uint32_t>& survivors, Assembler* program) {
+/// Puts `slot` into kChoiceCell and its weight into X if it weighs more for this client than X, the heaviest
+/// so far.
+void weigh(std::uint32_t slot, Assembler* program) {
   program->add(BPF_LD | BPF_MEM, kHashCell);
-  program->alu(BPF_XOR, kSecondChoice);
-  program->mix();
-  program->alu(BPF_MOD, static_cast<std::uint32_t>(survivors.size()));
-  for (std::uint32_t index = 0; index < survivors.size(); ++index) {
-    program->add(BPF_JMP | BPF_JEQ | BPF_K, index, 0, 1);
-    program->add(BPF_RET | BPF_K, survivors[index]);
-  }
-  program->add(BPF_RET | BPF_K, survivors.front());
+  program->alu(BPF_XOR, scatter(2 * slot));
+  program->alu(BPF_MUL, scatter(2 * slot + 1) | 1);
+  program->add(BPF_JMP | BPF_JGT | BPF_X, 0, 0, 3);
+  program->add(BPF_MISC | BPF_TAX, 0);
+  program->add(BPF_LD | BPF_IMM, slot);
+  program->add(BPF_ST, kChoiceCell);
 }
 
 }  // namespace
 
 std::vector<sock_filter> routing_program(const std::vector<bool>& takes_part) {
-  const std::vector<std::uint32_t> out = slots_that(false, takes_part);
-  const std::vector<std::uint32_t> survivors = slots_that(true, takes_part);
-  CHECK(!survivors.empty(), "a routing program without a slot");
+  const auto first = std::find(takes_part.begin(), takes_part.end(), true);
+  CHECK(first != takes_part.end(), "a routing program without a slot");
 
   Assembler program;
   hash_source_address(&program);
-  program.alu(BPF_MOD, static_cast<std::uint32_t>(takes_part.size()));
-  std::vector<std::size_t> to_second_choice;
-  for (const std::uint32_t slot : out) to_second_choice.push_back(program.jump_if_equal(slot));
+  program.add(BPF_LD | BPF_IMM, static_cast<std::uint32_t>(first - takes_part.begin()));
+  program.add(BPF_ST, kChoiceCell);
+  program.add(BPF_LDX | BPF_IMM, 0);
+  for (std::uint32_t slot = 0; slot < takes_part.size(); ++slot)
+    if (takes_part[slot]) weigh(slot, &program);
+  program.add(BPF_LD | BPF_MEM, kChoiceCell);
   program.add(BPF_RET | BPF_A, 0);
-  if (!out.empty()) {
-    for (const std::size_t jump : to_second_choice) program.land(jump);
-    choose_among(survivors, &program);
-  }
   return std::move(program).take();
 }
 

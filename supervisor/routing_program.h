@@ -4,7 +4,9 @@
 // R1 The same address always gives the same slot, on every listener: IPv4, IPv4 on a dual-stack socket and
 // IPv4-mapped
 //    IPv6 are one address.
-// R2 Taking slots out moves only the clients of those slots, each to one of the remaining slots.
+// R2 Rendezvous hashing: a slot that is taken out loses its clients to all the others, and a slot that comes
+// wins its
+//    share from all the others; nobody else moves.
 // R3 The result is an index into the group in the order of listen(), which must be the order of slots.
 #pragma once
 

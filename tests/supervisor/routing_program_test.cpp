@@ -40,7 +40,10 @@ class Machine {
       const sock_filter& step = program_[at];
       switch (BPF_CLASS(step.code)) {
         case BPF_LD:
-          a_ = load(step);
+          a_ = BPF_MODE(step.code) == BPF_IMM ? step.k : load(step);
+          break;
+        case BPF_LDX:
+          x_ = step.k;
           break;
         case BPF_ST:
           memory_.at(step.k) = a_;
@@ -80,8 +83,6 @@ class Machine {
         return a_ ^ with;
       case BPF_MUL:
         return a_ * with;
-      case BPF_MOD:
-        return a_ % with;
       default:
         ADD_FAILURE() << "operation " << step.code;
         return 0;
@@ -89,6 +90,7 @@ class Machine {
   }
   std::size_t distance(const sock_filter& step) const {
     if (BPF_OP(step.code) == BPF_JA) return step.k;
+    if (BPF_OP(step.code) == BPF_JGT) return a_ > x_ ? step.jt : step.jf;
     return a_ == step.k ? step.jt : step.jf;
   }
 
@@ -178,6 +180,32 @@ TEST(Routing, a_slot_that_is_out_loses_its_clients_to_all_others_and_nobody_else
       EXPECT_EQ(heirs[slot], 0) << "a client was sent to slot " << slot << ", which is out";
     }
   }
+}
+
+TEST(Routing, a_slot_that_comes_wins_its_share_from_all_others_and_nobody_else_moves) {
+  for (const std::uint32_t slots : {1U, 2U, 3U, 5U, 8U}) {
+    std::vector<bool> before(slots + 1, true);
+    before[slots] = false;
+    const std::vector<bool> after(slots + 1, true);
+    int moved = 0;
+    for (std::uint32_t address = kLoopback; address < kLoopback + 6000; ++address) {
+      const Packet packet = ipv4_from(address);
+      const std::uint32_t was = slot_of(packet, before);
+      const std::uint32_t is = slot_of(packet, after);
+      EXPECT_TRUE(is == was || is == slots);
+      moved += is != was ? 1 : 0;
+    }
+    EXPECT_NEAR(moved, 6000.0 / (slots + 1), 600.0 / (slots + 1)) << slots << " slots";
+  }
+}
+
+TEST(Routing, has_room_for_as_many_slots_as_there_can_be) {
+  const auto program = routing_program(std::vector<bool>(511, true));
+  std::vector<int> count(511);
+  for (std::uint32_t index = 0; index < 51100; ++index)
+    ++count.at(Machine(program, ipv4_from(0x0a000001 + index * 769)).run());
+  EXPECT_GE(*std::min_element(count.begin(), count.end()), 50);
+  EXPECT_LE(*std::max_element(count.begin(), count.end()), 200);
 }
 
 TEST(Routing, works_with_one_slot_left_of_many) {
