@@ -244,6 +244,10 @@ struct SessionBatch {
   # Descriptors: one for each session that has a connection, in their order.
   positions @0 :List(RingPosition);   # what of each ring these sessions have been given, the giver's own first
   sessions @1 :List(SessionRecord);   # at most 64
+  version @2 :UInt32;
+  # Of what the giver writes; grows when a session says something that a taker which does not know it would lose. A taker
+  # refuses a higher number than its own, and every lower one it reads. What takers say has no number: givers of all
+  # versions understand it.
 }
 
 struct SessionRecord {

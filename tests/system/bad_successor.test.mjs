@@ -5,6 +5,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
+import { build } from "./build.mjs";
 import { Cluster, addresses } from "./cluster.mjs";
 import { Fleet } from "./fleet.mjs";
 
@@ -65,5 +66,39 @@ describe("a bad successor", () => {
     await cluster.allServe({ after: generations });
     await fleet.chat(3);
     assert.deepEqual(fleet.members.map(({ reasons }) => reasons.length), before);
+  });
+});
+
+describe("a successor of an older version", () => {
+  test("that cannot read what sessions say leaves with its reason, and nobody is disconnected", { timeout: 40_000 }, async () => {
+    const directory = fs.mkdtempSync(path.join(os.tmpdir(), "limpet-older-"));
+    const app = path.join(directory, "app");
+    const install = (program) => {
+      fs.copyFileSync(build(program), `${app}.new`);
+      fs.renameSync(`${app}.new`, app);
+    };
+    install("next_probe_app");
+    let cluster;
+    let fleet;
+    try {
+      cluster = await Cluster.start({ app, workers: 2 });
+      fleet = await Fleet.connect(cluster.url, addresses(40));
+      install("probe_app");
+      const { code, text } = await cluster.ctl("reload");
+      assert.equal(code, 1, text);
+      assert.match(text, /reload failed: .*sessions of version 2; this build reads them up to version 1/);
+      await cluster.allServe();
+      await fleet.chat(3);
+      install("next_probe_app");
+      assert.equal((await cluster.ctl("reload")).code, 0);
+      await cluster.allServe();
+      await fleet.chat(3);
+      assert.deepEqual(fleet.members.flatMap(({ reasons }) => reasons), []);
+      assert.equal((await cluster.stats()).sessions_drained.total, 0);
+    } finally {
+      fleet?.leave();
+      await cluster?.close();
+      fs.rmSync(directory, { recursive: true, force: true });
+    }
   });
 });

@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 const here = path.dirname(fileURLToPath(import.meta.url));
 const folder = path.resolve(process.env.LIMPET_BUILD ?? path.join(here, "../../build"));
 
-/// The path of a built program. LIMPET_BUILD names the build folder.
-export const build = (program) => path.join(folder, program);
+/// The path of a built program; a path of another stays as it is. LIMPET_BUILD names the build folder.
+export const build = (program) => path.resolve(folder, program);
 
 // The official server's options and ours. Durations are given in milliseconds.
 const socketio = {

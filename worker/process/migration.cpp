@@ -401,10 +401,12 @@ void Giver::give_up(const std::string& why) {
 
 // ---- the taker
 
-Taker::Taker(const MigrationParts& parts, std::uint32_t number, ipc::Descriptor stream, OnAct on_act)
+Taker::Taker(const MigrationParts& parts, std::uint32_t number, ipc::Descriptor stream, OnAct on_act,
+             OnRefusal on_refusal)
     : parts_(parts),
       number_(number),
       on_act_(std::move(on_act)),
+      on_refusal_(std::move(on_refusal)),
       stream_(std::move(stream)),
       watch_(parts.context, stream_.descriptor(), [this] { readable_ = true; }) {
   parts_.rings.retain(kRetainedBytes);
@@ -424,18 +426,16 @@ void Taker::turn() {
       case ipc::ReceiveStatus::Message: {
         std::string why;
         auto message = decode_migration_message(datagram, &why);
-        if (!message) {
-          spdlog::error("migration: the giver said nonsense: {}; what it has stays there", why);
-          return end();
-        }
+        if (!message) return refuse(why);
         take({std::move(*message), std::move(datagram.descriptors)});
         break;
       }
       case ipc::ReceiveStatus::Empty:
         readable_ = false;
         break;
-      case ipc::ReceiveStatus::Closed:
       case ipc::ReceiveStatus::Truncated:
+        return refuse("its frames are none");
+      case ipc::ReceiveStatus::Closed:
       case ipc::ReceiveStatus::Failed:
         return end();
     }
@@ -484,6 +484,12 @@ void Taker::end() {
   going_back_.clear();
 }
 
+void Taker::refuse(const std::string& why) {
+  spdlog::error("migration: what the giver says is refused: {}; what it has stays there", why);
+  end();
+  if (on_refusal_) on_refusal_(why);
+}
+
 void Taker::send(const SocketReply& reply) {
   if (over_) return;
   const std::vector<std::byte> frame = encode(reply);
@@ -521,20 +527,21 @@ bool carry_out(const SocketAct& act, socketio::Server& socketio) {
   return true;
 }
 
-Migration::Migration(const MigrationParts& parts, OnBucketsMoved on_moved)
-    : parts_(parts), on_moved_(std::move(on_moved)) {}
+Migration::Migration(const MigrationParts& parts, OnBucketsMoved on_moved, Taker::OnRefusal on_refusal)
+    : parts_(parts), on_moved_(std::move(on_moved)), on_refusal_(std::move(on_refusal)) {}
 
 Migration::~Migration() = default;
 
-Taker& Migration::expect(ipc::Descriptor stream) {
+Taker& Migration::expect(ipc::Descriptor stream, Taker::OnRefusal on_refusal) {
   const std::uint32_t number = ++last_number_;
-  Taker& taker = takers_.emplace_back(parts_, number, std::move(stream),
-                                      [this, number](const SocketAct& what) { act(what, number); });
+  Taker& taker = takers_.emplace_back(
+      parts_, number, std::move(stream), [this, number](const SocketAct& what) { act(what, number); },
+      std::move(on_refusal));
   note_expectations();
   return taker;
 }
 
-void Migration::expect_buckets(ipc::Descriptor stream) { expect(std::move(stream)).say_expecting(); }
+void Migration::expect_buckets(ipc::Descriptor stream) { expect(std::move(stream), nullptr).say_expecting(); }
 
 void Migration::note_expectations() {
   std::uint32_t last = 0;

@@ -134,9 +134,12 @@ class Giver {
 class Taker {
  public:
   using OnAct = std::function<void(const SocketAct&)>;
+  /// The giver gives what cannot be understood: it has kept it.
+  using OnRefusal = std::function<void(const std::string& why)>;
 
   /// From now on broadcasts are retained. `number`: grows from each of them, and each giver, to the next.
-  Taker(const MigrationParts& parts, std::uint32_t number, ipc::Descriptor stream, OnAct on_act);
+  Taker(const MigrationParts& parts, std::uint32_t number, ipc::Descriptor stream, OnAct on_act,
+        OnRefusal on_refusal);
 
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
   /// Tells the giver, which waits for it.
@@ -170,10 +173,12 @@ class Taker {
   static std::vector<std::byte> encode_expecting();
   /// No more is heard of the giver, and it hears no more of this: what was not taken is its own.
   void end();
+  void refuse(const std::string& why);
 
   MigrationParts parts_;
   std::uint32_t number_;
   OnAct on_act_;
+  OnRefusal on_refusal_;
   ipc::FrameStream stream_;
   Watch watch_;
   std::uint64_t parcels_ = 0;
@@ -197,11 +202,12 @@ class Migration final : public socketio::Elsewhere {
  public:
   using OnBucketsMoved = std::function<void(const ipc::BucketsMoved&)>;
 
-  Migration(const MigrationParts& parts, OnBucketsMoved on_moved);
+  /// `on_refusal`: this worker cannot succeed the one before it.
+  Migration(const MigrationParts& parts, OnBucketsMoved on_moved, Taker::OnRefusal on_refusal);
   ~Migration() override;
 
   // A reload.
-  void succeed(ipc::Descriptor stream) { expect(std::move(stream)); }
+  void succeed(ipc::Descriptor stream) { expect(std::move(stream), on_refusal_); }
   /// Again with another successor if the one before is gone.
   void begin_to_give(ipc::Descriptor stream);
   [[nodiscard]] Giver* giver() noexcept { return giver_ ? &*giver_ : nullptr; }
@@ -241,7 +247,7 @@ class Migration final : public socketio::Elsewhere {
  private:
   static constexpr std::uint32_t kAny = 0xffffffff;
 
-  Taker& expect(ipc::Descriptor stream);
+  Taker& expect(ipc::Descriptor stream, Taker::OnRefusal on_refusal);
   void note_expectations();
   void give();
   void end_moves();
@@ -252,6 +258,7 @@ class Migration final : public socketio::Elsewhere {
 
   MigrationParts parts_;
   OnBucketsMoved on_moved_;
+  Taker::OnRefusal on_refusal_;
   std::list<Taker> takers_;  ///< in the order of their numbers
   std::list<BucketMove> moves_;
   std::optional<Giver> giver_;  ///< to a successor

@@ -17,6 +17,12 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// Of a SessionBatch. A test builds a worker of the next version.
+#ifndef LIMPET_MIGRATION_VERSION
+#define LIMPET_MIGRATION_VERSION 1
+#endif
+constexpr std::uint32_t kMigrationVersion = LIMPET_MIGRATION_VERSION;
+
 constexpr std::size_t kIdBytes = 20;
 constexpr std::size_t kSessionsLimit = 64;
 constexpr std::uint16_t kSlotLimit = 4096;
@@ -103,6 +109,7 @@ void put(wire::SessionRecord::Builder to, const SessionRecord& from) {
 }
 
 void put(wire::SessionBatch::Builder to, const SessionBatch& from) {
+  to.setVersion(kMigrationVersion);
   auto positions = to.initPositions(length(from.positions));
   for (unsigned int i = 0; i < positions.size(); ++i) {
     auto writer = positions[i].initWriter();
@@ -245,6 +252,9 @@ ipc::Incarnation read(wire::Incarnation::Reader from) {
 }
 
 SessionBatch read(wire::SessionBatch::Reader from) {
+  require(from.getVersion() <= kMigrationVersion,
+          fmt::format("sessions of version {}; this build reads them up to version {}", from.getVersion(),
+                      kMigrationVersion));
   require(from.getPositions().size() <= kPositionsLimit, "too many ring positions");
   require(from.getSessions().size() <= kSessionsLimit, "too many sessions");
   SessionBatch batch;

@@ -77,6 +77,8 @@ class Worker::Core {
   void on_supervisor_lost();
   void on_signal(int signal);
   bool set_up_application();
+  /// Says why to whoever started this worker, and leaves.
+  void fail(const std::string& why);
   void start_drain(milliseconds window, milliseconds deadline);
   void start_migration(milliseconds window, milliseconds deadline, ipc::Descriptor stream);
   void continue_migration();
@@ -163,9 +165,11 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
   front_.emplace(clients_, engine_, *socketio_, handovers_ ? &*handovers_ : nullptr,
                  placement_ ? &*placement_ : nullptr, settings_, clock_, counters_);
   if (heritage != nullptr) {
-    migration_.emplace(MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *front_, *handovers_,
-                                      counters_, clock_},
-                       [this](const ipc::BucketsMoved& moved) { link_->send(moved); });
+    migration_.emplace(
+        MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *front_, *handovers_, counters_,
+                       clock_},
+        [this](const ipc::BucketsMoved& moved) { link_->send(moved); },
+        [this](const std::string& why) { fail("take the sessions of the worker before: " + why); });
     socketio_->set_elsewhere(&*migration_);
   }
   acceptor_.emplace(poller_, clock_, counters_,
@@ -364,13 +368,17 @@ bool Worker::Core::set_up_application() {
   } catch (...) {
     reason = "an exception that is no std::exception";
   }
-  spdlog::error("application: set up: {}; the worker leaves", reason);
+  fail("application: set up: " + reason);
+  return false;
+}
+
+void Worker::Core::fail(const std::string& why) {
+  spdlog::error("{}; the worker leaves", why);
   if (link_) {
-    link_->send(ipc::Failed{"application: set up: " + reason});
+    link_->send(ipc::Failed{why});
     link_->turn();
   }
   exit_code_ = 1;
-  return false;
 }
 
 void Worker::Core::start_drain(milliseconds window, milliseconds deadline) {

@@ -100,6 +100,7 @@ struct Tenant {
   http::Clock& clock;
   int gaps = 0;
   int sent_back = 0;
+  Texts refusals;
   std::vector<Socket> sockets;  ///< the handles of all connection handlers
   SidSource sids;
   boost::asio::io_context context;
@@ -115,7 +116,8 @@ struct Tenant {
   Settings settings;
   Front front{clients, engine, *socketio, &handovers, nullptr, settings, clock, counters};
   Migration migration{{context, clients, engine, *socketio, rings, front, handovers, counters, clock},
-                      [](const ipc::BucketsMoved&) {}};
+                      [](const ipc::BucketsMoved&) {},
+                      [this](const std::string& why) { refusals.push_back(why); }};
 };
 
 class MigrationTest : public testing::Test {
@@ -568,6 +570,7 @@ TEST_F(MigrationTest, ATakerWhoHearsNonsenseEndsTheStream) {
   giver.send(encode(AllGiven{}));
   turns();
   EXPECT_FALSE(young_->migration.has_predecessor());
+  EXPECT_THAT(young_->refusals, ElementsAre(HasSubstr("malformed")));
   ipc::Datagram frame;
   EXPECT_EQ(giver.receive(&frame), ipc::ReceiveStatus::Closed) << "or the giver would wait for ever";
   // It is a worker like any other from now on.
