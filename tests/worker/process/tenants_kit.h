@@ -1,11 +1,9 @@
 // Tenants of slots in one process, joined by migration streams: everything of a worker but its supervisor.
 #pragma once
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <limpet/app.h>
 
-#include <boost/asio/io_context.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,74 +41,13 @@ struct Cluster {
 
 /// A worker without its supervisor.
 struct Tenant {
-  Tenant(std::uint16_t slot, std::uint16_t lane, Cluster& cluster, std::size_t ring_bytes = 1 << 20)
-      : who{slot, lane, 100u + lane},
-        clock(cluster.clock),
-        sids(&cluster.table, slot),
-        rings(
-            who, {.capacity_bytes = ring_bytes, .lanes = 8, .lap_after = 100ms, .deferred_bytes = 1 << 20},
-            counters, [this](const socketio::Broadcast& broadcast) { socketio->deliver(broadcast); },
-            [this](const ipc::Gap&) { ++gaps; }),
-        socketio(std::in_place, clock, socketio::Options{},
-                 [this](std::span<char, 20> id) { sids.fill(id); }),
-        engine({}, clock, *socketio,
-               {.new_sid = [this](std::span<char, 20> sid) { sids.fill(sid); },
-                .wall_clock_ms = {},
-                .refuse = {}}),
-        handovers(context, cluster.table, slot, cluster.inboxes[slot].receiving.duplicate(),
-                  cluster.senders(), counters,
-                  [this](ipc::ReceivedHandover arrival) { front.take_in(std::move(arrival)); }) {
-    socketio->set_adapter(&rings);
-    socketio->set_elsewhere(&migration);
-    clients.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
-                             std::string_view unread) {
-      if (to_slot == kGiver) {
-        ++sent_back;
-        return migration.give_back(std::move(socket), from, unread);
-      }
-      if (migration.pass_on(socket, from, to_slot, unread)) {
-        ++passed_on;
-        return;
-      }
-      handovers.send(ipc::HandoverKind::Connection, socket, from, to_slot, unread);
-    });
-    io.on_connection([this](Socket& socket) {
-      sockets.push_back(socket);
-      const std::string here = std::to_string(who.lane) + (socket.recovered() ? " recovered" : "");
-      socket.on("where", [here](Ack ack) { ack(here); });
-      socket.on("join", [](Socket from, std::string_view room) { from.join(room); });
-    });
-    io.get("/where", [this](const HttpRequest&) { return HttpResponse::text(std::to_string(who.lane)); });
-  }
-  // As a worker ends.
-  ~Tenant() {
-    socketio->set_elsewhere(nullptr);
-    clients.close_all();
-    socketio.reset();
-  }
+  Tenant(std::uint16_t slot, std::uint16_t lane, Cluster& cluster, std::size_t ring_bytes = 1 << 20);
+  ~Tenant();  // as a worker ends
 
-  void join(const Tenant& peer) {
-    const auto lend = [](int descriptor) { return ipc::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); };
-    rings.join(peer.who, lend(peer.rings.ring()), lend(peer.rings.reader_page()),
-               lend(peer.rings.doorbell()));
-  }
-  void turn() {
-    if (front.waits_for_supervisor()) front.ask_again();  // whatever it had to say, the test has done
-    context.restart();                                    // it stops whenever nothing is being waited for
-    context.poll();
-    (void)poller.dispatch();
-    clients.redeliver();
-    (void)handovers.turn();
-    (void)rings.poll();
-    socketio->tick();
-    engine.tick();
-    migration.turn();
-    clients.flush();
-    rings.flush(clock.now());
-    clients.bury();
-  }
+  void join(const Tenant& peer);
+  void turn();
   [[nodiscard]] MigrationParts parts() {
-    return {context, clients, engine, *socketio, rings, front, handovers, counters, clock};
+    return {*context, clients, engine, *socketio, rings, front, handovers, counters, clock};
   }
   [[nodiscard]] std::uint64_t count(ipc::Counter counter) const { return counters.get(counter); }
 
@@ -122,7 +59,7 @@ struct Tenant {
   std::vector<ipc::BucketsMoved> moved;  ///< what was told the supervisor
   std::vector<Socket> sockets;           ///< the handles of all connection handlers
   SidSource sids;
-  boost::asio::io_context context;
+  std::unique_ptr<boost::asio::io_context> context;
   Poller poller;
   ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
   adapter::RingAdapter rings;
