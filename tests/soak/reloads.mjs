@@ -4,7 +4,12 @@ import { setTimeout as pause } from "node:timers/promises";
 import { until } from "../system/process.mjs";
 import { Load } from "./load.mjs";
 
-/// `operate()` runs one operation to its end. {operations, calm, busy, report}
+const sizes = [4, 6, 3, 2]; // of a cluster that begins with 2 workers
+
+/// What `limpet ctl` is told in that turn (from 0): the operation; scale has another number of workers every time.
+export const wordsOf = (operation, turn) => (operation === "scale" ? ["scale", String(sizes[turn % sizes.length])] : [operation]);
+
+/// `operate(turn)` runs one operation to its end. {operations, calm, busy, report}
 export async function underLoad(port, operate, { seconds = 60, calmSeconds = 10, atLeast = 10, progress = () => {}, ...options } = {}) {
   const load = new Load(port, options);
   try {

@@ -1,7 +1,7 @@
 // scripts/soak: a cluster of its own under load while it is reloaded, upgraded or scaled again and again.
 import { parseArgs } from "node:util";
 import { Cluster } from "../system/cluster.mjs";
-import { underLoad } from "./reloads.mjs";
+import { underLoad, wordsOf } from "./reloads.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -14,15 +14,12 @@ const { values } = parseArgs({
   },
 });
 
-const sizes = [2, 4, 6, 3]; // in turns, for scale
-const wordsOf = (turn) => (values.operation === "scale" ? ["scale", String(sizes[(turn + 1) % sizes.length])] : [values.operation]);
-
 const cluster = await Cluster.start({ workers: Number(values.workers) });
 try {
   const result = await underLoad(
     cluster.port,
     async (turn) => {
-      const { code, text } = await cluster.ctl(...wordsOf(turn));
+      const { code, text } = await cluster.ctl(...wordsOf(values.operation, turn));
       if (code !== 0) throw new Error(`${text}\n${cluster.process.tail()}`);
     },
     {

@@ -1,7 +1,7 @@
 // Workers that hang and supervisors that stop or die.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { request, Wire } from "../client/raw.mjs";
+import { Polling, request, Wire } from "../client/raw.mjs";
 import { Cluster, addresses } from "./cluster.mjs";
 import { Fleet } from "./fleet.mjs";
 import { alive, until, within } from "./process.mjs";
@@ -83,6 +83,74 @@ describe("a worker that hangs", () => {
     const stats = await cluster.stats();
     assert.ok(stats.sessions_opened.total >= 24);
     await cluster.allServe({ after: [victim.generation] });
+  });
+});
+
+describe("a request for a session of a worker that hangs, at another worker", () => {
+  const next = "GET /worker HTTP/1.1\r\nHost: x\r\n\r\n";
+  let cluster;
+  let owner;
+  let session;
+  let stranger; // an address of another slot than the session's
+  before(async () => {
+    cluster = await Cluster.start({ workers: 2, settings: { "supervision.heartbeat_interval": "1s" } });
+  });
+  after(() => cluster?.close());
+
+  async function hang(net) {
+    const [from, ...others] = addresses(20, net);
+    owner = await cluster.who(from);
+    session = await Polling.connect(cluster.port, { from });
+    stranger = (await Promise.all(others.map((address) => cluster.who(address)))).find(({ slot }) => slot !== owner.slot).address;
+    process.kill(owner.pid, "SIGSTOP");
+  }
+  const post = () => `POST ${session.path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\n42["echo",1]`;
+
+  /// Two that come before the hang is noticed: one travels with its connection, one is relayed because a request stands behind it.
+  function early() {
+    return ["", next].map((behind) => {
+      const wire = new Wire(cluster.port, { from: stranger });
+      wire.write(post() + behind);
+      return wire;
+    });
+  }
+
+  test("early, it waits, and is served if the worker goes on", { timeout: 20_000 }, async () => {
+    await hang(42);
+    const wires = early();
+    await until(async () => (await cluster.stats()).handovers_out.total + (await cluster.stats()).requests_relayed.total >= 2, "both are on their way");
+    assert.ok(wires.every((wire) => wire.bytes.length === 0));
+    process.kill(owner.pid, "SIGCONT");
+    for (const wire of wires) assert.equal((await wire.response()).body, "ok");
+    assert.match((await wires[1].response()).body, /^worker: \d\n$/, "and the connection goes on");
+    wires.forEach((wire) => wire.destroy());
+    await cluster.allServe();
+    assert.equal((await cluster.stats()).requests_unowned.total, 0);
+  });
+
+  test("early, it waits, and gets the successor's answer; once the slot is routed around, 503 at once, counted", { timeout: 30_000 }, async () => {
+    await hang(43);
+    const wires = early();
+    await cluster.until((status) => status.slots[owner.slot].state === "routed around", "the slot is routed around");
+    const late = await Promise.all(["GET", "POST"].map((method) => request(cluster.port, { method, path: session.path, from: stranger, body: method === "POST" ? "2" : undefined })));
+    assert.ok(alive(owner.pid), "nobody had to wait for the end of the worker");
+    for (const { status, headers, body } of late) {
+      assert.deepEqual({ status, body }, { status: 503, body: "The worker of this session does not answer\n" });
+      assert.match(headers["content-type"], /^text\/plain/);
+    }
+    const { requests_unowned } = await cluster.stats();
+    assert.equal(requests_unowned.total, late.length);
+    assert.ok(wires.every((wire) => wire.bytes.length === 0), "the early ones wait");
+
+    await cluster.allServe({ after: [owner.generation] });
+    for (const wire of wires) {
+      const { status, body } = await wire.response();
+      assert.deepEqual({ status, message: JSON.parse(body).message }, { status: 400, message: "Session ID unknown" });
+    }
+    assert.match((await wires[1].response()).body, /^worker: \d\n$/, "and the connection goes on");
+    wires.forEach((wire) => wire.destroy());
+    assert.equal((await request(cluster.port, { path: session.path, from: stranger })).status, 400, "the successor knows no session of the worker before");
+    assert.equal((await cluster.stats()).requests_unowned.total, late.length);
   });
 });
 

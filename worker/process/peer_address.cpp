@@ -41,6 +41,7 @@ PeerAddress PeerAddress::from_bytes(std::span<const std::uint8_t> bytes, std::ui
 }
 
 PeerAddress PeerAddress::from_text(std::string_view text, std::uint16_t port) {
+  if (text.find('\0') != std::string_view::npos) return {};  // inet_pton would end there
   const std::string terminated(text);
   std::array<std::uint8_t, 16> bytes{};
   if (::inet_pton(AF_INET, terminated.c_str(), bytes.data()) == 1)

@@ -53,8 +53,18 @@ TEST(ForwardedClient, IsTheLastOneKnownWhereTheListIsNoAddress) {
   EXPECT_EQ(client("X-Forwarded-For: 192.0.2.7, unknown, 10.0.0.2\r\n"), "10.0.0.2");
   EXPECT_EQ(client("X-Forwarded-For: 192.0.2.7, unknown\r\n"), "-");
   for (const std::string bad : {"", ",", " , ", "x", "300.1.1.1", "1.2.3.4:x", "1.2.3.4:", "[::1",
-                                "[1.2.3.4]", "[::1]x", "1.2.3.4 5.6.7.8"})
+                                "[1.2.3.4]", "[::1]x", "1.2.3.4:_", "1.2.3.4:_x\"", "1.2.3.4 5.6.7.8"})
     EXPECT_EQ(client("X-Forwarded-For: " + bad + "\r\n"), "-") << bad;
+}
+
+TEST(ForwardedClient, IsNotHiddenByAQuoteThatTheClientOpens) {
+  EXPECT_EQ(client("X-Forwarded-For: \", 192.0.2.7\r\n"), "192.0.2.7");
+  EXPECT_EQ(client("X-Forwarded-For: \", 192.0.2.7, 10.0.0.2\r\n"), "192.0.2.7");
+  EXPECT_EQ(forwarded("for=\", for=192.0.2.7"), "192.0.2.7");
+  EXPECT_EQ(forwarded("for=6.6.6.6;by=\"x, For=\"[2001:db8::17]:4711\";proto=http, for=10.0.0.2"),
+            "2001:db8::17");
+  EXPECT_EQ(forwarded(R"(for=6.6.6.6, for=192.0.2.7;ext="a\"b, \\", for=10.0.0.2)"), "192.0.2.7")
+      << "escaped, a quote is text";
 }
 
 TEST(ForwardedClient, MayHaveAPort) {

@@ -1,20 +1,11 @@
-// Two tenants of one slot in one process, joined by a migration stream: everything of a worker but its
-// supervisor. Clients are sockets whose other ends the test holds.
+// Two tenants of one slot.
 #include "worker/process/migration.h"
-
-#include <fcntl.h>
-#include <gmock/gmock.h>
-#include <limpet/app.h>
 
 #include <boost/asio/io_context.hpp>
 #include <map>
-#include <memory>
 
-#include "tests/worker/process/clients_kit.h"
-#include "tests/worker/websocket_client.h"
-#include "worker/process/handover.h"
+#include "tests/worker/process/tenants_kit.h"
 #include "worker/process/migration_codec.h"
-#include "worker/process/sid_source.h"
 
 namespace limpet::process::test {
 namespace {
@@ -26,101 +17,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
-using Texts = std::vector<std::string>;
 
-/// A worker without its supervisor.
-struct Tenant {
-  Tenant(std::uint16_t lane, const ipc::BucketTable& table, http::Clock& shared_clock,
-         std::size_t ring_bytes = 1 << 20)
-      : who{0, lane, 100u + lane},
-        clock(shared_clock),
-        sids(&table, 0),
-        rings(
-            who, {.capacity_bytes = ring_bytes, .lanes = 4, .lap_after = 100ms, .deferred_bytes = 1 << 20},
-            counters, [this](const socketio::Broadcast& broadcast) { socketio->deliver(broadcast); },
-            [this](const ipc::Gap&) { ++gaps; }),
-        socketio(std::in_place, clock, socketio::Options{},
-                 [this](std::span<char, 20> id) { sids.fill(id); }),
-        engine({}, clock, *socketio,
-               {.new_sid = [this](std::span<char, 20> sid) { sids.fill(sid); },
-                .wall_clock_ms = {},
-                .refuse = {}}),
-        handovers(context, table, 0, std::move(inbox.receiving), senders_of(inbox), counters,
-                  [this](ipc::ReceivedHandover arrival) { front.take_in(std::move(arrival)); }) {
-    socketio->set_adapter(&rings);
-    socketio->set_elsewhere(&migration);
-    clients.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
-                             std::string_view unread) {
-      ASSERT_EQ(to_slot, kGiver);
-      ++sent_back;
-      migration.give_back(std::move(socket), from, unread);
-    });
-    io.on_connection([this](Socket& socket) {
-      sockets.push_back(socket);
-      const std::string here = std::to_string(who.lane) + (socket.recovered() ? " recovered" : "");
-      socket.on("where", [here](Ack ack) { ack(here); });
-      socket.on("join", [](Socket from, std::string_view room) { from.join(room); });
-    });
-    io.get("/where", [this](const HttpRequest&) { return HttpResponse::text(std::to_string(who.lane)); });
-  }
-  // As a worker ends.
-  ~Tenant() {
-    socketio->set_elsewhere(nullptr);
-    clients.close_all();
-    socketio.reset();
-  }
-  static std::vector<ipc::Descriptor> senders_of(const ipc::Inbox& inbox) {
-    std::vector<ipc::Descriptor> senders;
-    senders.push_back(inbox.sending.duplicate());
-    return senders;
-  }
-
-  void join(const Tenant& peer) {
-    const auto lend = [](int descriptor) { return ipc::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); };
-    rings.join(peer.who, lend(peer.rings.ring()), lend(peer.rings.reader_page()),
-               lend(peer.rings.doorbell()));
-  }
-  void turn() {
-    context.restart();  // it stops whenever nothing is being waited for
-    context.poll();
-    (void)poller.dispatch();
-    clients.redeliver();
-    (void)handovers.turn();
-    (void)rings.poll();
-    socketio->tick();
-    engine.tick();
-    migration.turn();
-    clients.flush();
-    rings.flush(clock.now());
-    clients.bury();
-  }
-  [[nodiscard]] std::uint64_t count(ipc::Counter counter) const { return counters.get(counter); }
-
-  ipc::Incarnation who;
-  http::Clock& clock;
-  int gaps = 0;
-  int sent_back = 0;
-  Texts refusals;
-  std::vector<Socket> sockets;  ///< the handles of all connection handlers
-  SidSource sids;
-  boost::asio::io_context context;
-  Poller poller;
-  ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
-  adapter::RingAdapter rings;
-  std::optional<socketio::Server> socketio;
-  Io io{*socketio};
-  engineio::Server engine;
-  Clients clients{poller, clock, counters, Settings::Limits{}};
-  ipc::Inbox inbox = ipc::make_inbox();
-  Handovers handovers;
-  Settings settings;
-  Front front{clients, engine, *socketio, &handovers, nullptr, settings, clock, counters};
-  Migration migration{{context, clients, engine, *socketio, rings, front, handovers, counters, clock},
-                      [](const ipc::BucketsMoved&) {},
-                      [this](const std::string& why) { refusals.push_back(why); }};
-};
-
-class MigrationTest : public testing::Test {
+class MigrationTest : public TenantsTest {
  protected:
   /// A successor that is seated beside the old worker, and the stream between the two.
   void start_successor() {
@@ -129,7 +27,7 @@ class MigrationTest : public testing::Test {
     givers_end_ = std::move(givers);
   }
   void start_successor(ipc::Descriptor takers_end) {
-    young_ = std::make_unique<Tenant>(++last_lane_, table_, clock_);
+    young_ = std::make_unique<Tenant>(0, ++last_lane_, cluster_);
     young_->migration.succeed(std::move(takers_end));
     young_->join(*old_);
     old_->join(*young_);
@@ -141,88 +39,16 @@ class MigrationTest : public testing::Test {
     young_.reset();
     old_->rings.leave(who);
   }
-  void turn() {
+  void turn() override {
     if (old_) old_->turn();
     if (young_) young_->turn();
   }
-  void turns(int count = 12) {
-    for (int i = 0; i < count; ++i) turn();
-  }
+  Peer open_websocket() { return TenantsTest::open_websocket(*old_); }
 
-  Peer connect_to(Tenant& tenant) {
-    auto [ours, theirs] = socket_pair();
-    tenant.front.welcome(std::move(ours), PeerAddress::from_text("127.0.0.9", 99), 3);
-    return Peer(std::move(theirs));
-  }
-  /// Everything the peer gets until nothing happens any more. Sockets of one kernel: no time passes on the
-  /// way.
-  std::string answer_to(Peer& peer) {
-    std::string got;
-    for (int idle = 0; idle < 10;) {
-      turn();
-      const std::string some = peer.read();
-      got += some;
-      idle = some.empty() ? idle + 1 : 0;
-    }
-    return got;
-  }
-  std::string ask(Peer& peer, const std::string& request) {
-    EXPECT_EQ(peer.write(request), request.size());
-    return answer_to(peer);
-  }
-  static std::string get(const std::string& target) {
-    return "GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n";
-  }
-  static std::string poll_of(const std::string& sid) {
-    return get("/socket.io/?EIO=4&transport=polling&sid=" + sid);
-  }
-  static std::string post_of(const std::string& sid, const std::string& body) {
-    return "POST /socket.io/?EIO=4&transport=polling&sid=" + sid +
-           " HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain;charset=UTF-8\r\nContent-Length: " +
-           std::to_string(body.size()) + "\r\n\r\n" + body;
-  }
-  static std::string upgrade(const std::string& more = {}) {
-    return "GET /socket.io/?EIO=4&transport=websocket" + more +
-           " HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: "
-           "13\r\n"
-           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-  }
-  static std::string sid_in(const std::string& text) { return text.substr(text.find("\"sid\":\"") + 7, 20); }
-
-  /// A WebSocket client of the old worker, connected to the main namespace.
-  Peer open_websocket() {
-    Peer peer = connect_to(*old_);
-    EXPECT_THAT(ask(peer, upgrade()), HasSubstr("101 Switching"));
-    EXPECT_THAT(ask(peer, text_frame("40")), HasSubstr("40{\"sid\""));
-    return peer;
-  }
-  /// A polling client of the old worker, connected to the main namespace; its sid.
-  std::string open_polling(Peer& peer) {
-    const std::string sid = sid_in(ask(peer, get("/socket.io/?EIO=4&transport=polling")));
-    ask(peer, post_of(sid, "40"));
-    EXPECT_THAT(ask(peer, poll_of(sid)), HasSubstr("40{\"sid\""));
-    return sid;
-  }
-  Texts texts_of(Peer& peer) {
-    Texts texts;
-    for (const auto& frame : limpet::test::server_frames(answer_to(peer))) texts.push_back(frame.payload);
-    return texts;
-  }
-  Texts tell(Peer& peer, const std::string& packet) {
-    peer.write(text_frame(packet));
-    return texts_of(peer);
-  }
-  /// Where a WebSocket client is.
-  std::string where(Peer& peer) {
-    const Texts heard = tell(peer, R"(420["where"])");
-    return heard.empty() ? (peer.at_end() ? "ended" : "silent") : heard.back();
-  }
-
-  ipc::BucketTable table_ = ipc::BucketTable::create(1);
-  http::Clock clock_{http::TimePoint(1000s)};
+  Cluster cluster_{1, 1};
   std::uint16_t last_lane_ = 0;
   ipc::Descriptor givers_end_;
-  std::unique_ptr<Tenant> old_ = std::make_unique<Tenant>(0, table_, clock_);
+  std::unique_ptr<Tenant> old_ = std::make_unique<Tenant>(0, 0, cluster_);
   std::unique_ptr<Tenant> young_;
 };
 
@@ -310,7 +136,7 @@ TEST_F(MigrationTest, BroadcastsDuringTheMoveComeOnce) {
 TEST_F(MigrationTest, WhatANewbornHasSaidComesOnceAlthoughTheTakerHearsOfItLater) {
   Peer peer = open_websocket();
   start_successor();
-  Tenant newborn(++last_lane_, table_, clock_);
+  Tenant newborn(0, ++last_lane_, cluster_);
   newborn.join(*old_);
   newborn.join(*young_);
   old_->join(newborn);
@@ -321,7 +147,7 @@ TEST_F(MigrationTest, WhatANewbornHasSaidComesOnceAlthoughTheTakerHearsOfItLater
   turns();
   ASSERT_EQ(old_->engine.session_count(), 0u);
   EXPECT_EQ(young_->engine.session_count(), 0u) << "waits for the introduction";
-  EXPECT_LE(young_->migration.next_deadline(), clock_.now() + 1s);
+  EXPECT_LE(young_->migration.next_deadline(), cluster_.clock.now() + 1s);
   newborn.io.emit("later");
   young_->join(newborn);
   EXPECT_THAT(texts_of(peer), ElementsAre(R"(42["later"])"));
@@ -331,12 +157,12 @@ TEST_F(MigrationTest, WhatANewbornHasSaidComesOnceAlthoughTheTakerHearsOfItLater
 TEST_F(MigrationTest, AnIntroductionThatNeverComesIsWaitedForOnce) {
   Peer peer = open_websocket();
   start_successor();
-  Tenant newborn(++last_lane_, table_, clock_);
+  Tenant newborn(0, ++last_lane_, cluster_);
   old_->join(newborn);
   begin_to_give();
   turns();
   ASSERT_EQ(young_->engine.session_count(), 0u);
-  clock_.advance_to(clock_.now() + 1s);
+  cluster_.clock.advance_to(cluster_.clock.now() + 1s);
   turns();
   EXPECT_EQ(where(peer), R"(430["1 recovered"])");
 }
@@ -365,7 +191,7 @@ TEST_F(MigrationTest, WhatTheOldApplicationDoesReachesThemThere) {
 }
 
 TEST_F(MigrationTest, WhoeverLeavesIsSaidSoOnceAndBefore) {
-  old_ = std::make_unique<Tenant>(0, table_, clock_, 4096);
+  old_ = std::make_unique<Tenant>(0, 0, cluster_, 4096);
   std::map<std::string, int> told;
   int ended = 0;
   old_->io.on_leaving([&](Socket& socket) {
@@ -454,7 +280,7 @@ TEST_F(MigrationTest, WhoWasTakenEndsWithTheTaker) {
 TEST_F(MigrationTest, WheneverTheTakerDiesEachClientIsInOnePlace) {
   for (int when = 0; when < 8; ++when) {
     SCOPED_TRACE(when);
-    old_ = std::make_unique<Tenant>(0, table_, clock_);
+    old_ = std::make_unique<Tenant>(0, 0, cluster_);
     last_lane_ = 0;
     std::vector<Peer> peers;
     for (int i = 0; i < 300; ++i) {
@@ -594,9 +420,7 @@ TEST_F(MigrationTest, ASessionThatIsThereAlreadyIsRefusedWithoutHarm) {
   Peer other(std::move(theirs));
   std::vector<ipc::Descriptor> descriptors;
   descriptors.push_back(std::move(ours));
-  settle({young_->context, young_->clients, young_->engine, *young_->socketio, young_->rings, young_->front,
-          young_->handovers, young_->counters, young_->clock},
-         std::move(twin), std::move(descriptors));
+  settle(young_->parts(), std::move(twin), std::move(descriptors));
   turns();
   EXPECT_EQ(other.read(), "");
   EXPECT_TRUE(other.at_end());
@@ -644,7 +468,7 @@ TEST_F(MigrationTest, ARequestThatOvertakesItsSessionWaitsForIt) {
   begin_to_give();
   old_->turn();
   ASSERT_EQ(old_->engine.session_count(), 0u);
-  young_->context.restart();
+  young_->context->restart();
   (void)young_->poller.dispatch();
   young_->clients.redeliver();
   young_->clients.bury();

@@ -59,6 +59,10 @@ TEST(PeerAddress, ComesBackFromItsText) {
   }
 }
 
+TEST(PeerAddress, OfTextThatGoesOnBehindANulIsNone) {
+  EXPECT_EQ(PeerAddress::from_text(std::string_view("127.0.0.5\0x", 11), 80).text(), "");
+}
+
 TEST(PeerAddress, OfWhatIsNoAddressIsNone) {
   for (const char* text : {"", "localhost", "127.0.0.256", "127.0.0.1:80", "[::1]", "::1%lo"}) {
     EXPECT_EQ(PeerAddress::from_text(text, 80).text(), "") << text;

@@ -69,8 +69,8 @@ TEST(ProxyHeader, OfVersion1MustBeExact) {
         "PROXY TCP4  192.0.2.7 10.0.0.1 56324 443\r\n"s, "PROXY TCP4 192.0.2.7 10.0.0.1 65536 443\r\n"s,
         "PROXY TCP4 192.0.2.7 10.0.0.1 -1 443\r\n"s, "PROXY TCP4 192.0.2.7 10.0.0.1 0443 443\r\n"s,
         "PROXY TCP4 2001:db8::1 2001:db8::2 1 2\r\n"s, "PROXY TCP6 192.0.2.7 10.0.0.1 1 2\r\n"s,
-        "PROXY TCP4 client 10.0.0.1 1 2\r\n"s, "PROXY TCP4\r\n"s, "PROXY \r\n"s,
-        "PROXY UDP4 1.2.3.4 1.2.3.4 1 2\r\n"s})
+        "PROXY TCP4 client 10.0.0.1 1 2\r\n"s, "PROXY TCP4 192.0.2.7\0x 10.0.0.1 1 2\r\n"s, "PROXY TCP4\r\n"s,
+        "PROXY \r\n"s, "PROXY UDP4 1.2.3.4 1.2.3.4 1 2\r\n"s})
     EXPECT_NE(complaint(bad), "") << bad;
   EXPECT_STREQ(complaint("PROXY UNKNOWN " + std::string(93, 'x')).c_str(), "a line without end");
   EXPECT_EQ(complaint("GET / HTTP/1.1\r\n"), "no header");
