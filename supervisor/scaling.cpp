@@ -36,6 +36,10 @@ std::string Scaling::obstacle() const {
     if (worker->has_old_table)
       return fmt::format("pid {} has the table of buckets from before the upgrade; reload first",
                          worker->pid());
+    // Sessions would go to and fro between versions, and one may not read what the other gives.
+    if (const Worker* first = cluster_.tenant(0); first != nullptr && first->build != worker->build)
+      return fmt::format("pid {} is of build {}, pid {} of build {}; reload first", first->pid(),
+                         first->build, worker->pid(), worker->build);
   }
   return "";
 }

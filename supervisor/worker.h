@@ -68,6 +68,7 @@ class Worker {
   const SharedProgram program;  ///< what it runs, and the options that it was told
   ipc::Child child;
   ipc::Channel channel;
+  std::string build;                         ///< of Limpet's library, since its hello
   std::optional<Memory> memory;              ///< since its hello
   std::optional<ipc::CounterView> counters;  ///< since its hello
   std::unique_ptr<Readiness> on_message;

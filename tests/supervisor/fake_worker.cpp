@@ -1,7 +1,7 @@
 // A worker that speaks the contract of ipc/heritage.h and ipc/messages.h and nothing else, for tests of the
 // supervisor. Argument: a file with one word, read at start, that says how it behaves:
 //   good | exit | fail | hang-in-boot | die-after-ready | hang-when-ready | die-when-seated | die-taking |
-//   hold | ignore-drain | second-hello | nonsense
+//   hold | ignore-drain | second-hello | nonsense | another-build | another-protocol
 // and, before it, optionally `slot N`: only in that slot, good elsewhere; after it, optionally `sessions N`:
 // what one that succeeds nobody begins with, each in a bucket of its own that is its slot's. Answers each
 // connection with one line: "slot S gen G pid P ms CLOCK". A session moves as its bucket, and is taken when
@@ -94,7 +94,9 @@ class FakeWorker {
     const Descriptor memory(::memfd_create("fake", MFD_CLOEXEC));
     const Descriptor doorbell(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     const int descriptors[] = {memory.get(), memory.get(), counters_.descriptor(), doorbell.get()};
-    (void)channel_.send(encode(WorkerMessage(Hello{kProtocolVersion, "fake", who_})), descriptors);
+    const std::uint32_t protocol = kProtocolVersion + (behaviour_ == "another-protocol" ? 1 : 0);
+    const std::string build = behaviour_ == "another-build" ? "fake 2" : "fake";
+    (void)channel_.send(encode(WorkerMessage(Hello{protocol, build, who_})), descriptors);
     if (behaviour_ == "second-hello") {
       (void)channel_.send(encode(WorkerMessage(Hello{kProtocolVersion, "fake", who_})), descriptors);
     }

@@ -98,6 +98,20 @@ TEST(Reload, a_successor_that_dies_while_sessions_come_stops_the_rollout_and_the
   EXPECT_THAT(good.output, HasSubstr("8 sessions moved, 0 drained"));
 }
 
+TEST(Reload, a_successor_of_another_protocol_is_withdrawn_and_says_which) {
+  RunningServer server({"--workers", "2"}, "good sessions 5");
+  server.wait_until_serving();
+  const pid_t before = server.pid_of_slot(0);
+  server.behave("another-protocol");
+  const CtlResult failed = server.ctl({"reload"});
+  EXPECT_EQ(failed.exit_code, 1);
+  EXPECT_THAT(failed.output,
+              AllOf(HasSubstr("says hello with protocol 2 of build fake"),
+                    HasSubstr("this supervisor speaks protocol 1"), HasSubstr("the old workers go on")));
+  EXPECT_EQ(server.pid_of_slot(0), before);
+  EXPECT_EQ(sessions_of_slot(server, 0), 5U);
+}
+
 TEST(Reload, a_successor_that_dies_when_it_is_seated_stops_the_rollout_and_loses_nothing) {
   RunningServer server({"--workers", "2"}, "good sessions 5");
   server.wait_until_serving();

@@ -57,6 +57,21 @@ TEST(Scale, up_and_down_moves_the_sessions_of_the_buckets_that_move) {
   EXPECT_EQ(server.total("workers_left"), 4U);
 }
 
+TEST(Scale, waits_for_a_reload_where_workers_are_of_several_builds) {
+  RunningServer server({"--workers", "2"});
+  server.wait_until_serving();
+  server.behave("slot 1 another-build");
+  ::kill(server.pid_of_slot(1), SIGKILL);
+  server.wait_for("slot 1 gen 3: ready -> serving");
+  const CtlResult refused = server.ctl({"scale", "3"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.output,
+              AllOf(HasSubstr("is of build fake, pid "), HasSubstr(" of build fake 2; reload first")));
+  server.behave("good");
+  EXPECT_EQ(server.ctl({"reload"}).exit_code, 0);
+  EXPECT_EQ(server.ctl({"scale", "3"}).exit_code, 0);
+}
+
 TEST(Scale, every_client_is_answered_by_an_open_slot) {
   RunningServer server({"--workers", "1", "--max-workers", "4"});
   server.wait_until_serving();
