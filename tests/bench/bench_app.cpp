@@ -1,11 +1,17 @@
-// The application that is measured: the same two handlers as node/server.mjs.
+// The application that is measured: the same two handlers as node/server.mjs, and a route that says who
+// answers.
 #include <limpet/app.h>
+
+#include <string>
 
 int main(int argc, char** argv) {
   return limpet::run(argc, argv, [](limpet::Io& io) {
     io.on_connection([io](limpet::Socket& socket) {
       socket.on("b", [io](limpet::Json argument) { io.emit("b", argument); });
       socket.on("e", [](limpet::Json argument, limpet::Ack acknowledge) { acknowledge(argument); });
+    });
+    io.get("/slot", [io](const limpet::HttpRequest&) {
+      return limpet::HttpResponse::text(std::to_string(io.slot()));
     });
   });
 }

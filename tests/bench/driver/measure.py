@@ -2,9 +2,11 @@
 
 import json
 import subprocess
+from dataclasses import replace
 
-from servers import Failure, Server, run_child
-from workloads import NATIVE_PHASES, NODE_PHASES, QUICK_CLIENTS, QUICK_PHASES, SOURCE_ADDRESSES
+from servers import Failure, Server, counters_of, run_child
+from workloads import (NATIVE_PHASES, NODE_PHASES, QUICK_CLIENTS, QUICK_PHASES, SHARE_TOLERANCE,
+                       SOURCE_ADDRESSES)
 
 
 def arguments_of(workload, quick):
@@ -14,17 +16,21 @@ def arguments_of(workload, quick):
     return arguments
 
 
-def one_pass(generator, kind_name, kind, workload, quick):
+def load(generator, server, arguments, phases):
     """Gives the load generator's answer."""
+    command = [str(generator), *arguments, "--server", str(server.pid), "--port", str(server.port),
+               "--addresses", str(SOURCE_ADDRESSES),
+               "--warm-up", str(phases.warm_up), "--seconds", str(phases.counted)]
+    try:
+        return json.loads(run_child(command))
+    except Failure as failure:
+        raise Failure(f"{server.kind.name}: {arguments[0]}: {failure}\n{server.recent_lines()}") from failure
+
+
+def one_pass(generator, kind_name, kind, workload, quick):
     phases = QUICK_PHASES if quick else NODE_PHASES if kind_name == "node" else NATIVE_PHASES
     with Server(kind) as server:
-        command = [str(generator), *arguments_of(workload, quick), "--server", str(server.pid),
-                   "--port", str(server.port), "--addresses", str(SOURCE_ADDRESSES),
-                   "--warm-up", str(phases.warm_up), "--seconds", str(phases.counted)]
-        try:
-            return json.loads(run_child(command))
-        except Failure as failure:
-            raise Failure(f"{kind.name}: {workload.name}: {failure}\n{server.recent_lines()}") from failure
+        return load(generator, server, arguments_of(workload, quick), phases)
 
 
 def turns(kind_names, pairs, node_turns):
@@ -47,6 +53,30 @@ def measure_workload(generator, kinds, workload, pairs, node_turns, quick):
               f"{answer[workload.figure_key]:9.3f} {workload.unit}", flush=True)
         if answer["retried"]:
             print(f"    {answer['retried']} clients had to connect again: the server closed or refused them", flush=True)
+    return answers
+
+
+def check_way(server, variant):
+    """A variant that does not do what it says would be measured as something else."""
+    if variant.counters is None:
+        return
+    detours, everything = (counters_of(server)[name] for name in variant.counters)
+    if abs(detours / everything - variant.share) > SHARE_TOLERANCE:
+        raise Failure(f"{variant.title}: {variant.counters[0]} is {detours} of {everything} {variant.counters[1]}")
+
+
+def measure_comparison(generator, limpet, comparison, rounds, quick):
+    """Gives {variant: [answer, …]}, in the order of the rounds. Each round has all variants, in alternating order."""
+    phases = QUICK_PHASES if quick else NATIVE_PHASES
+    answers = {variant.name: [] for variant in comparison.variants}
+    for at in range(rounds):
+        for variant in comparison.variants if at % 2 == 0 else reversed(comparison.variants):
+            with Server(replace(limpet, command=limpet.command + variant.flags)) as server:
+                answer = load(generator, server, variant.arguments, phases)
+                check_way(server, variant)
+            answers[variant.name].append(answer)
+            print(f"  {comparison.name:14} {variant.name:15} pass {at + 1}: {answer['us_per_unit']:9.3f} "
+                  f"{comparison.unit}", flush=True)
     return answers
 
 

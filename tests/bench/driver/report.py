@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 
 from ratios import Estimate, estimate
-from workloads import WORKLOADS
+from workloads import COMPARISONS, WORKLOADS
 
 NAMES = {"raw": "raw loop", "limpet": "Limpet", "node": "Node socket.io"}
 
@@ -79,15 +79,51 @@ def cells(row):
             "" if memory else ratio_text(row.ratio), target_text(row.workload), row.verdict, times(row))
 
 
-def terminal_table(rows):
-    lines = [HEADINGS] + [cells(row) for row in rows]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(HEADINGS))]
+def aligned(headings, rows):
+    lines = [headings] + rows
+    widths = [max(len(line[at]) for line in lines) for at in range(len(headings))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def terminal_tables(run):
+    tables = ((HEADINGS, [cells(row) for row in rows_of(run)]), (COST_HEADINGS, cost_rows(run)))
+    return "\n\n".join(aligned(headings, lines) for headings, lines in tables if lines)
 
 
 def markdown_table(headings, lines):
     rule = ["---"] + ["--:"] * (len(headings) - 1)
     return "\n".join("| " + " | ".join(line) + " |" for line in [headings, rule, *lines])
+
+
+COST_HEADINGS = ("what", "unit", "CPU time", "more than the base line above (95 %)")
+
+
+def cost_rows(run):
+    """A line for each variant; what it costs beyond its base line is the median of the differences of the rounds."""
+    lines = []
+    for comparison in COMPARISONS:
+        answers = run.get("costs", {}).get(comparison.name)
+        if not answers:
+            continue
+        figures = {name: figures_of(of_variant, "us_per_unit") for name, of_variant in answers.items()}
+        base, *others = comparison.variants
+        lines.append((base.title, comparison.unit, number(median(figures[base.name])), "base line"))
+        for variant in others:
+            more = estimate([a - b for a, b in zip(figures[variant.name], figures[base.name])])
+            lines.append((variant.title, comparison.unit, number(median(figures[variant.name])),
+                          f"{more.median:+.2f} ({more.low:+.2f} – {more.high:+.2f})"))
+    return lines
+
+
+COSTS = """A worker that gets a request for another worker's session gives it the connection (a handover), or, where further
+requests stand behind this one, passes only this request's bytes both ways (a relay). A new session is placed by the
+kernel before anybody reads a byte; where a proxy names the client, by the worker that has accepted the connection.
+Limpet with 2 workers; each row and its base line take turns within the run."""
+
+
+def costs_part(run):
+    lines = cost_rows(run)
+    return f"\n## What a detour costs\n\n{COSTS}\n\n{markdown_table(COST_HEADINGS, lines)}\n" if lines else ""
 
 
 RING_TARGETS = """Targets: at most 0.05 µs per 64-byte message with 32 messages a flush; the median latency with a busy
@@ -129,7 +165,9 @@ HOW = """## How it was measured
   least 95 %, whatever the distribution). Figures of different runs are not comparable: machines drift.
 - "broadcast": one client emits `b`, all receive it, then the next client emits. "16 queued": it emits 16 in one write.
   "echo": 100 clients emit `e` with an acknowledgement, 1 or 8 in one write, again once all are acknowledged.
-  "connect": 64 clients connect, shake hands (WebSocket, Engine.IO, Socket.IO), close, and start again."""
+  "connect": 64 clients connect, shake hands (WebSocket, Engine.IO, Socket.IO), close, and start again.
+- "What a detour costs": 64 clients post a message of 100 bytes that no handler wants to polling sessions (placing:
+  connect as above). The server's counters must say that all of a row went the way it names."""
 
 
 def chart_text(run):
@@ -146,4 +184,4 @@ def results_markdown(run, notes: Path):
     facts = "\n".join(f"- {name}: {value}" for name, value in run["facts"].items())
     return (f"# Results\n\nMade by `{run['command']}`; do not edit. What each server costs for the same work; "
             f"less is better.\n\n{chart_text(run)}{table}\n\n{facts}\n- passes: {passes_text(run)}\n"
-            f"{ring_part(run.get('ring'))}{notes_part(notes)}\n{HOW}\n")
+            f"{costs_part(run)}{ring_part(run.get('ring'))}{notes_part(notes)}\n{HOW}\n")

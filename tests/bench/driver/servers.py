@@ -3,6 +3,7 @@ by its id, whatever happens in between."""
 
 import contextlib
 import ctypes
+import json
 import os
 import queue
 import re
@@ -129,6 +130,13 @@ class Server:
             print(f"{self.kind.name}: a process outlived its parent; killed", file=sys.stderr)
             signal.pidfd_send_signal(handle, signal.SIGKILL)
         os.close(handle)
+
+
+def counters_of(server):
+    """Limpet's totals by name."""
+    limpet = server.kind.command[0]
+    answer = json.loads(run_child([limpet, "ctl", "--runtime-dir", server.runtime.name, "stats", "--json"]))
+    return {counter["name"]: counter["total"] for counter in answer["counters"]}
 
 
 def known_kinds(build, repository):

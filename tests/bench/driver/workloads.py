@@ -32,6 +32,63 @@ WORKLOADS = (
              ("idle", "--clients", "10000"), target_figure=1.0, figure_key="kib_per_unit", pairs_wanted=3),
 )
 
+
+@dataclass(frozen=True)
+class Variant:
+    name: str
+    title: str
+    arguments: tuple  # of the load generator
+    flags: tuple = ()  # of limpet serve
+    counters: tuple | None = None  # (what counts a detour, what counts all): shows that the variant is what it says
+    share: float = 0.0  # of all that must make the detour, give or take SHARE_TOLERANCE
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What Limpet does in several ways. The first variant is the base line of the others."""
+
+    name: str  # for --only
+    unit: str
+    variants: tuple
+
+
+# The set-up makes requests of its own, which a short pass notices.
+SHARE_TOLERANCE = 0.25
+
+HANDED_OVER = ("handovers_out", "http_requests")
+RELAYED = ("requests_relayed", "http_requests")
+PLACED = ("sessions_placed", "sessions_opened")
+REQUESTS = ("requests", "--clients", "64")
+# Nobody polls the polling sessions: a drain would wait for that.
+SILENT = ("--drain-window", "100ms")
+CONNECT = ("connect", "--clients", "64")
+
+COMPARISONS = (
+    Comparison("home", "µs per request", (
+        Variant("home", "a connection that stays, its own session: at home", (*REQUESTS, "--write", "h"),
+                flags=SILENT, counters=HANDED_OVER),
+        Variant("turns", "its own and another worker's session in turns: handed over each time",
+                (*REQUESTS, "--write", "h", "--write", "o"), flags=SILENT, counters=HANDED_OVER, share=1.0))),
+    Comparison("handover", "µs per request and connection", (
+        Variant("home", "a fresh connection for each request: at home", (*REQUESTS, "--write", "h", "--fresh"),
+                flags=SILENT, counters=HANDED_OVER),
+        Variant("handover", "from an address of another worker than the session's: handed over",
+                (*REQUESTS, "--write", "o", "--fresh"), flags=SILENT, counters=HANDED_OVER, share=1.0))),
+    Comparison("relay", "µs per request", (
+        Variant("home", "16 requests in one write: at home", (*REQUESTS, "--write", "h" * 16), flags=SILENT,
+                counters=RELAYED),
+        Variant("relay", "15 of them for another worker's session: relayed",
+                (*REQUESTS, "--write", "o" * 15 + "h"), flags=SILENT, counters=RELAYED, share=15 / 16))),
+    Comparison("placing", "µs per connection, handshake and close", (
+        Variant("kernel", "placed by the kernel's routing program", CONNECT, flags=SILENT, counters=PLACED),
+        Variant("least", "placement = least-connections: by load, which hardly ever chose another here", CONNECT,
+                flags=(*SILENT, "--placement", "least-connections"), counters=PLACED),
+        Variant("named", "named by a PROXY protocol header, accepted where placed", (*CONNECT, "--named", "home"),
+                flags=(*SILENT, "--proxy-protocol"), counters=PLACED),
+        Variant("passed", "named by a PROXY protocol header, accepted elsewhere and passed on",
+                (*CONNECT, "--named", "other"), flags=(*SILENT, "--proxy-protocol"), counters=PLACED, share=1.0))),
+)
+
 # Source addresses of the clients; Limpet places clients by address, so there must be many.
 SOURCE_ADDRESSES = 1000
 

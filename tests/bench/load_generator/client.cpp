@@ -1,6 +1,5 @@
 #include "tests/bench/load_generator/client.h"
 
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -31,30 +30,11 @@ std::string framed(std::string_view packet) {
   return frame;
 }
 
-void set_option(int socket, int level, int option) {
-  const int on = 1;
-  ipc::require(setsockopt(socket, level, option, &on, sizeof on), "client: set a socket option");
-}
-
-ipc::Descriptor started_connection(const sockaddr_in& source, const sockaddr_in& server) {
-  ipc::Descriptor socket(ipc::require(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
-                                      "client: make a socket"));
-  set_option(socket.get(), IPPROTO_TCP, TCP_NODELAY);
-  // The port is chosen at connect: else 28,000 ports would be shared by all source addresses.
-  set_option(socket.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
-  ipc::require(bind(socket.get(), reinterpret_cast<const sockaddr*>(&source), sizeof source),
-               "client: bind the source address");
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&server), sizeof server) == -1 &&
-      errno != EINPROGRESS) {
-    ipc::throw_system_error("client: connect");
-  }
-  return socket;
-}
-
 }  // namespace
 
-void Client::connect(const sockaddr_in& source, const sockaddr_in& server, int epoll, std::uint32_t number) {
-  socket_ = started_connection(source, server);
+void Client::connect(const Caller& caller, std::uint16_t port, int epoll, std::uint32_t number) {
+  socket_ = started_connection(caller.source, port);
+  preamble_ = caller.preamble;
   state_ = State::Connecting;
   number_ = number;
   rest_.clear();
@@ -75,7 +55,7 @@ void Client::on_connected(int epoll) {
   epoll_event event{.events = EPOLLIN, .data = {.u32 = number_}};
   ipc::require(epoll_ctl(epoll, EPOLL_CTL_MOD, socket_.get(), &event), "client: watch a socket");
   state_ = State::Upgrading;
-  send(kUpgradeRequest);
+  send(std::string(preamble_).append(kUpgradeRequest));
 }
 
 void Client::on_bytes(Workload& workload, std::span<char> buffer) {

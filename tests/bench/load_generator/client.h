@@ -4,14 +4,13 @@
 // failed is worth nothing.
 #pragma once
 
-#include <netinet/in.h>
-
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "ipc/descriptor.h"
+#include "tests/bench/load_generator/endpoint.h"
 
 namespace limpet::bench {
 
@@ -34,8 +33,8 @@ class Client {
  public:
   enum class State : std::uint8_t { Absent, Connecting, Upgrading, Opening, Joining, Joined, Leaving };
 
-  /// Starts a connection from `source` to `server`, and watches it with `epoll` under `number`.
-  void connect(const sockaddr_in& source, const sockaddr_in& server, int epoll, std::uint32_t number);
+  /// Starts a connection of `caller`, which it borrows for life, and watches it with `epoll` under `number`.
+  void connect(const Caller& caller, std::uint16_t port, int epoll, std::uint32_t number);
   /// To be called when epoll reports the socket ready. `buffer` is working memory, shared by all clients.
   void on_ready(int epoll, Workload& workload, std::span<char> buffer);
   /// Sends whole frames at once; they must fit into the socket's buffer.
@@ -62,6 +61,7 @@ class Client {
   ipc::Descriptor socket_;
   State state_ = State::Absent;
   std::uint32_t number_ = 0;
+  std::string_view preamble_;
   std::string rest_;  ///< the beginning of a frame whose end has not arrived; nearly always empty
 };
 

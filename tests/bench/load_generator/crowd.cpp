@@ -1,12 +1,11 @@
 #include "tests/bench/load_generator/crowd.h"
 
-#include <arpa/inet.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
 #include <stdexcept>
+#include <utility>
 
 namespace limpet::bench {
 namespace {
@@ -18,36 +17,6 @@ constexpr std::size_t kConnectingAtOnce = 128;
 constexpr std::chrono::seconds kForgotten{4};
 constexpr std::size_t kBufferBytes = 256 * 1024;
 constexpr int kEventsPerTurn = 1024;
-/// Descriptors besides the clients' sockets.
-constexpr rlim_t kOtherDescriptors = 32;
-
-void raise_open_files(std::size_t clients) {
-  rlimit limit{};
-  ipc::require(getrlimit(RLIMIT_NOFILE, &limit), "crowd: read the limit of open files");
-  const rlim_t needed = clients + kOtherDescriptors;
-  if (limit.rlim_max < needed) {
-    throw std::runtime_error("crowd: " + std::to_string(clients) + " clients need " + std::to_string(needed) +
-                             " open files; the hard limit (ulimit -Hn) is " + std::to_string(limit.rlim_max));
-  }
-  limit.rlim_cur = std::max(limit.rlim_cur, needed);
-  ipc::require(setrlimit(RLIMIT_NOFILE, &limit), "crowd: raise the limit of open files");
-}
-
-sockaddr_in server_address(std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
-
-/// 127.1.0.1 … 127.1.0.250, 127.1.1.1 …
-sockaddr_in source_address(std::uint32_t index) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(0x7f010000u + index / 250 * 256 + index % 250 + 1);
-  return address;
-}
 
 /// Counts who has joined; anything else is premature.
 class Gathering : public Workload {
@@ -61,8 +30,9 @@ class Gathering : public Workload {
 
 }  // namespace
 
-Crowd::Crowd(const Endpoint& endpoint, std::size_t size)
-    : endpoint_(endpoint),
+Crowd::Crowd(std::uint16_t port, std::vector<Caller> callers, std::size_t size)
+    : port_(port),
+      callers_(std::move(callers)),
       epoll_(ipc::require(epoll_create1(EPOLL_CLOEXEC), "crowd: make an epoll set")),
       clients_(size),
       buffer_(kBufferBytes) {
@@ -70,8 +40,7 @@ Crowd::Crowd(const Endpoint& endpoint, std::size_t size)
 }
 
 void Crowd::connect(std::size_t number) {
-  const auto source = static_cast<std::uint32_t>(number) % endpoint_.source_addresses;
-  clients_[number].connect(source_address(source), server_address(endpoint_.port), epoll_.get(),
+  clients_[number].connect(callers_[number % callers_.size()], port_, epoll_.get(),
                            static_cast<std::uint32_t>(number));
 }
 

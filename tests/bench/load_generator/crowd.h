@@ -12,18 +12,14 @@
 
 namespace limpet::bench {
 
-struct Endpoint {
-  std::uint16_t port = 0;              ///< the server listens on 127.0.0.1 there
-  std::uint32_t source_addresses = 1;  ///< the clients come from this many addresses of 127.1.0.0/16, in turn
-};
-
 class Crowd {
  public:
   /// Longest silence of the server before the run counts as failed.
   static constexpr std::chrono::seconds kPatience{20};
 
   /// Reserves `size` clients; none connects yet. Raises the limit of open files as far as it needs and may.
-  Crowd(const Endpoint& endpoint, std::size_t size);
+  /// The server listens on 127.0.0.1:`port`. `callers`, at least one: the clients are these in turn.
+  Crowd(std::uint16_t port, std::vector<Caller> callers, std::size_t size);
 
   void connect(std::size_t number);
   /// Connects all clients, a bounded number at a time, and returns once all have joined. Clients that a
@@ -44,7 +40,8 @@ class Crowd {
   void retry_forgotten(std::size_t started);
   [[nodiscard]] int act(Workload& workload, std::chrono::milliseconds wait);
 
-  Endpoint endpoint_;
+  std::uint16_t port_;
+  std::vector<Caller> callers_;
   ipc::Descriptor epoll_;
   std::vector<Client> clients_;
   std::vector<char> buffer_;

@@ -9,7 +9,6 @@
 namespace limpet::process::test {
 namespace {
 
-using testing::AllOf;
 using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
@@ -277,14 +276,14 @@ class TwoGiversTest : public BucketMoveTest {
   TwoGiversTest() : BucketMoveTest(2) {}
 
   void move_all() {
-    assign(kUnknown, taker_);
+    assign(unknown_, taker_);
     move(giver_, taker_, {first_});
     move(second_giver_, taker_, {second_});
     turns();
     ASSERT_EQ(taker_.engine.session_count(), 0u);
   }
 
-  const std::string kUnknown = std::string(20, 'x');
+  const std::string unknown_ = std::string(20, 'x');
   Tenant& second_giver_ = start(1);
   Tenant& taker_ = start(2);
   std::string first_ = open_stuck(giver_);
@@ -307,7 +306,7 @@ TEST_F(TwoGiversTest, AreAskedInTheOrderInWhichTheyWereNamed) {
 TEST_F(TwoGiversTest, AreAskedOnceEachForASidThatNobodyKnows) {
   move_all();
   Peer peer = connect_to(taker_);
-  EXPECT_THAT(ask(peer, poll_of(kUnknown)), HasSubstr("Session ID unknown"));
+  EXPECT_THAT(ask(peer, poll_of(unknown_)), HasSubstr("Session ID unknown"));
   EXPECT_EQ(taker_.sent_back, 2);
   EXPECT_EQ(giver_.passed_on, 1);
   EXPECT_EQ(second_giver_.passed_on, 1);
