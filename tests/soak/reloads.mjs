@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { until } from "../system/process.mjs";
 import { Load } from "./load.mjs";
 
-/// `operate()` runs one operation to its end. {operations, calm, busy, report}
+/// `operate()` runs one operation to its end. {operations: [ms], calm, busy, report, history: [a second each]}
 export async function underLoad(port, operate, { seconds = 60, calmSeconds = 10, atLeast = 10, progress = () => {}, ...options } = {}) {
   const load = new Load(port, options);
   try {
@@ -25,7 +25,7 @@ export async function underLoad(port, operate, { seconds = 60, calmSeconds = 10,
     const busy = load.lap();
     load.stop();
     await until(() => load.quiet(), "everything that was sent has come", 10_000).catch(() => {});
-    return { operations, calm, busy, report: load.report() };
+    return { operations, calm, busy, report: load.report(), history: load.history };
   } finally {
     load.leave();
   }

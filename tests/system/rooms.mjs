@@ -25,7 +25,8 @@ class Talker {
     this.room = `room ${Math.floor(number / kRoom)}`;
     this.others = Math.min(kRoom, count - number + (number % kRoom)) - 1;
     this.from = from;
-    this.socket = client(url, { from, transports: kTransports[number % kTransports.length] });
+    // The official delays, not the short ones of other tests.
+    this.socket = client(url, { from, transports: kTransports[number % kTransports.length], reconnectionDelay: 1000, reconnectionDelayMax: 5000 });
     this.socket.on("connect", () => this.#join());
     this.socket.on("disconnect", (reason) => this.disconnects.push(reason));
     this.socket.on("connect_error", (error) => this.connectErrors.push(`${error.message} ${error.description ?? ""}`));
