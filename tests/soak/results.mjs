@@ -83,7 +83,7 @@ ${facts(packageOf("nginx"), `@socket.io/pm2 ${versionOf("tests/soak/peers", "@so
 - **Limpet** reloads its 2 workers; \`probation\` is 100 ms here, so that an operation is no longer than the moves themselves.
 - **nginx** stands in front of a Limpet that is left alone. Without \`worker_shutdown_timeout\` its old processes stay as long as
   one of their WebSockets lives; with it, these are closed when it has passed. 10 s: a longer one closes them later. Polling sessions that it loses ask
-  on a kept-alive connection in the moment in which an old process closes it; a browser would ask again.
+  on a kept-alive connection in the moment in which an old process closes it; browsers mostly ask again.
 - **Node** runs 2 workers under pm2 as <https://socket.io/docs/v4/pm2/> says: @socket.io/pm2 in cluster mode with
   @socket.io/cluster-adapter, \`wait_ready\`, and \`io.close()\` on SIGINT. Its @socket.io/sticky is version 2, because with the version 1
   that it asks for, requests on connections that are kept alive hang now and then, without any reload. A failed connect is mostly
