@@ -1,11 +1,12 @@
 // The official server with the handlers of ../system/probe_app.cpp (and of examples/chat): what it does is what the
-// tests of this folder expect of Limpet. One process, or with WORKERS > 1 a cluster as the official guide builds it.
+// tests of this folder expect of Limpet. One process, or with WORKERS > 1 a cluster as the official guide builds it; under
+// pm2 it is a worker of pm2's cluster. STICKY: another version of @socket.io/sticky (sticky-1).
 import cluster from "node:cluster";
 import http from "node:http";
-import { setupMaster as setupSticky, setupWorker } from "@socket.io/sticky";
 import { createAdapter, setupPrimary } from "@socket.io/cluster-adapter";
 import { Server } from "socket.io";
 
+const { setupMaster: setupSticky, setupWorker } = await import(process.env.STICKY ?? "@socket.io/sticky");
 const settings = JSON.parse(process.env.SETTINGS ?? "{}");
 const workers = Number(process.env.WORKERS ?? 1);
 
@@ -34,6 +35,8 @@ export function handlers(io) {
 
     socket.on("join", (room, ack) => (socket.join(room), ack()));
     socket.on("leave", (room, ack) => (socket.leave(room), ack()));
+    socket.on("enter", (room) => socket.join(room));
+    socket.on("say", (room, sender, number) => socket.to(room).emit("say", sender, number));
     socket.on("rooms", (ack) => ack([...socket.rooms].sort()));
     // word(target, exceptRoom, text): a word to a room, from the socket (leaves it out) or from the server.
     socket.on("word", (room, except, text, ack) => (socket.to(room).except(except).emit("word", text), ack()));
@@ -79,19 +82,21 @@ if (workers > 1 && cluster.isPrimary) {
   const server = http.createServer();
   setupSticky(server, { loadBalancingMethod: "least-connection" });
   setupPrimary();
+  cluster.setupPrimary({ serialization: "advanced" });
   let listening = 0;
   for (let i = 0; i < workers; i += 1) {
     cluster.fork().on("message", (message) => {
-      if (message === "up" && ++listening === workers) server.listen(0, "127.0.0.1", () => ready(server.address().port));
+      if (message === "ready" && ++listening === workers) server.listen(0, "127.0.0.1", () => ready(server.address().port));
     });
   }
-} else if (workers > 1) {
+} else if (cluster.isWorker) {
   const server = http.createServer(answer);
   const io = new Server(server, settings);
   io.adapter(createAdapter());
   setupWorker(io);
   handlers(io);
-  process.send("up");
+  process.on("SIGINT", () => io.close(() => process.exit(0))); // what pm2 asks of a graceful stop
+  process.send("ready");
 } else {
   const server = http.createServer(answer);
   handlers(new Server(server, settings));

@@ -44,8 +44,8 @@ try {
   console.log(text);
   console.table({ "echo, calm": calm.echo, "echo, reload": busy.echo });
   console.log({ wall_ms: Math.round(wall), cpu_ms: Math.round(used * 1000), cpu_us_per_session: Number(((used * 1e6) / clients).toFixed(1)), ...load.report() });
-  const { disconnects, mistakes, missing } = load.report();
-  process.exitCode = disconnects + mistakes + missing === 0 ? 0 : 1;
+  const { failed_connects, disconnects, mistakes, missing } = load.report();
+  process.exitCode = failed_connects + disconnects + mistakes + missing === 0 ? 0 : 1;
 } finally {
   load.leave();
   await cluster.close();

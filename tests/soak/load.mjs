@@ -1,13 +1,19 @@
 // An open-loop load on one server: messages leave at their times whether or not answers have come, so a pause is seen by
 // all that it delays. WebSocket and polling sessions that echo, rooms of 10 that talk, and short HTTP connections. Every
-// message has a number: what is lost, comes twice or out of order is counted, and so is whoever is disconnected.
+// message has a number: what is lost, comes twice or out of order is counted, and so is whoever is disconnected; he comes
+// back as the official client does.
 import http from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
 import WebSocket from "ws";
+import { within } from "../system/process.mjs";
 
 const roomSize = 10;
 
+const patienceMs = 10_000; // for one request, one connect
+const comeBackMs = { first: 1000, most: 5000 }; // reconnectionDelay and reconnectionDelayMax of the official client
+
 /// Latencies in ms with the worst kept exactly.
-class Latencies {
+export class Latencies {
   values = [];
   add(ms) {
     this.values.push(ms);
@@ -21,57 +27,93 @@ class Latencies {
 
 class Session {
   sent = 0;
-  heard = 0;
+  heard = 0; // the number of the last echo
+  due = new Map(); // number of an echo on its way -> when it was to leave
   toldBy = new Map(); // sender -> the last number
-  due = []; // when the messages on their way were to leave
+  here = false;
   constructor(load, number, from) {
     Object.assign(this, { load, number, from });
   }
 
+  /// Again and again until it is there.
+  async connect() {
+    for (let delay = comeBackMs.first; !this.load.leaving; delay = Math.min(comeBackMs.most, 2 * delay)) {
+      try {
+        await within(this.attach(), "connect", patienceMs);
+        this.here = true;
+        if (this.room) this.enter(this.room);
+        return;
+      } catch (error) {
+        this.load.failedConnects.push(`session ${this.number}: ${error.message}`);
+        this.leave();
+        await pause(delay * (0.5 + Math.random()), undefined, { ref: false });
+      }
+    }
+  }
+
+  enter(room) {
+    this.room = room;
+    this.send(`42["enter",${JSON.stringify(room)}]`);
+  }
+
   echo(due) {
-    this.due.push(due);
-    this.send(`42["echo",${(this.sent += 1)}]`);
+    if (!this.here) return (this.load.unsent += 1);
+    this.due.set((this.sent += 1), due);
+    this.send(`42["echo",${this.sent}]`);
   }
 
   talk() {
-    this.send(`42["say",${JSON.stringify(this.room)},${this.number},${(this.said = (this.said ?? 0) + 1)}]`);
+    if (!this.here) return (this.load.unsent += 1);
     this.load.said += roomSize - 1;
+    this.send(`42["say",${JSON.stringify(this.room)},${this.number},${(this.said = (this.said ?? 0) + 1)}]`);
   }
 
   packet(text) {
     if (text === "2") return this.send("3");
     if (text.startsWith('42["echo",')) {
       const number = Number(text.slice(10, -1));
-      if (number !== this.heard + 1) this.load.mistake(`session ${this.number}: echo ${number} behind ${this.heard}`);
+      if (number <= this.heard || !this.due.has(number)) return this.load.mistake(`session ${this.number}: echo ${number} behind ${this.heard}`);
       this.heard = number;
-      this.load.latencies.add(performance.now() - this.due.shift());
+      this.load.echoed(this.due.get(number));
+      this.due.delete(number);
     } else if (text.startsWith('42["say",')) {
       const [, sender, number] = JSON.parse(text.slice(2));
       const last = this.toldBy.get(sender) ?? 0;
-      if (number !== last + 1) this.load.mistake(`session ${this.number}: ${sender} said ${number} behind ${last}`);
+      if (number <= last) return this.load.mistake(`session ${this.number}: ${sender} said ${number} behind ${last}`);
       this.toldBy.set(sender, number);
       this.load.told += 1;
     } else if (text.startsWith("41") || text === "1") {
-      this.load.mistake(`session ${this.number}: told to go: ${text}`);
+      this.lost(`told to go: ${text}`);
     }
   }
 
   lost(why) {
-    if (!this.load.leaving) this.load.disconnected(`session ${this.number}: ${why}`);
+    if (!this.here || this.load.leaving) return;
+    this.here = false;
+    this.load.disconnected(`session ${this.number}: ${why}`);
+    this.load.lostEchoes += this.due.size;
+    this.due.clear();
+    this.leave();
+    pause(comeBackMs.first * (0.5 + Math.random()), undefined, { ref: false }).then(() => this.connect());
   }
 }
 
 class WebSocketSession extends Session {
-  connect(port) {
+  attach() {
+    const socket = new WebSocket(`ws://127.0.0.1:${this.load.port}/socket.io/?EIO=4&transport=websocket`, { localAddress: this.from, perMessageDeflate: false });
+    this.socket = socket;
     return new Promise((resolve, reject) => {
-      this.socket = new WebSocket(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`, { localAddress: this.from, perMessageDeflate: false });
-      this.socket.on("open", () => this.send("40"));
-      this.socket.on("error", (error) => (reject(error), this.lost(error.message)));
-      this.socket.on("close", (code) => (reject(new Error(`closed: ${code}`)), this.lost(`closed: ${code}`)));
-      this.socket.on("message", (data) => {
+      const gone = (why) => {
+        reject(new Error(why));
+        if (socket === this.socket) this.lost(why);
+      };
+      socket.on("open", () => socket.send("40"));
+      socket.on("error", (error) => gone(error.message));
+      socket.on("close", (code) => gone(`closed: ${code}`));
+      socket.on("message", (data) => {
         const text = data.toString();
         if (text.startsWith("40")) resolve();
-        else this.packet(text);
+        else if (socket === this.socket) this.packet(text);
       });
     });
   }
@@ -79,23 +121,23 @@ class WebSocketSession extends Session {
     this.socket.send(text);
   }
   leave() {
-    this.socket.terminate();
+    const socket = this.socket;
+    this.socket = undefined;
+    socket?.terminate();
   }
 }
 
+/// One Engine.IO session over long-polling; `sid` changes when it comes back, and what the one before still hears is past.
 class PollingSession extends Session {
-  waiting = [];
-
   constructor(...args) {
     super(...args);
     this.agent = new http.Agent({ localAddress: this.from, keepAlive: true, maxSockets: 2 });
   }
 
-  request(method, body) {
+  request(method, sid, body) {
     return new Promise((resolve, reject) => {
-      const sid = this.sid ? `&sid=${this.sid}` : "";
-      const options = { port: this.port, host: "127.0.0.1", agent: this.agent, method, path: `/socket.io/?EIO=4&transport=polling${sid}` };
-      const request = http.request(options, (response) => {
+      const path = `/socket.io/?EIO=4&transport=polling${sid ? `&sid=${sid}` : ""}`;
+      const request = http.request({ port: this.load.port, host: "127.0.0.1", agent: this.agent, method, path }, (response) => {
         const parts = [];
         response.on("data", (part) => parts.push(part));
         response.on("error", reject);
@@ -110,40 +152,47 @@ class PollingSession extends Session {
     });
   }
 
-  async connect(port) {
-    this.port = port;
-    this.sid = JSON.parse((await this.request("GET")).slice(1)).sid;
-    await this.request("POST", "40");
+  async attach() {
+    const { sid } = JSON.parse((await this.request("GET")).slice(1));
+    Object.assign(this, { sid, waiting: [], posting: false });
+    await this.request("POST", sid, "40");
     for (let joined = false; !joined; ) {
-      for (const packet of (await this.request("GET")).split("\x1e")) {
+      for (const packet of (await this.request("GET", sid)).split("\x1e")) {
         if (packet.startsWith("40")) joined = true;
         else this.packet(packet);
       }
     }
-    this.poll();
+    this.#poll(sid);
   }
 
-  async poll() {
+  async #poll(sid) {
     try {
-      while (!this.load.leaving) for (const packet of (await this.request("GET")).split("\x1e")) this.packet(packet);
+      while (sid === this.sid && !this.load.leaving) {
+        const packets = (await this.request("GET", sid)).split("\x1e");
+        for (const packet of packets) if (sid === this.sid) this.packet(packet);
+      }
     } catch (error) {
-      this.lost(error.message);
+      if (sid === this.sid) this.lost(error.message);
     }
+  }
+
+  send(text) {
+    this.waiting.push(text);
+    if (!this.posting) this.#post(this.sid);
   }
 
   /// One post at a time; what is to be said meanwhile goes with the next.
-  async send(text) {
-    this.waiting.push(text);
-    if (this.posting) return;
+  async #post(sid) {
     this.posting = true;
     try {
-      while (this.waiting.length > 0) await this.request("POST", this.waiting.splice(0).join("\x1e"));
+      while (sid === this.sid && this.waiting.length > 0) await this.request("POST", sid, this.waiting.splice(0).join("\x1e"));
+      if (sid === this.sid) this.posting = false;
     } catch (error) {
-      this.lost(error.message);
+      if (sid === this.sid) this.lost(error.message);
     }
-    this.posting = false;
   }
   leave() {
+    this.sid = undefined;
     this.agent.destroy();
   }
 }
@@ -151,12 +200,18 @@ class PollingSession extends Session {
 export class Load {
   mistakes = [];
   disconnects = [];
+  failedConnects = [];
   failedRequests = [];
   requests = 0;
+  answered = 0;
+  echoes = 0;
+  lostEchoes = 0; // of those that were disconnected meanwhile
+  unsent = 0; // what was due while its session was away
   said = 0;
   told = 0;
   latencies = new Latencies();
   requestLatencies = new Latencies();
+  history = []; // a second each since start(): {latencies, disconnects, failed}
 
   /// Rates are for the whole load, per second.
   constructor(port, { webSockets = 1000, pollers = 200, talkers = 100, echoes = 500, says = 20, requests = 50, net = 90 }) {
@@ -172,21 +227,32 @@ export class Load {
   }
   disconnected(what) {
     this.disconnects.push(what);
+    if (this.begun) this.#second().disconnects += 1;
+  }
+  echoed(due) {
+    const ms = performance.now() - due;
+    this.echoes += 1;
+    this.latencies.add(ms);
+    this.#second().latencies.add(ms);
+  }
+  #failed(why) {
+    this.failedRequests.push(why);
+    this.#second().failed += 1;
+  }
+  #second() {
+    const second = Math.floor((performance.now() - this.begun) / 1000);
+    while (this.history.length <= second) this.history.push({ latencies: new Latencies(), disconnects: 0, failed: 0 });
+    return this.history[second];
   }
 
   /// A hundred at a time, so that no queue of the machine overflows.
   async connect() {
-    for (let i = 0; i < this.sessions.length; i += 100) await Promise.all(this.sessions.slice(i, i + 100).map((session) => session.connect(this.port)));
-    await Promise.all(
-      this.talkers.map((session, i) => {
-        session.room = `room ${Math.floor(i / roomSize)}`;
-        session.send(`42["enter",${JSON.stringify(session.room)}]`);
-      }),
-    );
+    for (let i = 0; i < this.sessions.length; i += 100) await Promise.all(this.sessions.slice(i, i + 100).map((session) => session.connect()));
+    this.talkers.forEach((session, i) => session.enter(`room ${Math.floor(i / roomSize)}`));
   }
 
   start() {
-    const begun = performance.now();
+    const begun = (this.begun = performance.now());
     const done = { echoes: 0, says: 0, requests: 0 };
     const act = {
       echoes: (n, due) => this.sessions[n % this.sessions.length].echo(due),
@@ -203,12 +269,17 @@ export class Load {
 
   #request(from, due) {
     this.requests += 1;
-    const request = http.get({ port: this.port, host: "127.0.0.1", localAddress: from, path: "/worker", agent: false }, (response) => {
+    const request = http.get({ port: this.port, host: "127.0.0.1", localAddress: from, path: "/worker", agent: false, timeout: patienceMs }, (response) => {
       response.resume();
-      response.on("end", () => (response.statusCode === 200 ? this.requestLatencies.add(performance.now() - due) : this.failedRequests.push(response.statusCode)));
-      response.on("error", (error) => this.failedRequests.push(error.message));
+      response.on("end", () => {
+        if (response.statusCode !== 200) return this.#failed(response.statusCode);
+        this.answered += 1;
+        this.requestLatencies.add(performance.now() - due);
+      });
+      response.on("error", (error) => this.#failed(error.message));
     });
-    request.on("error", (error) => this.failedRequests.push(error.code ?? error.message));
+    request.on("timeout", () => request.destroy(new Error(`no answer within ${patienceMs} ms`)));
+    request.on("error", (error) => this.#failed(error.code ?? error.message));
   }
 
   /// The latencies since the last call.
@@ -223,22 +294,25 @@ export class Load {
     clearInterval(this.timer);
   }
 
-  /// Everything that was sent has come.
+  /// Everything that was sent has come, and every request has ended.
   quiet() {
-    return this.told >= this.said && this.sessions.every((session) => session.heard === session.sent);
+    return this.told >= this.said && this.answered + this.failedRequests.length >= this.requests && this.sessions.every(({ due }) => due.size === 0);
   }
 
+  /// missing: echoes and words of a room that were sent and did not come; unsent: what was due while its session was away.
   report() {
-    const missing = this.sessions.reduce((sum, session) => sum + session.sent - session.heard, 0);
+    const missing = this.sessions.reduce((sum, { due }) => sum + due.size, this.lostEchoes);
     return {
       requests: this.requests,
-      failed_requests: this.failedRequests.length,
+      failed_requests: this.requests - this.answered,
+      failed_connects: this.failedConnects.length,
       disconnects: this.disconnects.length,
       mistakes: this.mistakes.length,
       missing: missing + Math.max(0, this.said - this.told),
-      echoes: this.sessions.reduce((sum, session) => sum + session.heard, 0),
+      unsent: this.unsent,
+      echoes: this.echoes,
       room_messages: this.told,
-      examples: [...this.mistakes, ...this.disconnects, ...this.failedRequests].slice(0, 5),
+      examples: [this.mistakes, this.disconnects, this.failedConnects, this.failedRequests].flatMap((list) => list.slice(0, 5)),
     };
   }
 

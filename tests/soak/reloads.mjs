@@ -9,7 +9,7 @@ const sizes = [4, 6, 3, 2]; // of a cluster that begins with 2 workers
 /// What `limpet ctl` is told in that turn (from 0): the operation; scale has another number of workers every time.
 export const wordsOf = (operation, turn) => (operation === "scale" ? ["scale", String(sizes[turn % sizes.length])] : [operation]);
 
-/// `operate(turn)` runs one operation to its end. {operations, calm, busy, report}
+/// `operate(turn)` runs one operation to its end. {operations: [ms], calm, busy, report, history: [a second each]}
 export async function underLoad(port, operate, { seconds = 60, calmSeconds = 10, atLeast = 10, progress = () => {}, ...options } = {}) {
   const load = new Load(port, options);
   try {
@@ -30,7 +30,7 @@ export async function underLoad(port, operate, { seconds = 60, calmSeconds = 10,
     const busy = load.lap();
     load.stop();
     await until(() => load.quiet(), "everything that was sent has come", 10_000).catch(() => {});
-    return { operations, calm, busy, report: load.report() };
+    return { operations, calm, busy, report: load.report(), history: load.history };
   } finally {
     load.leave();
   }

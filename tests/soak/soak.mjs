@@ -36,7 +36,7 @@ try {
   console.log(report);
   const added = Math.max(busy.echo.p99 - calm.echo.p99, busy.http.p99 - calm.http.p99);
   console.log(`99th percentile: ${added.toFixed(1)} ms more with ${values.operation}`);
-  const whole = report.failed_requests + report.disconnects + report.mistakes + report.missing === 0;
+  const whole = report.failed_requests + report.failed_connects + report.disconnects + report.mistakes + report.missing === 0;
   process.exitCode = whole && added < 100 ? 0 : 1;
   if (!whole) {
     console.log(cluster.process.lines.filter((line) => /warn|error/.test(line)).slice(-40).join("\n"));

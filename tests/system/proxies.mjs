@@ -4,9 +4,9 @@ import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
-import { Process, until, within } from "./process.mjs";
+import { Process, run, until, within } from "./process.mjs";
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const server = net.createServer().once("error", reject);
     server.listen(0, "127.0.0.1", () => {
@@ -54,8 +54,9 @@ class Proxy {
 }
 
 export class Nginx extends Proxy {
-  /// A pooling keep-alive upstream without any stickiness. `upstream`: "127.0.0.1:3000" or "unix:/path".
-  static async start(upstream) {
+  /// A pooling keep-alive upstream without any stickiness; `pool` false: a connection for each request. `upstream`:
+  /// "127.0.0.1:3000" or "unix:/path". `more`: further lines of the main context.
+  static async start(upstream, { pool = true, more = "" } = {}) {
     const nginx = new Nginx("nginx");
     const port = await freePort();
     const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((what) => `${what}_temp_path ${nginx.file(what)};`).join("\n  ");
@@ -64,15 +65,16 @@ export class Nginx extends Proxy {
       `daemon off;
 ${process.getuid() === 0 ? "user root;" : ""}
 worker_processes 2;
+${more}
 pid ${nginx.file("pid")};
 error_log ${nginx.file("error.log")} warn;
-events { worker_connections 4096; }
+events { worker_connections 16384; }
 http {
   ${temporary}
   log_format line '$status $request_method $request_uri';
   access_log ${nginx.file("access.log")} line;
-  map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
-  upstream limpet { server ${upstream}; keepalive 32; }
+  map $http_upgrade $connection_upgrade { default upgrade; '' '${pool ? "" : "close"}'; }
+  upstream limpet { server ${upstream}; ${pool ? "keepalive 32;" : ""} }
   server {
     listen 127.0.0.1:${port} backlog=4096;
     location / {
@@ -87,13 +89,40 @@ http {
 }
 `,
     );
-    return nginx.launch("nginx", ["-p", nginx.directory, "-c", nginx.file("nginx.conf"), "-e", nginx.file("error.log")], port);
+    return nginx.launch("nginx", nginx.#words(), port);
   }
 
-  /// Requests that were answered with an error so far; a client that went away (499) made none.
+  #words() {
+    return ["-p", this.directory, "-c", this.file("nginx.conf"), "-e", this.file("error.log")];
+  }
+
+  /// {serving, leaving}: pids of its workers; those that leave keep the WebSockets they have.
+  workers() {
+    const pids = fs.readFileSync(`/proc/${this.process.pid}/task/${this.process.pid}/children`, "utf8").trim().split(" ").filter(Boolean);
+    const titled = (title) => pids.filter((pid) => fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replace(/\0.*/s, "") === title);
+    return { serving: titled("nginx: worker process"), leaving: titled("nginx: worker process is shutting down") };
+  }
+
+  /// Back when new workers serve; the old ones may be leaving.
+  async reload() {
+    const before = this.workers().serving;
+    const { code, text } = await run("nginx", ["-s", "reload", ...this.#words()]);
+    if (code !== 0) throw new Error(`nginx -s reload: ${text}`);
+    await until(() => this.workers().serving.filter((pid) => !before.includes(pid)).length === before.length, "new workers of nginx");
+  }
+
+  /// "STATUS METHOD URI" of each request that has ended.
+  requests() {
+    return fs.readFileSync(this.file("access.log"), "utf8").split("\n").filter(Boolean);
+  }
+
+  /// Those that were answered with an error; a client that went away (499) made none.
+  refused() {
+    return this.requests().filter((line) => /^[45]/.test(line) && !line.startsWith("499"));
+  }
+
   errors() {
-    const bad = fs.readFileSync(this.file("access.log"), "utf8").split("\n").filter((line) => /^[45]/.test(line) && !line.startsWith("499"));
-    return [...bad, ...fs.readFileSync(this.file("error.log"), "utf8").split("\n").filter((line) => /\[(error|crit|alert)\]/.test(line))];
+    return [...this.refused(), ...fs.readFileSync(this.file("error.log"), "utf8").split("\n").filter((line) => /\[(error|crit|alert|emerg)\]/.test(line))];
   }
 }
 

@@ -170,6 +170,11 @@ HOW = """## How it was measured
   connect as above). The server's counters must say that all of a row went the way it names."""
 
 
+# What scripts/soak writes.
+BESIDE = """What a reload costs the clients, beside nginx and pm2: [results-reload.md](results-reload.md).
+Behind proxies, beside Node's cluster: [results-proxies.md](results-proxies.md)."""
+
+
 def chart_text(run):
     return "![The same as bars](results.svg)\n\n" if len(run["answers"]) > 1 else ""
 
@@ -183,5 +188,5 @@ def results_markdown(run, notes: Path):
     table = markdown_table(HEADINGS, [cells(row) for row in rows])
     facts = "\n".join(f"- {name}: {value}" for name, value in run["facts"].items())
     return (f"# Results\n\nMade by `{run['command']}`; do not edit. What each server costs for the same work; "
-            f"less is better.\n\n{chart_text(run)}{table}\n\n{facts}\n- passes: {passes_text(run)}\n"
+            f"less is better.\n\n{BESIDE}\n\n{chart_text(run)}{table}\n\n{facts}\n- passes: {passes_text(run)}\n"
             f"{costs_part(run)}{ring_part(run.get('ring'))}{notes_part(notes)}\n{HOW}\n")

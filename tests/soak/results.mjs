@@ -1,0 +1,128 @@
+// What the soak writes: docs/results-reload.md with its picture, and docs/results-proxies.md.
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { reloadsSvg } from "./chart.mjs";
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
+const textOf = (command, ...args) => execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+const versionOf = (folder, name) => JSON.parse(fs.readFileSync(path.join(root, folder, "node_modules", name, "package.json"), "utf8")).version;
+const packageOf = (name) => `${name} ${textOf("dpkg-query", "-W", "-f", "${Version}", name)}`;
+
+/// Lines of a list: machine, system, what took part, commit, date.
+function facts(...peers) {
+  const { PRETTY_NAME = "Linux" } = Object.fromEntries([...fs.readFileSync("/etc/os-release", "utf8").matchAll(/^(\w+)="?(.*?)"?$/gm)].map(([, name, value]) => [name, value]));
+  return [
+    `machine: ${os.cpus().length} × ${os.cpus()[0].model}; the clients run on it too`,
+    `system: ${PRETTY_NAME}, Linux ${os.release()}`,
+    `peers: ${[...peers, `Node ${process.version}`, `socket.io ${versionOf("tests", "socket.io")}`].join(", ")}`,
+    `commit: ${textOf("git", "-C", root, "rev-parse", "--short=12", "HEAD")}`,
+    `date: ${new Date().toISOString().slice(0, 10)}`,
+  ]
+    .map((line) => `- ${line}`)
+    .join("\n");
+}
+
+function table(headings, rows) {
+  return [headings, headings.map((_, i) => (i === 0 ? "---" : "--:")), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+}
+
+function write(name, text) {
+  fs.writeFileSync(path.join(root, "docs", name), text);
+  console.log(`written: docs/${name}`);
+}
+
+const whole = (number) => number.toLocaleString("en-US");
+const percent = (part, all) => (part === 0 ? "0" : `${whole(part)} (${((100 * part) / all).toPrecision(2)} %)`);
+const p99 = (calm, busy) => `${calm.p99} → ${busy.p99}`;
+
+function reloadRow({ name, operation, operations, calm, busy, report, remains }) {
+  const sent = report.echoes + report.room_messages + report.missing;
+  return [
+    name,
+    `${operations.length} × \`${operation}\``,
+    percent(report.failed_requests, report.requests),
+    whole(report.disconnects),
+    whole(report.failed_connects),
+    percent(report.missing, sent),
+    whole(report.mistakes),
+    p99(calm.echo, busy.echo),
+    p99(calm.http, busy.http),
+    remains,
+  ];
+}
+
+/// run: {command, runs, seconds, every, calmSeconds, webSockets, pollers, echoes}
+export function writeReloads(run) {
+  const { command, runs, seconds, every, calmSeconds, webSockets, pollers, echoes } = run;
+  const headings = ["server", "operations", "failed requests", "disconnects", "failed connects", "messages lost", "twice or out of order", "echo, 99 %, ms", "HTTP, 99 %, ms", "left behind"];
+  write("results-reload.svg", reloadsSvg(run));
+  write(
+    "results-reload.md",
+    `# Reloads under load, beside others
+
+Made by \`${command}\`; do not edit. An open-loop load goes on while the server is reloaded every
+${every} s for ${seconds} s, or as soon as the last reload has ended.
+
+![What an echo waits, and who is disconnected, second by second](results-reload.svg)
+
+${table(headings, runs.map(reloadRow))}
+
+${facts(packageOf("nginx"), `@socket.io/pm2 ${versionOf("tests/soak/peers", "@socket.io/pm2")}`)}
+
+## How it was measured
+
+- ${whole(webSockets)} WebSocket and ${whole(pollers)} long-polling sessions. ${whole(echoes)} echoes a second over all of them, 20 words a second in rooms of 10, and 50 HTTP
+  requests a second, each on a connection of its own. Everything leaves at its time, whether or not answers have come: a pause
+  is seen by all that it delays. Latencies count from the time at which a message was to leave: ${calmSeconds} s before the first
+  operation → from then on.
+- Whoever is disconnected comes back after a second or so, as the official client does. What he would have sent meanwhile is not
+  counted; what others said in his room is lost to him, and counted.
+- **Limpet** reloads its 2 workers; \`probation\` is 100 ms here, so that an operation is no longer than the moves themselves.
+- **nginx** stands in front of a Limpet that is left alone. Without \`worker_shutdown_timeout\` its old processes stay as long as
+  one of their WebSockets lives; with it, these are closed when it has passed. 10 s: a longer one closes them later. Polling sessions that it loses ask
+  on a kept-alive connection in the moment in which an old process closes it; browsers mostly ask again.
+- **Node** runs 2 workers under pm2 as <https://socket.io/docs/v4/pm2/> says: @socket.io/pm2 in cluster mode with
+  @socket.io/cluster-adapter, \`wait_ready\`, and \`io.close()\` on SIGINT. Its @socket.io/sticky is version 2, because with the version 1
+  that it asks for, requests on connections that are kept alive hang now and then, without any reload. A failed connect is mostly
+  \`Session ID unknown\`: a session's second request comes before the primary process knows whose it is.
+`,
+  );
+}
+
+function proxyRow({ name, reloads, requests, errors, report }) {
+  return [name, whole(reloads), whole(report.joined), requests === undefined ? "–" : percent(errors, requests), whole(report.disconnects), whole(report.connect_errors), percent(report.missing, report.words + report.missing), whole(report.mistakes), whole(report.rounds)];
+}
+
+/// run: {command, runs, clients, seconds, workers}
+export function writeProxies({ command, runs, clients, seconds, workers }) {
+  const headings = ["server and proxy", "reloads", "clients that got in", "HTTP errors", "disconnects", "connect errors", "words lost", "other mistakes", "rounds"];
+  write(
+    "results-proxies.md",
+    `# Behind proxies without stickiness, beside Node
+
+Made by \`${command}\`; do not edit. ${clients} official clients, a third each with polling only, polling then upgrade and WebSocket only,
+chat in rooms of 10 for ${seconds} s through a proxy in front of ${workers} workers.
+
+${table(headings, runs.map(proxyRow))}
+
+${facts(packageOf("nginx"), packageOf("haproxy"))}
+
+## How it was measured
+
+- In a round every client says a word with an acknowledgement, and the next round begins once everyone has heard all words of
+  its room, or after 5 s. Whoever is disconnected comes back after 1 to 5 s, the official client's delays, and joins
+  again. More rounds are more traffic in the same time, not a measurement of speed: clients, proxy and server share the machine.
+- nginx has a pool of 32 connections to the server that carry everybody's requests; HAProxy passes connections on with a
+  PROXY protocol header. Neither knows of sessions. HTTP errors are nginx's, with their share of all requests.
+- "Other mistakes": words twice or out of order, and words and joins whose acknowledgement did not come within 5 s.
+- Limpet is reloaded in the middle. Node's cluster has no reload.
+- Node: \`cluster\` with @socket.io/sticky and @socket.io/cluster-adapter as <https://socket.io/docs/v4/cluster-adapter/> says. Version 1
+  of sticky chooses the worker of a connection by its first request, and whoever comes next on it finds his session unknown.
+  Version 2 ends every connection after one response and carries requests with a body through the primary process: behind it a pool
+  is of no use, but it works.
+`,
+  );
+}
