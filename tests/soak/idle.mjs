@@ -1,13 +1,10 @@
 // One reload moves many idle WebSockets: how long it takes, the CPU time of the whole process tree, and the longest pause
 // that anybody sees.
 import fs from "node:fs";
-import { parseArgs } from "node:util";
+import { setTimeout as pause } from "node:timers/promises";
 import { Cluster } from "../system/cluster.mjs";
 import { until } from "../system/process.mjs";
 import { Load } from "./load.mjs";
-
-const { values } = parseArgs({ options: { clients: { type: "string", default: "10000" }, workers: { type: "string", default: "2" } } });
-const clients = Number(values.clients);
 
 /// Seconds of CPU of the supervisor, of its living children, and of those it has buried.
 function cpuSeconds(supervisor) {
@@ -24,29 +21,29 @@ function cpuSeconds(supervisor) {
   return ticks / 100;
 }
 
-const cluster = await Cluster.start({ workers: Number(values.workers) });
-const load = new Load(cluster.port, { webSockets: clients, pollers: 0, talkers: 0, echoes: 500, says: 0.001, requests: 0.001 });
-try {
-  await load.connect();
-  console.log(`${clients} WebSockets are connected`);
-  load.start();
-  await new Promise((resolve) => setTimeout(resolve, 3000));
-  const calm = load.lap();
-  const cpu = cpuSeconds(cluster.pid);
-  const begun = performance.now();
-  const { code, text } = await cluster.ctl("reload");
-  const wall = performance.now() - begun;
-  const used = cpuSeconds(cluster.pid) - cpu;
-  if (code !== 0) throw new Error(text);
-  load.stop();
-  await until(() => load.quiet(), "everything that was sent has come");
-  const busy = load.lap();
-  console.log(text);
-  console.table({ "echo, calm": calm.echo, "echo, reload": busy.echo });
-  console.log({ wall_ms: Math.round(wall), cpu_ms: Math.round(used * 1000), cpu_us_per_session: Number(((used * 1e6) / clients).toFixed(1)), ...load.report() });
-  const { failed_connects, disconnects, mistakes, missing } = load.report();
-  process.exitCode = failed_connects + disconnects + mistakes + missing === 0 ? 0 : 1;
-} finally {
-  load.leave();
-  await cluster.close();
+/// {clients, wall_ms, cpu_ms, cpu_us_per_session, calm, busy, report}
+export async function moveIdle({ clients, workers, progress = () => {} }) {
+  const cluster = await Cluster.start({ workers });
+  const load = new Load(cluster.port, { webSockets: clients, pollers: 0, talkers: 0, echoes: 500, says: 0.001, requests: 0.001 });
+  try {
+    await load.connect();
+    progress(`${clients} WebSockets are connected`);
+    load.start();
+    await pause(3000);
+    const calm = load.lap();
+    const cpu = cpuSeconds(cluster.pid);
+    const begun = performance.now();
+    const { code, text } = await cluster.ctl("reload");
+    const wall = performance.now() - begun;
+    const used = cpuSeconds(cluster.pid) - cpu;
+    if (code !== 0) throw new Error(text);
+    progress(text);
+    load.stop();
+    await until(() => load.quiet(), "everything that was sent has come");
+    const busy = load.lap();
+    return { clients, wall_ms: Math.round(wall), cpu_ms: Math.round(used * 1000), cpu_us_per_session: Number(((used * 1e6) / clients).toFixed(1)), calm, busy, report: load.report() };
+  } finally {
+    load.leave();
+    await cluster.close();
+  }
 }

@@ -1,4 +1,4 @@
-// What the soak writes: docs/results-reload.md with its picture, and docs/results-proxies.md.
+// What the soak writes: docs/results-soak.md, docs/results-reload.md with its picture, and docs/results-proxies.md.
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -17,7 +17,7 @@ function facts(...peers) {
   return [
     `machine: ${os.cpus().length} × ${os.cpus()[0].model}; the clients run on it too`,
     `system: ${PRETTY_NAME}, Linux ${os.release()}`,
-    `peers: ${[...peers, `Node ${process.version}`, `socket.io ${versionOf("tests", "socket.io")}`].join(", ")}`,
+    `with: ${[...peers, `Node ${process.version}`, `socket.io ${versionOf("tests", "socket.io")}`].join(", ")}`,
     `commit: ${textOf("git", "-C", root, "rev-parse", "--short=12", "HEAD")}`,
     `date: ${new Date().toISOString().slice(0, 10)}`,
   ]
@@ -52,6 +52,54 @@ function reloadRow({ name, operation, operations, calm, busy, report, remains })
     p99(calm.http, busy.http),
     remains,
   ];
+}
+
+function soakRow({ operation, operations, calm, busy, report }) {
+  const mean = operations.reduce((sum, ms) => sum + ms, 0) / operations.length;
+  return [
+    `\`${operation}\``,
+    whole(operations.length),
+    mean.toFixed(0),
+    percent(report.failed_requests, report.requests),
+    whole(report.disconnects),
+    percent(report.missing, report.echoes + report.room_messages + report.missing),
+    whole(report.mistakes),
+    p99(calm.echo, busy.echo),
+    p99(calm.http, busy.http),
+    `${calm.echo.max} → ${busy.echo.max}`,
+  ];
+}
+
+const idleRow = ({ clients, wall_ms, cpu_ms, cpu_us_per_session, calm, busy, report }) => [whole(clients), whole(wall_ms), whole(cpu_ms), cpu_us_per_session, `${calm.echo.max} → ${busy.echo.max}`, whole(report.disconnects), whole(report.missing)];
+
+/// run: {command, runs, seconds, workers, webSockets, pollers, echoes}
+export function writeSoak({ command, runs, seconds, workers, webSockets, pollers, echoes }) {
+  const headings = ["operation", "times", "each, ms", "failed requests", "disconnects", "messages lost", "twice or out of order", "echo, 99 %, ms", "HTTP, 99 %, ms", "longest echo, ms"];
+  const idleHeadings = ["idle WebSockets", "wall, ms", "CPU, ms", "CPU of a session, µs", "longest echo, ms", "disconnects", "messages lost"];
+  write(
+    "results-soak.md",
+    `# Connections that move, again and again
+
+Made by \`${command}\`; do not edit.
+
+${table(headings, runs.filter(({ operation }) => operation !== "idle").map(soakRow))}
+
+One reload of many:
+
+${table(idleHeadings, runs.filter(({ operation }) => operation === "idle").map(idleRow))}
+
+${facts()}
+
+## How it was measured
+
+- The first table: ${whole(webSockets)} WebSocket and ${whole(pollers)} long-polling sessions of ${workers} workers. ${whole(echoes)} echoes a second over all of them, 20 words a
+  second in rooms of 10, and 50 HTTP requests a second, each on a connection of its own; everything leaves at its time. For
+  ${seconds} s the next operation begins when the last has ended (\`scale\`: 4, 6, 3, 2 workers in turns; \`probation\` is 100 ms).
+  Latencies count from the time at which a message was to leave: 10 s before the first operation → from then on.
+- The second: \`limpet ctl reload\` of ${workers} workers, one after the other. CPU time is that of the supervisor and all workers, old and
+  new, their start included; the wall time has the 100 ms of probation in it. Meanwhile 500 echoes a second go over them in turns.
+`,
+  );
 }
 
 /// run: {command, runs, seconds, every, calmSeconds, webSockets, pollers, echoes}

@@ -171,7 +171,8 @@ HOW = """## How it was measured
 
 
 # What scripts/soak writes.
-BESIDE = """What a reload costs the clients, beside nginx and pm2: [results-reload.md](results-reload.md).
+BESIDE = """Reloads, upgrades and scaling again and again under load: [results-soak.md](results-soak.md).
+What a reload costs the clients, beside nginx and pm2: [results-reload.md](results-reload.md).
 Behind proxies, beside Node's cluster: [results-proxies.md](results-proxies.md)."""
 
 
