@@ -22,7 +22,7 @@ namespace limpet::engineio {
 class Core;
 class OpenSession;
 
-/// The head of the handshake request and the client's address, in one allocation.
+/// The head of the handshake request, without its end, and the client's address, in one allocation.
 class HandshakeRecord {
  public:
   HandshakeRecord(std::string_view head, std::string_view address);
@@ -32,8 +32,9 @@ class HandshakeRecord {
  private:
   struct Sizes {
     std::uint32_t head;
-    std::uint32_t address;
+    std::uint16_t address;
   };
+  static constexpr std::size_t kSizesBytes = 6;  // without padding
   [[nodiscard]] Sizes sizes() const noexcept;
   std::unique_ptr<char[]> bytes_;
 };

@@ -40,8 +40,8 @@ class Session {
   /// Ends the session: on_close follows, once, not from inside this call. The client sees its transport close
   /// (WebSocket close 1000, polling `1`).
   virtual void close(CloseReason reason) = 0;
-  /// The handshake request's head as it came (request line and header lines), for socket.handshake(); lives
-  /// as long as the session.
+  /// The handshake request's head as it came (request line and header lines, without the empty one), for
+  /// socket.handshake(); lives as long as the session.
   [[nodiscard]] virtual std::string_view handshake_head() const noexcept = 0;
   [[nodiscard]] virtual std::string address() const = 0;
   [[nodiscard]] virtual bool secure() const noexcept = 0;

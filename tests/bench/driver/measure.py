@@ -36,7 +36,7 @@ def one_pass(generator, kind_name, kind, workload, quick):
 def turns(kind_names, pairs, node_turns):
     """Who is measured when: within a pair the order alternates, so that drift of the machine favours nobody."""
     for pair in range(pairs):
-        natives = [name for name in ("raw", "limpet") if name in kind_names]
+        natives = [name for name in kind_names if name != "node"]
         yield from natives if pair % 2 == 0 else reversed(natives)
         if "node" in kind_names and pair < node_turns:
             yield "node"

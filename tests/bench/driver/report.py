@@ -95,6 +95,33 @@ def markdown_table(headings, lines):
     return "\n".join("| " + " | ".join(line) + " |" for line in [headings, rule, *lines])
 
 
+BEFORE_HEADINGS = ("workload", "before", "now", "now : before (95 %)")
+
+
+def before_rows(run):
+    """Of a run against an older build."""
+    lines = []
+    for workload in WORKLOADS:
+        answers = run["answers"].get(workload.name)
+        if not answers:
+            continue
+        before, now = (figures_of(answers[kind], workload.figure_key) for kind in ("before", "limpet"))
+        ratio = estimate([b / a for a, b in zip(before, now)])
+        lines.append((f"{workload.title}, {workload.unit}", number(median(before)), number(median(now)),
+                      ratio_text(ratio)))
+    return lines
+
+
+def before_table(run):
+    return aligned(BEFORE_HEADINGS, before_rows(run))
+
+
+def before_markdown(run):
+    facts = "\n".join(f"- {name}: {value}" for name, value in run["facts"].items())
+    return (f"# Before and now\n\nMade by `{run['command']}`; do not edit. Two commits of Limpet, which take turns; what is "
+            f"measured, and how: [RESULTS.md](RESULTS.md).\n\n{markdown_table(BEFORE_HEADINGS, before_rows(run))}\n\n{facts}\n")
+
+
 COST_HEADINGS = ("what", "unit", "CPU time", "more than the base line above (95 %)")
 
 
@@ -173,7 +200,8 @@ HOW = """## How it was measured
 # What scripts/soak writes.
 BESIDE = """Reloads, upgrades and scaling again and again under load: [results-soak.md](results-soak.md).
 What a reload costs the clients, beside nginx and pm2: [results-reload.md](results-reload.md).
-Behind proxies, beside Node's cluster: [results-proxies.md](results-proxies.md)."""
+Behind proxies, beside Node's cluster: [results-proxies.md](results-proxies.md).
+What the code that moves connections costs those that stay: [results-before.md](results-before.md)."""
 
 
 def chart_text(run):

@@ -91,7 +91,7 @@ TEST_F(Moving, ASessionIsTheSameInItsNewPlace) {
     const Moved moved = move(last());
     ASSERT_NE(moved.session, nullptr);
     EXPECT_EQ(moved.session->sid(), sid);
-    EXPECT_EQ(moved.session->handshake_head(), request);
+    EXPECT_EQ(std::string(moved.session->handshake_head()) + "\r\n\r\n", request);
     EXPECT_EQ(moved.session->address(), "2001:db8::7");
     EXPECT_EQ(moved.session->issued_ms(), 1234);
     EXPECT_EQ(moved.session->transport(), polling ? Transport::Polling : Transport::WebSocket);

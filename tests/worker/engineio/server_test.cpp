@@ -62,7 +62,8 @@ TEST_F(Engine, OpensAWebSocketSession) {
   EXPECT_EQ(last().transport(), Transport::WebSocket);
   EXPECT_EQ(last().address(), "::1");
   EXPECT_EQ(last().issued_ms(), 1234);
-  EXPECT_EQ(last().handshake_head(), Rig::upgrade_request("EIO=4&transport=websocket"));
+  EXPECT_EQ(std::string(last().handshake_head()) + "\r\n\r\n",
+            Rig::upgrade_request("EIO=4&transport=websocket"));
   EXPECT_EQ(rig.http.connection_count(), 0u);
 }
 
