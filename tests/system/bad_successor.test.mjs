@@ -93,7 +93,7 @@ describe("a successor of an older version", () => {
       assert.equal((await cluster.ctl("reload")).code, 0);
       await cluster.allServe();
       await fleet.chat(3);
-      assert.deepEqual(fleet.members.flatMap(({ reasons }) => reasons), []);
+      fleet.assertNobodyDisconnected();
       assert.equal((await cluster.stats()).sessions_drained.total, 0);
     } finally {
       fleet?.leave();

@@ -53,6 +53,9 @@ class Member {
   }
 }
 
+/// What Fleet.connect asks for each member: a third each with polling only, WebSocket only, polling then upgrade.
+export const inThirds = (from, i) => ({ transports: [["polling"], ["websocket"], ["polling", "websocket"]][i % 3] });
+
 export class Fleet {
   round = 0;
 
@@ -99,6 +102,17 @@ export class Fleet {
 
   assertNoMistakes() {
     assert.deepEqual(this.members.flatMap((member) => member.mistakes.map((mistake) => `${member.name} heard ${mistake}`)), []);
+  }
+
+  assertNobodyDisconnected() {
+    assert.deepEqual(this.members.flatMap(({ name, reasons }) => reasons.map((reason) => `${name}: ${reason}`)), []);
+  }
+
+  /// No mistakes, and everyone is still on the connection with which they came.
+  assertNobodyNoticed() {
+    this.assertNoMistakes();
+    this.assertNobodyDisconnected();
+    assert.deepEqual(this.members.filter(({ connects }) => connects !== 1).map(({ name }) => name), []);
   }
 
   leave() {

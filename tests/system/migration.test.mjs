@@ -3,27 +3,19 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { ask, next } from "../client/official.mjs";
 import { Cluster, addresses } from "./cluster.mjs";
-import { Fleet } from "./fleet.mjs";
-
-const transports = [["polling"], ["websocket"], ["polling", "websocket"]];
+import { Fleet, inThirds } from "./fleet.mjs";
 
 describe("a reload disconnects nobody", () => {
   let cluster;
   let fleet;
   before(async () => {
     cluster = await Cluster.start({ workers: 2 });
-    fleet = await Fleet.connect(cluster.url, addresses(30), (from, i) => ({ transports: transports[i % 3] }));
+    fleet = await Fleet.connect(cluster.url, addresses(30), inThirds);
   });
   after(async () => {
     fleet?.leave();
     await cluster?.close();
   });
-
-  function assertNobodyNoticed() {
-    fleet.assertNoMistakes();
-    assert.deepEqual(fleet.members.flatMap(({ name, reasons }) => reasons.map((reason) => `${name}: ${reason}`)), []);
-    assert.deepEqual(fleet.members.filter(({ connects }) => connects !== 1).map(({ name }) => name), []);
-  }
 
   async function reload() {
     const answer = await cluster.ctl("reload");
@@ -37,7 +29,7 @@ describe("a reload disconnects nobody", () => {
     await Promise.all(fleet.members.slice(0, 10).map(({ socket }) => ask(socket, "join", "ten")));
     const before = await Promise.all(fleet.members.map(({ socket }) => socket.id));
     await reload();
-    assertNobodyNoticed();
+    fleet.assertNobodyNoticed();
     for (const { socket, name } of fleet.members) assert.deepEqual(await ask(socket, "recall"), { data: { name }, recovered: true });
     assert.deepEqual(fleet.members.map(({ socket }) => socket.id), before);
     const heard = fleet.members.map(() => 0);
@@ -63,7 +55,7 @@ describe("a reload disconnects nobody", () => {
     questions.forEach(([, answer], i) => answer(`to ${i}`));
     assert.deepEqual(await Promise.all(answers.map(async ({ answered }) => (await answered)[0])), fleet.members.map((_, i) => `to ${i}`));
     await reloaded;
-    assertNobodyNoticed();
+    fleet.assertNobodyNoticed();
   });
 
   test("clients that chat lose no line, and hear none twice", { timeout: 60_000 }, async () => {
@@ -72,7 +64,7 @@ describe("a reload disconnects nobody", () => {
       const reloaded = reload().finally(() => (over = true));
       while (!over) await fleet.chat(3);
       await reloaded;
-      assertNobodyNoticed();
+      fleet.assertNobodyNoticed();
     }
     await fleet.chat(1);
   });

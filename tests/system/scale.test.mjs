@@ -6,28 +6,20 @@ import { after, before, describe, test } from "node:test";
 import { ask, next } from "../client/official.mjs";
 import { request } from "../client/raw.mjs";
 import { Cluster, addresses } from "./cluster.mjs";
-import { Fleet } from "./fleet.mjs";
+import { Fleet, inThirds } from "./fleet.mjs";
 import { until } from "./process.mjs";
-
-const transports = [["polling"], ["websocket"], ["polling", "websocket"]];
 
 describe("scaling disconnects nobody", () => {
   let cluster;
   let fleet;
   before(async () => {
     cluster = await Cluster.start({ workers: 2, settings: { max_workers: 6 } });
-    fleet = await Fleet.connect(cluster.url, addresses(30), (from, i) => ({ transports: transports[i % 3] }));
+    fleet = await Fleet.connect(cluster.url, addresses(30), inThirds);
   });
   after(async () => {
     fleet?.leave();
     await cluster?.close();
   });
-
-  function assertNobodyNoticed() {
-    fleet.assertNoMistakes();
-    assert.deepEqual(fleet.members.flatMap(({ name, reasons }) => reasons.map((reason) => `${name}: ${reason}`)), []);
-    assert.deepEqual(fleet.members.filter(({ connects }) => connects !== 1).map(({ name }) => name), []);
-  }
 
   async function operate(...words) {
     const answer = await cluster.ctl(...words);
@@ -50,7 +42,7 @@ describe("scaling disconnects nobody", () => {
     const ids = fleet.members.map(({ socket }) => socket.id);
     const text = await scale(6);
     assert.match(text, /scale done: 2 -> 6 workers; [1-9]\d* sessions moved, 0 drained \(/);
-    assertNobodyNoticed();
+    fleet.assertNobodyNoticed();
     assert.deepEqual(await Promise.all(fleet.members.map(async ({ socket }) => (await ask(socket, "recall")).data)), fleet.members.map(({ name }) => ({ name })));
     assert.deepEqual(fleet.members.map(({ socket }) => socket.id), ids);
     const heard = fleet.members.map(() => 0);
@@ -61,7 +53,7 @@ describe("scaling disconnects nobody", () => {
     assert.ok(new Set(await fleet.slots()).size > 2, "they are where they were");
     await scale(2);
     assert.deepEqual(new Set(await fleet.slots()), new Set([0, 1]));
-    assertNobodyNoticed();
+    fleet.assertNobodyNoticed();
   });
 
   test("clients that chat lose no line, and hear none twice or too early", { timeout: 120_000 }, async () => {
@@ -70,10 +62,10 @@ describe("scaling disconnects nobody", () => {
       const scaled = scale(workers).finally(() => (over = true));
       while (!over) await fleet.chat(3);
       await scaled;
-      assertNobodyNoticed();
+      fleet.assertNobodyNoticed();
     }
     await fleet.chat(1);
-    assertNobodyNoticed();
+    fleet.assertNobodyNoticed();
   });
 
   test("new clients and requests go to open slots only, and status names those", { timeout: 60_000 }, async () => {
@@ -83,14 +75,14 @@ describe("scaling disconnects nobody", () => {
       const open = new Set(Array.from({ length: workers }, (_, slot) => slot));
       const answers = await Promise.all(addresses(60, 2).map(async (from) => (await request(cluster.port, { path: "/worker", from })).body));
       assert.deepEqual(new Set(answers.map((answer) => Number(answer.match(/^worker: (\d+)$/m)[1]))), open);
-      const joined = await Fleet.connect(cluster.url, addresses(12, 3), (from, i) => ({ transports: transports[i % 3] }));
+      const joined = await Fleet.connect(cluster.url, addresses(12, 3), inThirds);
       try {
         assert.ok((await joined.slots()).every((slot) => open.has(slot)));
       } finally {
         joined.leave();
       }
     }
-    assertNobodyNoticed();
+    fleet.assertNobodyNoticed();
   });
 
   test("an answer finds the callback that waits for it in the slot before", { timeout: 60_000 }, async () => {
@@ -108,7 +100,7 @@ describe("scaling disconnects nobody", () => {
       questions.forEach(([, answer], i) => answer(`to ${i}`));
       assert.deepEqual(await Promise.all(answers.map(async ({ answered }) => (await answered)[0])), fleet.members.map((_, i) => `to ${i}`));
       await scaled;
-      assertNobodyNoticed();
+      fleet.assertNobodyNoticed();
     }
   });
 
@@ -124,7 +116,7 @@ describe("scaling disconnects nobody", () => {
     await operate("reload");
     await fleet.chat(2);
     assert.equal((await sessions()).length, 2);
-    assertNobodyNoticed();
+    fleet.assertNobodyNoticed();
     const { sessions_drained } = await cluster.stats();
     assert.equal(sessions_drained.total, 0);
   });
@@ -193,7 +185,7 @@ test("what cannot move is drained by the deadline, and told so", { timeout: 60_0
 for (const which of ["giver", "taker"]) {
   test(`SIGKILL of a ${which} as sessions begin to move: the others stay, and the next scale works`, { timeout: 60_000 }, async () => {
     const cluster = await Cluster.start({ workers: 2, settings: { max_workers: 3 } });
-    const fleet = await Fleet.connect(cluster.url, addresses(30), (from, i) => ({ transports: transports[i % 3] }));
+    const fleet = await Fleet.connect(cluster.url, addresses(30), inThirds);
     try {
       const mark = cluster.mark();
       const scaled = cluster.ctl("scale", "3");

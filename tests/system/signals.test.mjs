@@ -41,10 +41,6 @@ describe("a cluster under signals", () => {
     assert.deepEqual(zombiesOf(cluster.pid), []);
   }
 
-  function assertNobodyDisconnected() {
-    assert.deepEqual(fleet.members.flatMap(({ name, reasons }) => reasons.map((reason) => `${name}: ${reason}`)), []);
-  }
-
   test("ten reloads leave no descriptor behind, at either end", { timeout: 60_000 }, async () => {
     assert.equal((await cluster.ctl("reload")).code, 0);
     await settled();
@@ -56,7 +52,7 @@ describe("a cluster under signals", () => {
     const now = (await cluster.seated()).map(({ pid }) => descriptors(pid));
     // A poll in flight is a descriptor of its worker: as many more as there are polling clients, at most.
     now.forEach((count, slot) => assert.ok(count <= workers[slot] + 10, `slot ${slot}: ${workers[slot]} then, ${count} now`));
-    assertNobodyDisconnected();
+    fleet.assertNobodyDisconnected();
   });
 
   test("a thousand SIGHUPs are a few reloads", { timeout: 60_000 }, async () => {
@@ -67,7 +63,7 @@ describe("a cluster under signals", () => {
     assert.ok(after_ > generation, "none at all");
     assert.ok(after_ - generation <= 20, `${after_ - generation} workers were started`);
     await fleet.chat(3);
-    assertNobodyDisconnected();
+    fleet.assertNobodyDisconnected();
   });
 
   test("SIGHUP in the middle of an upgrade", { timeout: 60_000 }, async () => {
@@ -78,7 +74,7 @@ describe("a cluster under signals", () => {
     await cluster.line(/upgrade done/, { from: mark, deadlineMs: 20_000 });
     await settled();
     await fleet.chat(3);
-    assertNobodyDisconnected();
+    fleet.assertNobodyDisconnected();
   });
 
   for (const which of ["old", "new"]) {

@@ -412,7 +412,7 @@ Taker::Taker(const MigrationParts& parts, std::uint32_t number, ipc::Descriptor 
   parts_.rings.retain(kRetainedBytes);
 }
 
-std::vector<std::byte> Taker::encode_expecting() { return encode(Expecting{}); }
+void Taker::say_expecting() { stream_.send(encode(Expecting{})); }
 
 void Taker::turn() {
   if (over_) return;

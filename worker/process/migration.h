@@ -143,7 +143,7 @@ class Taker {
 
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
   /// Tells the giver, which waits for it.
-  void say_expecting() { stream_.send(encode_expecting()); }
+  void say_expecting();
 
   /// Once per turn, behind the rings.
   void turn();
@@ -170,7 +170,6 @@ class Taker {
   void take(Frame frame);
   [[nodiscard]] bool is_early(const Frame& frame);
   void obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors);
-  static std::vector<std::byte> encode_expecting();
   /// No more is heard of the giver, and it hears no more of this: what was not taken is its own.
   void end();
   void refuse(const std::string& why);

@@ -7,19 +7,13 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "tests/bench/loopback.h"
+
 namespace limpet::bench {
 namespace {
 
 /// Descriptors besides the clients' sockets.
 constexpr rlim_t kOtherDescriptors = 32;
-
-sockaddr_in loopback(std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
 
 void set_option(int socket, int level, int option) {
   const int on = 1;

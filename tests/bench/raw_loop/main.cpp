@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/bench/loopback.h"
 #include "tests/bench/raw_loop/loop.h"
 
 namespace limpet::bench {
@@ -23,14 +24,6 @@ namespace {
 
 constexpr int kBacklog = 4096;
 constexpr std::size_t kMostProcesses = 2;
-
-sockaddr_in loopback(std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
 
 ipc::Descriptor listening_socket(std::uint16_t port) {
   ipc::Descriptor socket(ipc::require(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),

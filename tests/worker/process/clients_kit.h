@@ -131,6 +131,32 @@ inline void shrink_send_buffer(const ipc::Descriptor& socket) {
   ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
 }
 
+inline std::string get(const std::string& target) { return "GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n"; }
+inline std::string poll_of(const std::string& sid) {
+  return get("/socket.io/?EIO=4&transport=polling&sid=" + sid);
+}
+inline std::string post_of(const std::string& sid, const std::string& body) {
+  return "POST /socket.io/?EIO=4&transport=polling&sid=" + sid +
+         " HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain;charset=UTF-8\r\nContent-Length: " +
+         std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+/// Of the answer to a handshake.
+inline std::string sid_in(const std::string& text) { return text.substr(text.find("\"sid\":\"") + 7, 20); }
+
+/// What the peer gets until nothing happens any more, however often `turn` is called. Sockets of one kernel:
+/// no time passes on the way.
+template <class Turn>
+std::string everything_for(Peer& peer, Turn turn) {
+  std::string got;
+  for (int idle = 0; idle < 10;) {
+    turn();
+    const std::string some = peer.read();
+    got += some;
+    idle = some.empty() ? idle + 1 : 0;
+  }
+  return got;
+}
+
 /// Clients and the part of a worker's loop that drives them.
 class ClientsTest : public testing::Test {
  protected:

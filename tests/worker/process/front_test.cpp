@@ -94,17 +94,10 @@ class FrontTest : public testing::Test {
     slots_[slot]->front.welcome(std::move(ours), PeerAddress::from_text("127.0.0.9", 99), listener);
     return Peer(std::move(theirs));
   }
-  /// Everything the peer gets until nothing happens any more. Sockets of one kernel: no time passes on the
-  /// way.
   std::string answer_to(Peer& peer) {
-    std::string got;
-    for (int idle = 0; idle < 8;) {
+    return everything_for(peer, [this] {
       for (const auto& slot : slots_) slot->turn();
-      const std::string some = peer.read();
-      got += some;
-      idle = some.empty() ? idle + 1 : 0;
-    }
-    return got;
+    });
   }
   std::string ask(Peer& peer, const std::string& request) {
     EXPECT_EQ(peer.write(request), request.size());
@@ -115,20 +108,9 @@ class FrontTest : public testing::Test {
     Peer peer = connect_to(slot);
     const std::string opened = ask(peer, get("/socket.io/?EIO=4&transport=polling"));
     EXPECT_THAT(opened, StartsWith("HTTP/1.1 200"));
-    const std::string sid = opened.substr(opened.find("\"sid\":\"") + 7, 20);
+    const std::string sid = sid_in(opened);
     EXPECT_EQ(table_.owner(bucket_of(sid)), slot);
     return sid;
-  }
-  static std::string get(const std::string& target) {
-    return "GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n";
-  }
-  static std::string poll_of(const std::string& sid) {
-    return get("/socket.io/?EIO=4&transport=polling&sid=" + sid);
-  }
-  static std::string post_of(const std::string& sid, const std::string& body) {
-    return "POST /socket.io/?EIO=4&transport=polling&sid=" + sid +
-           " HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain;charset=UTF-8\r\nContent-Length: " +
-           std::to_string(body.size()) + "\r\n\r\n" + body;
   }
   [[nodiscard]] std::uint64_t count(std::size_t slot, ipc::Counter counter) const {
     return slots_[slot]->counters.get(counter);

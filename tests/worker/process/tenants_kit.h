@@ -89,32 +89,12 @@ class TenantsTest : public testing::Test {
     tenant.front.welcome(std::move(ours), PeerAddress::from_text("127.0.0.9", 99), 3);
     return Peer(std::move(theirs));
   }
-  /// Everything the peer gets until nothing happens any more. Sockets of one kernel: no time passes on the
-  /// way.
   std::string answer_to(Peer& peer) {
-    std::string got;
-    for (int idle = 0; idle < 10;) {
-      turn();
-      const std::string some = peer.read();
-      got += some;
-      idle = some.empty() ? idle + 1 : 0;
-    }
-    return got;
+    return everything_for(peer, [this] { turn(); });
   }
   std::string ask(Peer& peer, const std::string& request) {
     EXPECT_EQ(peer.write(request), request.size());
     return answer_to(peer);
-  }
-  static std::string get(const std::string& target) {
-    return "GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n";
-  }
-  static std::string poll_of(const std::string& sid) {
-    return get("/socket.io/?EIO=4&transport=polling&sid=" + sid);
-  }
-  static std::string post_of(const std::string& sid, const std::string& body) {
-    return "POST /socket.io/?EIO=4&transport=polling&sid=" + sid +
-           " HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain;charset=UTF-8\r\nContent-Length: " +
-           std::to_string(body.size()) + "\r\n\r\n" + body;
   }
   static std::string upgrade(const std::string& more = {}) {
     return "GET /socket.io/?EIO=4&transport=websocket" + more +
@@ -122,7 +102,6 @@ class TenantsTest : public testing::Test {
            "13\r\n"
            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
   }
-  static std::string sid_in(const std::string& text) { return text.substr(text.find("\"sid\":\"") + 7, 20); }
 
   /// A WebSocket client of that worker, connected to the main namespace.
   Peer open_websocket(Tenant& tenant, std::string* sid = nullptr) {
