@@ -20,7 +20,8 @@
 
 namespace limpet::ipc {
 
-enum class CounterKind : std::uint8_t { Total, Gauge };
+/// Gauges of several workers are added up; of peaks, which a worker only ever raises, the highest counts.
+enum class CounterKind : std::uint8_t { Total, Gauge, Peak };
 
 struct CounterRow {
   std::string_view name;
@@ -77,7 +78,31 @@ struct CounterRow {
   ROW(SessionsPlaced, "sessions_placed", Total, "sessions",                                                 \
       "handshakes given to the slot that their client's address, or the load, has chosen")                  \
   ROW(RequestsUnowned, "requests_unowned", Total, "requests",                                               \
-      "requests refused because the slot of their session serves nobody")
+      "requests refused because the slot of their session serves nobody")                                   \
+  ROW(TurnsCutShort, "turns_cut_short", Total, "turns",                                                     \
+      "turns that left input, closes or output to the next turn because their allowance was used up")       \
+  ROW(LongestTurn, "longest_turn", Peak, "microseconds",                                                    \
+      "CPU time of the longest turn of a worker's loop, without what handlers of the application took")     \
+  ROW(MemoryAccounted, "memory_accounted", Gauge, "bytes",                                                  \
+      "held for clients now: queues, partial input, attachments, state of connections and sessions")        \
+  ROW(DroppedStalled, "dropped_stalled", Total, "connections",                                              \
+      "closed with more than limits.send_queue unsent of which nothing was taken for limits.send_stall")    \
+  ROW(DroppedOverfull, "dropped_overfull", Total, "connections",                                            \
+      "closed with more than four times limits.send_queue unsent")                                          \
+  ROW(DroppedSlow, "dropped_slow", Total, "connections",                                                    \
+      "closed because a body came, or an answer was taken, more slowly than limits.min_rate")               \
+  ROW(ShedForMemory, "shed_for_memory", Total, "connections",                                               \
+      "the largest connections and sessions, closed because limits.memory was exceeded")                    \
+  ROW(RefusedForMemory, "refused_for_memory", Total, "requests",                                            \
+      "connections and handshakes answered 503 because limits.memory was exceeded")                         \
+  ROW(RefusedConnections, "refused_connections", Total, "connections",                                      \
+      "answered 503 because of limits.connections")                                                         \
+  ROW(RefusedSessions, "refused_sessions", Total, "requests",                                               \
+      "handshakes answered 503 because of limits.sessions")                                                 \
+  ROW(RefusedAddresses, "refused_addresses", Total, "requests",                                             \
+      "answered 503 because of limits.connections_per_address or limits.handshakes_per_second")             \
+  ROW(LogLinesDropped, "log_lines_dropped", Total, "lines",                                                 \
+      "lines of the log that nobody took in time, or that were too many of one kind")
 
 enum class Counter : std::uint16_t {
 #define LIMPET_COUNTER_ID(id, name, kind, unit, help) id,

@@ -1,5 +1,6 @@
 #include "supervisor/totals.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace limpet::supervisor {
@@ -10,13 +11,19 @@ ipc::CounterReport finished(ipc::CounterReport report) {
   return report;
 }
 
+ipc::CounterReport finished_peak(ipc::CounterReport report) {
+  report.total = std::ranges::max(report.by_slot);
+  return report;
+}
+
 }  // namespace
 
 void Totals::retire(std::uint16_t slot, const ipc::CounterView& counters) {
   for (std::size_t index = 0; index < ipc::kCounterCount; ++index) {
-    if (ipc::kCounters[index].kind == ipc::CounterKind::Total) {
-      slots_.at(slot).retired[index] += counters.get(static_cast<ipc::Counter>(index));
-    }
+    const std::uint64_t last = counters.get(static_cast<ipc::Counter>(index));
+    std::uint64_t& retired = slots_.at(slot).retired[index];
+    if (ipc::kCounters[index].kind == ipc::CounterKind::Total) retired += last;
+    if (ipc::kCounters[index].kind == ipc::CounterKind::Peak) retired = std::max(retired, last);
   }
 }
 
@@ -49,13 +56,17 @@ ipc::StatsReply Totals::report(const std::vector<Living>& living) const {
     ipc::CounterReport report{std::string(row.name),
                               std::string(row.unit),
                               std::string(row.help),
-                              row.kind == ipc::CounterKind::Gauge,
+                              row.kind != ipc::CounterKind::Total,
                               0,
                               {}};
     for (const Slot& slot : slots_) report.by_slot.push_back(slot.retired[index]);
-    for (const Living& each : living)
-      report.by_slot.at(each.slot) += each.counters->get(static_cast<ipc::Counter>(index));
-    reply.counters.push_back(finished(std::move(report)));
+    const bool is_peak = row.kind == ipc::CounterKind::Peak;
+    for (const Living& each : living) {
+      std::uint64_t& number = report.by_slot.at(each.slot);
+      const std::uint64_t its = each.counters->get(static_cast<ipc::Counter>(index));
+      number = is_peak ? std::max(number, its) : number + its;
+    }
+    reply.counters.push_back(is_peak ? finished_peak(std::move(report)) : finished(std::move(report)));
   }
   ipc::CounterReport starts{
       "workers_started", "workers", "workers started, the first of each slot included", false, 0, {}};

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "tests/worker/engineio/rig.h"
+#include "tests/worker/plenty.h"
 
 namespace {
 
@@ -23,7 +24,7 @@ class Steps {
 
   void run() {
     for (int steps = 0; !input_.empty() && steps < 60; ++steps) step(next());
-    rig_.engine.tick();
+    rig_.engine.tick(test::plenty());
     if (rig_.engine.session_count() != open_.size()) __builtin_trap();
     std::uint64_t closed = 0;
     for (const auto count : rig_.engine.counts().closed) closed += count;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/worker/plenty.h"
 #include "worker/engineio/session.h"
 #include "worker/socketio/json_scan.h"
 #include "worker/socketio/server.h"
@@ -100,7 +101,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       server.on_close(session, engineio::CloseReason::TransportClose);
     } else if (line == "?") {
       clock.advance_to(clock.now() + std::chrono::seconds(10));
-      server.tick();
+      server.tick(test::plenty());
     } else if (line.starts_with('b')) {
       server.on_binary(session, line.substr(1));
     } else if (websocket::is_valid_utf8(line)) {

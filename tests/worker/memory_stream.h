@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "worker/http/allowance.h"
 #include "worker/http/stream.h"
 
 namespace limpet::test {
@@ -25,6 +26,7 @@ class MemoryStream final : public http::Stream {
   void pause_reading(bool paused) override { paused_ = paused; }
   [[nodiscard]] std::string peer_address() const override { return address_; }
   void set_waiting(Waiting what) override { waiting_ = what; }
+  [[nodiscard]] bool may_go_on(std::uint32_t units) override { return allowance.take(units); }
 
   /// Bytes from the client.
   void receive(std::string_view bytes) {
@@ -63,6 +65,7 @@ class MemoryStream final : public http::Stream {
   [[nodiscard]] Waiting waiting() const noexcept { return waiting_; }
 
   std::size_t unsent = 0;  ///< what unsent_bytes() says
+  http::Allowance allowance = http::Allowance::unlimited();
 
  private:
   std::string address_;

@@ -199,7 +199,7 @@ void Core::end_overdue(http::TimePoint now) {
   }
 }
 
-void Core::tick() {
+void Core::tick([[maybe_unused]] http::Allowance& allowance) {
   const http::TimePoint now = clock_.now();
   end_overdue(now);
   send_pings(now);

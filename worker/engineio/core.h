@@ -33,7 +33,7 @@ class Core {
 
   void on_request(http::Exchange exchange, const http::Request& request);
   std::unique_ptr<http::AwaitedBody> on_body_awaited(const http::RequestHead& head);
-  void tick();
+  void tick(http::Allowance& allowance);
   [[nodiscard]] std::optional<http::TimePoint> next_deadline() const noexcept;
   [[nodiscard]] OpenSession* find_open(std::string_view sid) const noexcept;
   [[nodiscard]] bool knows(std::string_view sid) const noexcept { return table_.find(sid) != nullptr; }

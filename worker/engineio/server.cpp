@@ -45,7 +45,7 @@ void Server::on_request(http::Exchange exchange, const http::Request& request) {
   core_->on_request(std::move(exchange), request);
 }
 
-void Server::tick() { core_->tick(); }
+void Server::tick(http::Allowance& allowance) { core_->tick(allowance); }
 
 std::optional<http::TimePoint> Server::next_deadline() const noexcept { return core_->next_deadline(); }
 

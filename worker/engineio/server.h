@@ -25,6 +25,7 @@
 
 #include "worker/engineio/session.h"
 #include "worker/engineio/session_image.h"
+#include "worker/http/allowance.h"
 #include "worker/http/clock.h"
 #include "worker/http/server.h"
 
@@ -116,7 +117,8 @@ class Server {
 
   /// Once per loop turn, behind the reads and before the writes: reports sessions that ended, answers polls
   /// with what was queued in this turn, sends heartbeats, ends what is overdue.
-  void tick();
+  /// Takes one unit of `allowance` for each of them; what that does not suffice for is done in the next turn.
+  void tick(http::Allowance& allowance);
   /// When tick() has something to do next: the clock's now (or before) if at once, nothing if it has only to
   /// be called when something else happens.
   [[nodiscard]] std::optional<http::TimePoint> next_deadline() const noexcept;

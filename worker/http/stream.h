@@ -55,6 +55,11 @@ class Stream {
   /// The client's address as text ("127.0.0.5", "::1"; an IPv4-mapped one as IPv4).
   [[nodiscard]] virtual std::string peer_address() const = 0;
 
+  /// Asked by a receiver before each piece that it takes from its input (a request, a frame, a packet);
+  /// `units`: what the piece costs (worker/http/allowance.h). False: return, the rest of the bytes comes
+  /// again in a later turn, when the turn has an allowance left or the peer has taken more of its answers.
+  [[nodiscard]] virtual bool may_go_on(std::uint32_t units = 1) = 0;
+
   /// Which time-out of the settings' "limits" applies while nothing arrives; told by the protocol layer.
   enum class Waiting : std::uint8_t { Header, Body, NextRequest, Response, Nothing };
   virtual void set_waiting(Waiting what) = 0;

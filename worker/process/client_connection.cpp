@@ -77,6 +77,8 @@ void ClientConnection::pause_reading(bool paused) {
   }
 }
 
+bool ClientConnection::may_go_on(std::uint32_t) { return true; }
+
 void ClientConnection::set_waiting(Waiting what) {
   if (state_ != State::Open) return;
   if (what == waiting_ && what == Waiting::Nothing) return;

@@ -40,6 +40,7 @@ class ClientConnection final
   [[nodiscard]] bool closing() const noexcept override { return state_ != State::Open; }
   void pause_reading(bool paused) override;
   [[nodiscard]] std::string peer_address() const override { return peer_.text(); }
+  [[nodiscard]] bool may_go_on(std::uint32_t units) override;
   void set_waiting(Waiting what) override;
 
   void on_ready(std::uint32_t events) override;

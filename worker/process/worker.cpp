@@ -37,6 +37,9 @@ constexpr milliseconds kLongestWait{250};
 constexpr milliseconds kDeferredRetry{1};
 /// Asio handlers of one turn: an application's own that post each other must not keep the rest waiting.
 constexpr int kHandlersPerTurn = 64;
+/// What may end in one turn: sessions, sockets, their rooms and replies.
+constexpr std::uint32_t kClosesPerTurn = 10'000;
+constexpr std::chrono::microseconds kTimeForCloses{1500};
 /// WebSocket close code of a drain: "service restart" (RFC 6455 registry). Clients come back.
 constexpr std::uint16_t kServiceRestart = 1012;
 /// A worker whose supervisor has died, or that got SIGTERM, drains in its own time.
@@ -102,6 +105,7 @@ class Worker::Core {
   asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(context_);
   asio::signal_set signals_{context_};
   http::Clock clock_{std::chrono::steady_clock::now()};
+  http::Allowance allowance_;
   ipc::CounterBlock counters_;
   std::optional<ipc::BucketTable> buckets_;
   std::optional<ipc::SlotBoard> board_;
@@ -476,8 +480,9 @@ void Worker::Core::turn() {
   if (rings_) more_in_rings_ = rings_->poll();
   clients_.check_deadlines();
   acceptor_->tick();
-  socketio_->tick();
-  engine_.tick();
+  allowance_.begin(kClosesPerTurn, kTimeForCloses);
+  socketio_->tick(allowance_);
+  engine_.tick(allowance_);
   if (migration_) migration_->turn();
   if (departure_) {
     continue_migration();

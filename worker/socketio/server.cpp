@@ -326,7 +326,7 @@ SocketExtras& Server::extras(SocketState& socket) {
   return *socket.extras;
 }
 
-void Server::tick() {
+void Server::tick([[maybe_unused]] http::Allowance& allowance) {
   const Dispatch dispatch(*this);
   timers_.run_due(clock_.now(), [this](const std::function<void()>& task) { guarded("timer", task); });
   while (!unconnected_.empty() && unconnected_.front().deadline <= clock_.now())

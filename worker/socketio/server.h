@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "worker/engineio/session.h"
+#include "worker/http/allowance.h"
 #include "worker/http/clock.h"
 #include "worker/limpet/io.h"
 #include "worker/socketio/broadcast.h"
@@ -112,7 +113,8 @@ class Server final : public engineio::SessionHandler {
   void report_gap(const Gap& gap);
 
   /// Runs timers, and closes sessions that joined no namespace in time.
-  void tick();
+  /// What `allowance` does not suffice for is done in the next turn.
+  void tick(http::Allowance& allowance);
   [[nodiscard]] std::optional<http::TimePoint> next_deadline() const;
 
   /// The application's answer to a plain HTTP request; nothing if no route matches. Below the Socket.IO path

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/worker/engineio/rig.h"
+#include "tests/worker/plenty.h"
 
 namespace limpet::engineio {
 namespace {
@@ -134,7 +135,7 @@ TEST_F(EngineErrors, AWebSocketMessageAboveTheLimitIs1009) {
   stream.receive(test::text_frame("4012345678") + test::text_frame("40123456789"));
   EXPECT_EQ(Rig::frames_of(stream), (std::vector<test::ServerFrame>{{8, test::close_payload(1009)}}));
   EXPECT_TRUE(stream.finished());
-  small.engine.tick();
+  small.engine.tick(test::plenty());
   EXPECT_EQ(small.handler.log, (std::vector<std::string>{"open", "text 012345678", "close transport error"}));
 }
 
@@ -155,7 +156,7 @@ TEST_F(EngineErrors, ASecondPollIs400AndTheFirstGetsCloseAndTheSessionEnds) {
   const Reply closing = Rig::reply_of(first);
   EXPECT_EQ(closing.status, 200);
   EXPECT_EQ(closing.body, "1");
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(last_closed(), "close transport error");
   expect_error(rig.ask("GET", query), 1, "Session ID unknown");
 }
@@ -180,7 +181,7 @@ TEST_F(EngineErrors, TwoPostsUnderWayCloseTheSession) {
   MemoryStream& two = rig.connect();
   one.receive(bytes.substr(0, bytes.size() - 1));
   two.receive(bytes.substr(0, bytes.size() - 1));
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(last_closed(), "close transport error");
 }
 
@@ -196,7 +197,7 @@ TEST_F(EngineErrors, APostThatWasGivenUpIsNotUnderWay) {
 TEST_F(EngineErrors, AClientThatAbortsItsPollIsGone) {
   const auto query = rig.open_polling();
   rig.poll(query).close();
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(last_closed(), "close transport error");
   EXPECT_EQ(rig.engine.session_count(), 0u);
 }
@@ -232,7 +233,7 @@ TEST_F(EngineErrors, AnUndecodablePacketClosesAWebSocket) {
     stream.receive(test::text_frame(packet) + test::text_frame("4never"));
     EXPECT_EQ(Rig::frames_of(stream).front().opcode, 8);
     EXPECT_TRUE(stream.finished());
-    rig.engine.tick();
+    rig.engine.tick(test::plenty());
     EXPECT_EQ(last_closed(), "close parse error");
   }
 }

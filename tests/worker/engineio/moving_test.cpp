@@ -6,6 +6,7 @@
 #include <random>
 
 #include "tests/worker/engineio/rig.h"
+#include "tests/worker/plenty.h"
 #include "worker/engineio/server.h"
 
 namespace limpet::engineio {
@@ -136,7 +137,7 @@ TEST_F(Moving, TheBooksAreRightWhenTheyEndThere) {
   EXPECT_EQ(to.engine.session_count(), 0u);
   EXPECT_EQ(to.engine.counts().polling, 0u);
   stream.close();
-  from.engine.tick();
+  from.engine.tick(test::plenty());
   EXPECT_EQ(from.handler.log, (Log{"open", "open"})) << "its end is nothing to the old place";
 }
 
@@ -209,7 +210,7 @@ TEST_F(Moving, AMessageOfManyFragmentsMayBeTooLargeAcrossTheMove) {
   const Moved moved = move(last());
   moved.websocket->receive(client_frame(0, std::string(500'000, 'y')));
   EXPECT_EQ(Rig::frames_of(*moved.websocket), (Frames{{8, test::close_payload(1009)}}));
-  to.engine.tick();
+  to.engine.tick(test::plenty());
   EXPECT_EQ(log(), (Log{"close transport error"}));
 }
 
@@ -260,7 +261,7 @@ TEST_F(Moving, PollsAndPostsGoOn) {
   EXPECT_EQ(log(), (Log{"text hello", "binary two"}));
   MemoryStream& poll = to.poll(query);
   send(*to.engine.find(query.substr(query.size() - kSidBytes)), "answer");
-  to.engine.tick();
+  to.engine.tick(test::plenty());
   EXPECT_EQ(Rig::reply_of(poll).body, "4answer");
 }
 
@@ -312,12 +313,12 @@ TEST_P(ParkedPoll, IsAnsweredAsIfNothingHadHappened) {
     }
     send(*session, "one");
     send(*session, "two");
-    (moves ? to : stays).engine.tick();
+    (moves ? to : stays).engine.tick(test::plenty());
     stream->deliver();
     // The next poll on the same connection, if that is still there.
     stream->receive(bytes);
     send(*session, "three");
-    (moves ? to : stays).engine.tick();
+    (moves ? to : stays).engine.tick(test::plenty());
     answers[moves] = stream->sent();
     ended[moves] = stream->finished();
   }
@@ -333,7 +334,7 @@ TEST_F(Moving, AParkedPollMovesWithWhatItsClientSaidBehindIt) {
   const Moved moved = move(last());
   EXPECT_THAT(log(), IsEmpty()) << "one answer after the other";
   send(*moved.session, "hello");
-  to.engine.tick();
+  to.engine.tick(test::plenty());
   moved.poll->deliver();
   EXPECT_EQ(log(), (Log{"text pipelined"}));
   EXPECT_EQ(Rig::reply_of(*moved.poll).body, "4hello");
@@ -346,7 +347,7 @@ TEST_F(Moving, APollThatWouldBeAnsweredInThisTurnIsAnsweredThere) {
   MemoryStream& poll = from.poll(query);
   send(last(), "hello");
   const Moved moved = move(last());
-  from.engine.tick();
+  from.engine.tick(test::plenty());
   EXPECT_EQ(poll.sent(), "");
   EXPECT_EQ(Rig::reply_of(*moved.poll).body, "4hello");
 }
@@ -356,7 +357,7 @@ TEST_F(Moving, AClientThatGivesUpItsParkedPollEndsItsSessionThere) {
   from.poll(query);
   const Moved moved = move(last());
   moved.poll->close();
-  to.engine.tick();
+  to.engine.tick(test::plenty());
   EXPECT_EQ(log(), (Log{"close transport error"}));
   EXPECT_EQ(from.handler.log, (Log{"open"}));
 }
@@ -378,7 +379,7 @@ TEST_F(SmallQueue, CountsWhatCameWithTheSession) {
   send(last(), std::string(600, 'x'));
   const Moved moved = move(last());
   send(*moved.session, std::string(600, 'y'));
-  to.engine.tick();
+  to.engine.tick(test::plenty());
   EXPECT_EQ(log(), (Log{"close transport error"}));
   EXPECT_EQ(to.engine.counts().overflowed, 1u);
 }
@@ -434,7 +435,7 @@ TEST_F(Moving, WhatIsOverdueHappensAtOnce) {
   EXPECT_EQ(departure.image.timer, 0ms);
   MemoryStream stream;
   ASSERT_NE(to.engine.arrive(departure.image, &stream), nullptr);
-  to.engine.tick();
+  to.engine.tick(test::plenty());
   EXPECT_EQ(test::server_frames(stream.take_sent()), (Frames{{1, "2"}}));
   stream.close();
 }
@@ -500,7 +501,7 @@ TEST_F(Moving, AClosedSessionTellsItsPollThere) {
   const std::string query = from.open_polling();
   send(last(), "last words");
   last().close(CloseReason::ForcedClose);
-  from.engine.tick();
+  from.engine.tick(test::plenty());
   EXPECT_EQ(from.handler.log, (Log{"open", "close forced close"}));
   Session* const lingering = the_movable(from);
   ASSERT_NE(lingering, nullptr);
@@ -531,7 +532,7 @@ TEST_F(Moving, AClosedSessionIsForgottenWhenItWouldHaveBeen) {
 TEST_F(Moving, AClosedSessionLeavesIfTheOtherAgreesLikeAnOpenOne) {
   from.open_polling();
   last().close(CloseReason::ForcedClose);
-  from.engine.tick();
+  from.engine.tick(test::plenty());
   const auto never = [](const Session&) { return false; };
   const auto always = [](const Session&) { return true; };
   EXPECT_EQ(from.engine.movable_sessions(10, never).size(), 0u) << "its bucket may stay";
@@ -583,7 +584,7 @@ TEST_F(Moving, NotWhenItsEndIsStillToBeReported) {
   from.open_polling();
   last().close(CloseReason::ForcedClose);
   EXPECT_THAT(from.engine.movable_sessions(10, always), IsEmpty());
-  from.engine.tick();
+  from.engine.tick(test::plenty());
   EXPECT_EQ(from.engine.movable_sessions(10, always).size(), 1u) << "that which lingers";
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/worker/memory_stream.h"
+#include "tests/worker/plenty.h"
 #include "tests/worker/websocket_client.h"
 #include "worker/engineio/server.h"
 #include "worker/websocket/frame.h"
@@ -125,7 +126,7 @@ class Rig : public http::RequestHandler {
             std::string_view more = {}) {
     MemoryStream& stream = connect();
     stream.receive(request(method, query, body, more));
-    engine.tick();
+    engine.tick(test::plenty());
     std::string sent = stream.take_sent();
     return take_reply(sent);
   }
@@ -171,7 +172,7 @@ class Rig : public http::RequestHandler {
   }
   void advance(std::chrono::milliseconds by) {
     clock.advance_to(clock.now() + by);
-    engine.tick();
+    engine.tick(test::plenty());
   }
 
   http::Clock clock;

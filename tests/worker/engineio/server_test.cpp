@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/worker/engineio/rig.h"
+#include "tests/worker/plenty.h"
 #include "worker/engineio/packet.h"
 
 namespace limpet::engineio {
@@ -123,7 +124,7 @@ TEST_F(Engine, EchoesTheClientsCloseAndEndsTheSession) {
   EXPECT_EQ(Rig::frames_of(stream), (Frames{{8, test::close_payload(1001)}}));
   EXPECT_TRUE(stream.finished());
   EXPECT_EQ(log(), Log{"open"}) << "reported from tick() only";
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(log(), (Log{"open", "close transport close"}));
 }
 
@@ -132,7 +133,7 @@ TEST_F(Engine, EndsTheSessionWithItsStream) {
   stream.close(ECONNRESET);
   EXPECT_EQ(rig.engine.session_count(), 0u);
   EXPECT_LE(rig.engine.next_deadline(), rig.clock.now());
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(log(), (Log{"open", "close transport close"}));
 }
 
@@ -145,8 +146,8 @@ TEST_F(Engine, ReportsAnEndedSessionOnceAndIgnoresWhatIsSentToIt) {
   send(session, "late");
   EXPECT_FALSE(session.writable());
   stream.close();
-  rig.engine.tick();
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(log(), (Log{"open", "close forced close"}));
   EXPECT_EQ(stream.sent(), "");
   EXPECT_EQ(rig.engine.counts().closed[static_cast<std::size_t>(CloseReason::ForcedClose)], 1u);
@@ -158,7 +159,7 @@ TEST_F(Engine, StopsAtTheMessageInWhichTheSessionIsClosed) {
     session.close(CloseReason::ForcedClose);
   };
   stream.receive(text_frame("4one") + text_frame("4two"));
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(log(), (Log{"open", "text one", "close forced close"}));
 }
 
@@ -174,7 +175,7 @@ TEST_F(Engine, LetsTheReportOfOneEndCauseAnother) {
     if (&session == &first) second.close(CloseReason::ForcedClose), send(third, "told");
   };
   first.close(CloseReason::ForcedClose);
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_TRUE(stream.finished());
   EXPECT_EQ(Rig::reply_of(poll).body, "4told");
   EXPECT_EQ(rig.engine.session_count(), 1u);
@@ -190,11 +191,11 @@ TEST_F(Engine, IsWritableWhileNothingWaitsInTheStream) {
 TEST_F(Engine, TreatsACloseAPingAndUnknownPacketsAsTheProtocolSays) {
   MemoryStream& closing = rig.open_websocket();
   closing.receive(text_frame("1"));
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(log().back(), "close transport close");
   MemoryStream& pinging = rig.open_websocket();
   pinging.receive(text_frame("2"));
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(log().back(), "close transport error");
   MemoryStream& odd = rig.open_websocket();
   odd.receive(text_frame("0") + text_frame("5") + text_frame("6"));
@@ -239,7 +240,7 @@ TEST_F(Engine, AnswersAParkedPollWithEverythingSentInATurn) {
   last().send(frames);
   EXPECT_FALSE(last().writable());
   EXPECT_EQ(poll.sent(), "") << "at the end of the turn";
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(Rig::reply_of(poll).body,
             "4one\x1e"
             "4two\x1e"
@@ -254,7 +255,7 @@ TEST_F(Engine, AnswersAPollAtOnceWithWhatWaitedForIt) {
             "4one\x1e"
             "4two");
   MemoryStream& next = rig.poll(query);
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(next.sent(), "");
 }
 
@@ -265,7 +266,7 @@ TEST_F(Engine, TellsAParkedPollThatTheServerClosedTheSession) {
   last().close(CloseReason::ForcedClose);
   // The client would act on a close before it decodes a message of the same payload.
   EXPECT_EQ(Rig::reply_of(poll).body, "4last words");
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(log().back(), "close forced close");
   EXPECT_TRUE(rig.engine.has_lingering());
   EXPECT_EQ(rig.ask("GET", query).body, "1");
@@ -276,7 +277,7 @@ TEST_F(Engine, TellsTheNextPollIfNoneIsParkedWhenTheServerCloses) {
   const auto query = rig.open_polling();
   send(last(), "last words");
   last().close(CloseReason::ForcedClose);
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(log().back(), "close forced close");
   EXPECT_EQ(rig.engine.session_count(), 0u);
   EXPECT_EQ(rig.engine.counts().polling, 0u);
@@ -291,7 +292,7 @@ TEST_F(Engine, TellsTheNextPollIfNoneIsParkedWhenTheServerCloses) {
 TEST_F(Engine, ForgetsAClosedPollingSessionAfterThirtySeconds) {
   const auto query = rig.open_polling();
   last().close(CloseReason::ForcedClose);
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   rig.advance(30s);
   EXPECT_EQ(rig.ask("GET", query).status, 400);
   EXPECT_EQ(rig.engine.next_deadline(), std::nullopt);
@@ -301,8 +302,8 @@ TEST_F(Engine, TellsTheNextPollEvenInTheTurnOfTheClose) {
   const auto query = rig.open_polling();
   last().close(CloseReason::ForcedClose);
   EXPECT_EQ(Rig::reply_of(rig.poll(query)).body, "1");
-  rig.engine.tick();
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(log(), (Log{"open", "close forced close"}));
 }
 
@@ -325,7 +326,7 @@ TEST_F(Engine, EndsAPollingSessionThatIsNotFetched) {
   send(*small.handler.last, std::string(90, 'x'));
   EXPECT_EQ(small.engine.session_count(), 1u);
   send(*small.handler.last, std::string(90, 'x'));
-  small.engine.tick();
+  small.engine.tick(test::plenty());
   EXPECT_EQ(small.handler.log.back(), "close transport error");
   EXPECT_EQ(small.engine.counts().overflowed, 1u);
 }
@@ -442,7 +443,7 @@ TEST_F(Engine, KeepsMessagesOutOfAPollThatTheUpgradeReleases) {
   websocket.take_sent();
   send(last(), "one");
   websocket.receive(text_frame("5"));
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(Rig::reply_of(poll).body, "6");
   EXPECT_EQ(Rig::frames_of(websocket), (Frames{{1, "4one"}}));
 }
@@ -505,7 +506,7 @@ TEST_F(Engine, ClosesTheProbeOfASessionThatEnds) {
   last().close(CloseReason::ForcedClose);
   EXPECT_TRUE(websocket.finished());
   websocket.close();
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(rig.ask("GET", query).body, "1");
 }
 
@@ -520,7 +521,7 @@ TEST_F(Engine, DrainsSessionsSoThatTheirClientsComeBack) {
   EXPECT_EQ(Rig::frames_of(websocket), (Frames{{8, test::close_payload(1012)}}));
   EXPECT_EQ(rig.engine.drain(100, 1012), 0u);
   EXPECT_EQ(Rig::reply_of(poll).body, "1");
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   EXPECT_EQ(log(), (Log{"open", "open", "open", "close server shutting down", "close server shutting down",
                         "close server shutting down"}));
   EXPECT_EQ(rig.ask("GET", query).body, "1");
@@ -547,7 +548,7 @@ TEST(EngineServer, MayBeDestroyedWithSessionsInEveryState) {
   rig.probe(parked).receive(text_frame("2probe"));
   rig.open_polling();
   rig.handler.last->close(CloseReason::ForcedClose);
-  rig.engine.tick();
+  rig.engine.tick(test::plenty());
   rig.open_polling();
   rig.handler.last->close(CloseReason::ForcedClose);
   rig.open_websocket().receive(client_frame(1, "4x", {.fin = false}));

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "ipc/slot_board.h"
+#include "tests/worker/plenty.h"
 #include "tests/worker/process/clients_kit.h"
 #include "worker/process/sid_source.h"
 #include "worker/socketio/server.h"
@@ -54,8 +55,8 @@ struct Slot {
     (void)poller.dispatch();
     clients.redeliver();
     (void)handovers.turn();
-    socketio->tick();
-    engine.tick();
+    socketio->tick(test::plenty());
+    engine.tick(test::plenty());
     clients.flush();
     clients.bury();
   }

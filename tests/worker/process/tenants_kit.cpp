@@ -1,4 +1,5 @@
 #include "tests/worker/process/tenants_kit.h"
+#include "tests/worker/plenty.h"
 
 #include <fcntl.h>
 
@@ -64,8 +65,8 @@ void Tenant::turn() {
   clients.redeliver();
   (void)handovers.turn();
   (void)rings.poll();
-  socketio->tick();
-  engine.tick();
+  socketio->tick(test::plenty());
+  engine.tick(test::plenty());
   migration.turn();
   clients.flush();
   rings.flush(clock.now());

@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 
+#include "tests/worker/plenty.h"
 #include "tests/worker/socketio/world.h"
 
 namespace limpet::socketio {
@@ -797,9 +798,9 @@ TEST(Timers, OneThatAddsItselfDoesNotHoldTheLoop) {
     world.io.after(0ms, again);
   };
   world.io.after(0ms, again);
-  world.server.tick();
+  world.server.tick(test::plenty());
   EXPECT_EQ(runs, 1);
-  world.server.tick();
+  world.server.tick(test::plenty());
   EXPECT_EQ(runs, 2);
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/worker/plenty.h"
 #include "worker/engineio/session.h"
 #include "worker/http/clock.h"
 #include "worker/socketio/server.h"
@@ -109,7 +110,7 @@ struct World {
   }
   void advance(std::chrono::milliseconds by) {
     clock.advance_to(clock.now() + by);
-    server.tick();
+    server.tick(test::plenty());
   }
   /// The id that the n-th socket (from 1) got.
   static std::string id(int n) { return std::to_string(100000 + n) + std::string(14, 'x'); }

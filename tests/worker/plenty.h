@@ -1,0 +1,13 @@
+// An allowance that no test uses up, fresh at each call.
+#pragma once
+
+#include "worker/http/allowance.h"
+
+namespace limpet::test {
+
+inline http::Allowance& plenty() {
+  static http::Allowance allowance;
+  return allowance = http::Allowance::unlimited();
+}
+
+}  // namespace limpet::test
