@@ -67,6 +67,8 @@ struct Heritage {
 //                "upgrade_timeout_ms": 10000, "connect_timeout_ms": 45000, "max_payload_bytes": 1000000,
 //                "transports": ["polling","websocket"]}
 //   "limits":   {"header_bytes": 16384, "header_timeout_ms": 10000, "body_timeout_ms": 30000,
-//                "idle_timeout_ms": 60000, "send_queue_bytes": 16777216}
+//                "idle_timeout_ms": 60000, "send_queue_bytes": 16777216, "send_stall_ms": 5000,
+//                "min_rate_bytes": 500, "memory_bytes": 3221225472, "connections": 100000,
+//                "sessions": 200000, "connections_per_address": 0, "handshakes_per_second": 0}
 //   "ring":     {"capacity_bytes": 16777216, "lap_after_ms": 100, "deferred_bytes": 67108864}
 //   "app":      {…}   table [app] of limpet.toml, as it stands there

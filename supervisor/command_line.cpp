@@ -27,6 +27,8 @@ std::string unit_hint(const OptionRow& row) {
       return "TIME";
     case Unit::Bytes:
       return "SIZE";
+    case Unit::Memory:
+      return "SIZE|auto";
     case Unit::Plain:
       return "N";
     case Unit::Workers:

@@ -102,7 +102,30 @@ constexpr OptionRow kOptions[] = {
     {"--idle-timeout", "limits", "idle_timeout", &O::idle_timeout, Unit::Duration, "60s",
      "a connection without a request is closed after this", 100, kHour, false, false, true},
     {"--send-queue", "limits", "send_queue", &O::send_queue, Unit::Bytes, "16MiB",
-     "unsent bytes at which a slow client is dropped", 64 * kKiB, 1024 * kMiB, false},
+     "a client with more than that unsent is dropped when it takes nothing for send_stall, at once with four "
+     "times as much; a single emit or answer may have any size",
+     64 * kKiB, 1024 * kMiB, false},
+    {"--send-stall", "limits", "send_stall", &O::send_stall, Unit::Duration, "5s",
+     "how long a client with a full send_queue may take nothing", 100, kHour, false},
+    {"--min-rate", "limits", "min_rate", &O::min_rate, Unit::Bytes, "500",
+     "bytes a second: a body has body_timeout and one second more for each of these that came, an answer the "
+     "same as it is taken",
+     1, kMiB, false},
+    {"--memory", "limits", "memory", &O::memory, Unit::Memory, "auto",
+     "what clients may make each worker hold; the largest are closed first, then new ones are refused; auto: "
+     "a "
+     "quarter of the machine's (or cgroup's), divided by the workers",
+     kMiB, std::uint64_t{1} << 46, false},
+    {"--max-connections", "limits", "connections", &O::connections, Unit::Plain, "100000",
+     "connections of each worker; further ones are answered 503", 1, 16'000'000, false},
+    {"--max-sessions", "limits", "sessions", &O::sessions, Unit::Plain, "200000",
+     "sessions of each worker; further handshakes are answered 503", 1, 16'000'000, false},
+    {"--connections-per-address", "limits", "connections_per_address", &O::connections_per_address,
+     Unit::Plain, "0", "connections of one client address (IPv6: of one /64) to each worker; 0: no limit", 0,
+     16'000'000, false},
+    {"--handshakes-per-second", "limits", "handshakes_per_second", &O::handshakes_per_second, Unit::Plain,
+     "0", "new sessions of one client address (IPv6: of one /64) at each worker; 0: no limit", 0, 1'000'000,
+     false},
 
     {"--ring-capacity", "ring", "capacity", &O::ring_capacity, Unit::Bytes, "16MiB",
      "broadcast ring of each worker; a power of two", 64 * kKiB, 1024 * kMiB, false, true},
@@ -127,11 +150,15 @@ std::optional<std::pair<double, std::string_view>> number_and_unit(std::string_v
   return std::pair(number, text.substr(static_cast<std::size_t>(end - text.data())));
 }
 
+/// 0 stands for it.
+bool can_be_auto(Unit unit) { return unit == Unit::Workers || unit == Unit::Memory; }
+bool is_size(Unit unit) { return unit == Unit::Bytes || unit == Unit::Memory; }
+
 std::string in_unit(std::uint64_t value, Unit unit) {
   if (unit == Unit::Duration) {
     return value % kSecond == 0 ? fmt::format("\"{}s\"", value / kSecond) : fmt::format("\"{}ms\"", value);
   }
-  if (unit == Unit::Bytes) {
+  if (is_size(unit)) {
     if (value % kMiB == 0) return fmt::format("\"{}MiB\"", value / kMiB);
     if (value % kKiB == 0) return fmt::format("\"{}KiB\"", value / kKiB);
   }
@@ -169,17 +196,17 @@ std::string assign_mode(const std::string& text, std::uint64_t* into) {
 
 std::string assign_number(const OptionRow& row, const std::string& text, std::uint64_t* into) {
   if (row.unit == Unit::Mode) return assign_mode(text, into);
-  if (row.unit == Unit::Workers && text == "auto") {
+  if (can_be_auto(row.unit) && text == "auto") {
     *into = 0;
     return "";
   }
-  const auto value = row.unit == Unit::Bytes ? parse_bytes(text) : [&]() -> std::optional<std::uint64_t> {
+  const auto value = is_size(row.unit) ? parse_bytes(text) : [&]() -> std::optional<std::uint64_t> {
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
     return number;
   }();
-  const std::string_view also = row.unit == Unit::Workers ? ", or \"auto\"" : "";
+  const std::string_view also = can_be_auto(row.unit) ? ", or \"auto\"" : "";
   if (!value) return fmt::format("'{}' is no number; {}{} is right", text, range_of(row), also);
   *into = *value;
   return check_range(row, *value);
@@ -272,7 +299,7 @@ std::vector<std::string> values_of(const OptionRow& row, const Options& options)
   using Values = std::vector<std::string>;
   return std::visit(Overloaded{[&](bool O::*member) { return Values{options.*member ? "true" : "false"}; },
                                [&](std::uint64_t O::*member) {
-                                 const bool automatic = row.unit == Unit::Workers && options.*member == 0;
+                                 const bool automatic = can_be_auto(row.unit) && options.*member == 0;
                                  if (row.unit == Unit::Mode)
                                    return Values{fmt::format("{:04o}", options.*member)};
                                  return Values{automatic ? "auto" : std::to_string(options.*member)};

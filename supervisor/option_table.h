@@ -21,6 +21,7 @@ enum class Unit : std::uint8_t {
   Plain,
   Workers,
   Bytes,
+  Memory,  ///< bytes, or "auto"
   Duration,
   Switch,
   Text,

@@ -54,6 +54,13 @@ struct Options {
   Milliseconds body_timeout{0};
   Milliseconds idle_timeout{0};
   std::uint64_t send_queue = 0;
+  Milliseconds send_stall{0};
+  std::uint64_t min_rate = 0;
+  std::uint64_t memory = 0;  ///< 0: auto
+  std::uint64_t connections = 0;
+  std::uint64_t sessions = 0;
+  std::uint64_t connections_per_address = 0;  ///< 0: no limit
+  std::uint64_t handshakes_per_second = 0;    ///< 0: no limit
 
   std::uint64_t ring_capacity = 0;
   Milliseconds lap_after{0};

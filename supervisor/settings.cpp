@@ -7,6 +7,8 @@
 
 #include <boost/json.hpp>
 
+#include "ipc/machine_memory.h"
+#include "supervisor/cpus.h"
 #include "supervisor/option_table.h"
 
 namespace limpet::supervisor {
@@ -23,7 +25,7 @@ json::value value_of(const std::vector<std::string>& value) { return json::value
 /// Raw integers carry their unit last: ping_interval -> ping_interval_ms.
 std::string key_of(const OptionRow& row) {
   if (row.unit == Unit::Duration) return fmt::format("{}_ms", row.key);
-  if (row.unit == Unit::Bytes) return fmt::format("{}_bytes", row.key);
+  if (row.unit == Unit::Bytes || row.unit == Unit::Memory) return fmt::format("{}_bytes", row.key);
   return std::string(row.key);
 }
 
@@ -57,6 +59,9 @@ std::string settings_json(const Options& options, const std::vector<std::string>
     result[row.section].as_object()[key_of(row)] =
         std::visit([&](auto member) { return value_of(options.*member); }, row.member);
   }
+  const std::uint64_t workers = options.workers == 0 ? granted_cpus() : options.workers;
+  if (options.memory == 0)
+    result["limits"].as_object()["memory_bytes"] = ipc::default_memory_of_worker(workers);
   result["app"] = json::parse(options.app_json);
   return json::serialize(result);
 }

@@ -21,6 +21,8 @@ class MemoryStream final : public http::Stream {
   }
   void finish() override { finished_ = true; }
   void abort() override { aborted_ = true; }
+  void drop_unsent() override { unsent = 0; }
+  void hold(std::ptrdiff_t bytes) override { held += bytes; }
   [[nodiscard]] std::size_t unsent_bytes() const noexcept override { return unsent; }
   [[nodiscard]] bool closing() const noexcept override { return finished_ || aborted_ || closed_; }
   void pause_reading(bool paused) override { paused_ = paused; }
@@ -64,7 +66,8 @@ class MemoryStream final : public http::Stream {
   [[nodiscard]] bool paused() const noexcept { return paused_; }
   [[nodiscard]] Waiting waiting() const noexcept { return waiting_; }
 
-  std::size_t unsent = 0;  ///< what unsent_bytes() says
+  std::size_t unsent = 0;   ///< what unsent_bytes() says
+  std::ptrdiff_t held = 0;  ///< sum of hold()
   http::Allowance allowance = http::Allowance::unlimited();
 
  private:

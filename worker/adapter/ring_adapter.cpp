@@ -11,6 +11,9 @@ namespace {
 
 /// Read from one ring in one turn: bounds a turn, so that clients get their share.
 constexpr ipc::PollBudget kPollBudget{.records = 1024, .bytes = std::size_t{1} << 20};
+/// Read before the allowance is asked again: each may go to all clients.
+constexpr ipc::PollBudget kStepBudget{.records = 4, .bytes = std::size_t{256} << 10};
+constexpr std::uint32_t kUnitsOfStep = 16;
 /// Ends of rings remembered: more than the workers that can have died while a session was on its way.
 constexpr std::size_t kEndedRingsKept = 256;
 
@@ -103,11 +106,14 @@ socketio::EmitResult RingAdapter::publish(const socketio::Broadcast& broadcast) 
   return socketio::EmitResult::Lost;
 }
 
-bool RingAdapter::poll() {
+bool RingAdapter::poll(http::Allowance& allowance) {
   bool more = false;
-  for (Peer& peer : peers_) {
+  // Another one first each time: the allowance may not reach all.
+  const std::size_t first = peers_.empty() ? 0 : ++first_peer_ % peers_.size();
+  for (std::size_t i = 0; i < peers_.size(); ++i) {
+    Peer& peer = peers_[(first + i) % peers_.size()];
     if (!peer.gone && !peer.reader.has_data()) continue;
-    const ipc::PollResult result = read(peer, kPollBudget);
+    const ipc::PollResult result = read_some(peer, allowance);
     more = more || result == ipc::PollResult::More;
     finished_ = finished_ || (peer.gone && result != ipc::PollResult::More);
   }
@@ -119,6 +125,15 @@ bool RingAdapter::poll() {
     finished_ = false;
   }
   return more;
+}
+
+ipc::PollResult RingAdapter::read_some(Peer& peer, http::Allowance& allowance) {
+  for (std::uint64_t records = 0; records < kPollBudget.records; records += kStepBudget.records) {
+    if (!allowance.take(kUnitsOfStep)) return ipc::PollResult::More;
+    const ipc::PollResult result = read(peer, kStepBudget);
+    if (result != ipc::PollResult::More) return result;
+  }
+  return ipc::PollResult::More;
 }
 
 ipc::PollResult RingAdapter::read(Peer& peer, const ipc::PollBudget& budget) {

@@ -20,6 +20,7 @@
 #include "worker/adapter/record.h"
 #include "worker/adapter/retained.h"
 #include "worker/adapter/ring_position.h"
+#include "worker/http/allowance.h"
 #include "worker/socketio/broadcast.h"
 
 namespace limpet::adapter {
@@ -47,8 +48,8 @@ class RingAdapter final : public socketio::Adapter {
 
   socketio::EmitResult publish(const socketio::Broadcast& broadcast) override;
 
-  /// Reads a bounded number of records of each ring. True if more may be waiting.
-  bool poll();
+  /// Reads a bounded number of records of each ring, as far as `allowance` goes. True if more may be waiting.
+  bool poll(http::Allowance& allowance);
   /// Rings the doorbells of sleeping peers, and retries what was deferred. Once per turn.
   void flush(TimePoint now);
   /// Something waits for room in the own ring: flush() again within a millisecond or so.
@@ -84,6 +85,7 @@ class RingAdapter final : public socketio::Adapter {
   };
   class Sink;
   ipc::PollResult read(Peer& peer, const ipc::PollBudget& budget);
+  ipc::PollResult read_some(Peer& peer, http::Allowance& allowance);
 
   ipc::CounterBlock& counters_;
   Deliver deliver_;
@@ -92,6 +94,7 @@ class RingAdapter final : public socketio::Adapter {
   ipc::ReaderPage page_;
   ipc::Descriptor doorbell_;
   std::vector<Peer> peers_;
+  std::size_t first_peer_ = 0;  ///< counts turns, so that each peer is first in some
   RecordWriter record_writer_;
   RecordReader record_reader_;
   std::optional<Retained> retained_;

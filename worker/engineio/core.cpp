@@ -8,6 +8,15 @@
 #include "worker/websocket/frame.h"
 
 namespace limpet::engineio {
+namespace {
+
+/// What a session costs while it is idle, without its handshake's head: itself, what the layer above keeps of
+/// it, what the allocator adds.
+constexpr std::size_t kSessionBytes = 512;
+/// One end that is reported (http/allowance.h): the handlers of its sockets run.
+constexpr std::uint32_t kUnitsOfEnd = 8;
+
+}  // namespace
 
 HandshakeRecord::HandshakeRecord(std::string_view head, std::string_view address) {
   head = head.substr(0, head.find_last_not_of("\r\n") + 1);
@@ -50,7 +59,9 @@ Core::Core(Options options, const http::Clock& clock, SessionHandler& handler, H
       clock_(clock),
       handler_(handler),
       hooks_(std::move(hooks)),
-      ping_frame_(websocket::make_frame(websocket::Opcode::Text, "2")) {
+      ping_frame_(websocket::make_frame(websocket::Opcode::Text, "2")),
+      memory_(hooks_.memory != nullptr ? *hooks_.memory : own_memory_),
+      accounts_(memory_) {
   if (hooks_.wall_clock_ms) return;
   hooks_.wall_clock_ms = [] {
     using std::chrono::duration_cast;
@@ -62,9 +73,9 @@ Core::Core(Options options, const http::Clock& clock, SessionHandler& handler, H
 
 Core::~Core() {
   // In the table: open and lingering ones. Only in `ended_`: those that were ended and not yet freed.
-  std::erase_if(ended_,
-                [](const OpenSession* session) { return session->phase != OpenSession::Phase::Ended; });
-  for (OpenSession* session : ended_) delete session;
+  for (OpenSession* session : ended_)
+    if (session->phase == OpenSession::Phase::Ended) delete session;
+  for (OpenSession* session : freed_) delete session;
   table_.for_each([](OpenSession& session) { delete &session; });
 }
 
@@ -75,7 +86,13 @@ OpenSession& Core::create(const http::RequestHead& head, std::string_view addres
   next_ping_.join(*session, clock_.now() + options_.ping_interval);
   ++open_count_;
   ++counts_.opened;
+  count_memory(*session, true);
   return *session;
+}
+
+void Core::count_memory(const OpenSession& session, bool here) noexcept {
+  const auto bytes = static_cast<std::ptrdiff_t>(kSessionBytes + session.handshake_head().size());
+  memory_.add(here ? bytes : -bytes);
 }
 
 std::string Core::open_packet(const OpenSession& session) const {
@@ -139,6 +156,8 @@ void Core::end(OpenSession& session, CloseReason reason, websocket::CloseCode co
 
 void Core::mark_closed(OpenSession& session, OpenSession::Phase phase, CloseReason reason) {
   session.leave();
+  // What has not been taken of a post is void; its client is told that it came.
+  if (session.polling && session.polling->post) end_post(session);
   session.phase = phase;
   session.reason = reason;
   --open_count_;
@@ -155,17 +174,25 @@ void Core::release(OpenSession& session) {
   if (session.reported) ended_.push_back(&session);
 }
 
-void Core::report_ended() {
-  while (!ended_.empty()) {
-    const std::vector<OpenSession*> batch = std::exchange(ended_, {});
-    for (OpenSession* session : batch) {
-      if (!std::exchange(session->reported, true)) handler_.on_close(*session, session->reason);
+void Core::report_ended(http::Allowance& allowance) {
+  while (!ended_.empty() && allowance.take(kUnitsOfEnd)) {
+    OpenSession* const session = ended_.pop_front();
+    if (!std::exchange(session->reported, true)) handler_.on_close(*session, session->reason);
+    if (session->phase == OpenSession::Phase::Ended) freed_.push_back(session);
+  }
+}
+
+void Core::free_ended() {
+  for (std::size_t left = freed_.size(); left > 0; --left) {
+    OpenSession* const session = freed_.pop_front();
+    // The lists of polls and posts may name it: they are worked off first.
+    if (session->flush_pending || session->has_post) {
+      freed_.push_back(session);
+      continue;
     }
-    // Before anything is freed: the list may name a session that ended.
-    flush_polls();
-    for (OpenSession* session : batch) {
-      if (session->phase == OpenSession::Phase::Ended) delete session;
-    }
+    if (session->polling) forget_account(*session, *session->polling);
+    count_memory(*session, false);
+    delete session;
   }
 }
 
@@ -174,8 +201,9 @@ void Core::on_pong(OpenSession& session) {
   next_ping_.join(session, clock_.now() + options_.ping_interval);
 }
 
-void Core::send_pings(http::TimePoint now) {
-  while (TimerHook* hook = next_ping_.due(now)) {
+void Core::send_pings(http::TimePoint now, http::Allowance& allowance) {
+  for (TimerHook* hook = next_ping_.due(now); hook != nullptr && allowance.take();
+       hook = next_ping_.due(now)) {
     auto& session = static_cast<OpenSession&>(*hook);
     session.awaits_pong = true;
     pong_overdue_.join(session, now + options_.ping_timeout);
@@ -184,31 +212,48 @@ void Core::send_pings(http::TimePoint now) {
   }
 }
 
-void Core::end_overdue(http::TimePoint now) {
-  while (TimerHook* hook = pong_overdue_.due(now)) {
+void Core::end_overdue(http::TimePoint now, http::Allowance& allowance) {
+  const auto next_due = [now, &allowance](TimerList& list) -> TimerHook* {
+    TimerHook* const hook = list.due(now);
+    return hook != nullptr && allowance.take() ? hook : nullptr;
+  };
+  while (TimerHook* hook = next_due(pong_overdue_)) {
     auto& session = static_cast<OpenSession&>(*hook);
     // Nobody there takes what is queued: waiting for it to be written would keep the stream.
     if (session.stream != nullptr && session.stream->unsent_bytes() > 0) session.stream->abort();
     end(session, CloseReason::PingTimeout, websocket::CloseCode::Normal);
   }
-  while (TimerHook* hook = linger_.due(now)) release(static_cast<OpenSession&>(*hook));
-  while (TimerHook* hook = probe_overdue_.due(now)) abandon_probe(*static_cast<PollingHook*>(hook)->session);
-  while (TimerHook* hook = next_noop_.due(now)) {
+  while (TimerHook* hook = next_due(linger_)) release(static_cast<OpenSession&>(*hook));
+  while (TimerHook* hook = next_due(probe_overdue_)) abandon_probe(*static_cast<PollingHook*>(hook)->session);
+  while (TimerHook* hook = next_due(next_noop_)) {
     next_noop_.join(*hook, now + kNoopInterval);
     answer_poll_with_noop(*static_cast<PollingHook*>(hook)->session);
   }
 }
 
-void Core::tick([[maybe_unused]] http::Allowance& allowance) {
+void Core::tick(http::Allowance& allowance) {
   const http::TimePoint now = clock_.now();
-  end_overdue(now);
-  send_pings(now);
-  flush_polls();
-  report_ended();
+  continue_posts(allowance);
+  end_overdue(now, allowance);
+  send_pings(now, allowance);
+  flush_polls(allowance);
+  // What is sent while ends are reported goes out in this turn as well.
+  report_ended(allowance);
+  flush_polls(allowance);
+  free_ended();
+}
+
+void Core::shed_largest() {
+  OpenSession& session = *accounts_.largest();
+  ++counts_.shed;
+  forget_account(session, *session.polling);
+  session.polling->queue.clear();
+  session.polling->queued_bytes = 0;
+  end(session, CloseReason::TransportError, websocket::CloseCode::TryAgainLater);
 }
 
 std::optional<http::TimePoint> Core::next_deadline() const noexcept {
-  if (!ended_.empty() || !poll_flush_.empty()) return clock_.now();
+  if (!ended_.empty() || !freed_.empty() || !poll_flush_.empty() || !posts_.empty()) return clock_.now();
   std::optional<http::TimePoint> next;
   for (const TimerList* list : {&next_ping_, &pong_overdue_, &linger_, &probe_overdue_, &next_noop_}) {
     const TimerHook* first = list->front();

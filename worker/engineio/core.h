@@ -16,6 +16,8 @@
 #include "worker/engineio/server.h"
 #include "worker/engineio/session_table.h"
 #include "worker/engineio/timer_list.h"
+#include "worker/http/accounts.h"
+#include "worker/http/fifo.h"
 
 namespace limpet::engineio {
 
@@ -54,6 +56,8 @@ class Core {
   [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
   [[nodiscard]] std::size_t open_count() const noexcept { return open_count_; }
   [[nodiscard]] bool has_lingering() const noexcept { return linger_.front() != nullptr; }
+  [[nodiscard]] std::size_t largest_bytes() const noexcept { return accounts_.largest_bytes(); }
+  void shed_largest();
 
  private:
   friend class AwaitedPost;
@@ -64,6 +68,7 @@ class Core {
     explicit WebSocketReceiver(Core& core) : core_(core) {}
     std::size_t on_bytes(http::Stream& stream, std::span<char> bytes) override;
     void on_closed(http::Stream& stream, int error) override;
+    void on_shed(http::Stream& stream) override;
 
    private:
     Core& core_;
@@ -116,9 +121,11 @@ class Core {
   void end(OpenSession& session, CloseReason reason, websocket::CloseCode code);
   void mark_closed(OpenSession& session, OpenSession::Phase phase, CloseReason reason);
   void release(OpenSession& session);
-  void report_ended();
-  void send_pings(http::TimePoint now);
-  void end_overdue(http::TimePoint now);
+  void report_ended(http::Allowance& allowance);
+  void free_ended();
+  void send_pings(http::TimePoint now, http::Allowance& allowance);
+  void end_overdue(http::TimePoint now, http::Allowance& allowance);
+  void count_memory(const OpenSession& session, bool here) noexcept;
   void on_pong(OpenSession& session);
 
   // polling.cpp
@@ -126,7 +133,15 @@ class Core {
   void on_poll(OpenSession& session, http::Exchange exchange, const Query& query);
   void on_post(OpenSession& session, http::Exchange exchange, const http::Request& request,
                const Query& query);
-  void take_payload(OpenSession& session, std::string_view payload);
+  /// Takes the packets of a post's body one by one. What is left, if it may not go on now.
+  [[nodiscard]] std::optional<std::string_view> take_payload(OpenSession& session, std::string_view payload,
+                                                             const std::function<bool()>& may_go_on);
+  void keep_post(OpenSession& session, http::Exchange exchange, std::string_view rest);
+  void continue_posts(http::Allowance& allowance);
+  void end_post(OpenSession& session);
+  [[nodiscard]] bool makes_room(OpenSession& session);
+  void note_account(OpenSession& session);
+  void forget_account(OpenSession& session, Polling& polling);
   /// False: the rest of the payload is void.
   bool take_polled_packet(OpenSession& session, std::string_view text);
   void on_poll_abandoned(OpenSession& session);
@@ -134,7 +149,7 @@ class Core {
   void answer_poll(OpenSession& session, std::string_view last);
   void answer_poll_with_noop(OpenSession& session);
   void queue(OpenSession& session, std::span<const http::Buffer> frames);
-  void flush_polls();
+  void flush_polls(http::Allowance& allowance);
 
   // moving.cpp
   [[nodiscard]] bool can_depart(const OpenSession& session) const noexcept;
@@ -171,8 +186,13 @@ class Core {
   TimerList linger_;
   TimerList probe_overdue_;
   TimerList next_noop_;
-  std::vector<OpenSession*> ended_;       // to be reported, then freed
-  std::vector<OpenSession*> poll_flush_;  // have something for their parked poll
+  http::Fifo<OpenSession*> ended_;       // to be reported, then freed
+  http::Fifo<OpenSession*> freed_;       // reported; freed as soon as no list names them
+  http::Fifo<OpenSession*> poll_flush_;  // have something for their parked poll
+  http::Fifo<OpenSession*> posts_;       // have packets of a post that wait for their turn
+  http::MemoryTotal own_memory_;
+  http::MemoryTotal& memory_;
+  http::Accounts<OpenSession> accounts_;
 };
 
 }  // namespace limpet::engineio

@@ -20,7 +20,9 @@ bool Core::can_depart(const OpenSession& session) const noexcept {
   const bool settled = session.open() || (session.phase == OpenSession::Phase::Lingering && session.reported);
   if (!settled) return false;
   if (!session.polling) return !session.stream->closing();
-  return session.polling->awaited_posts == 0 && session.polling->probe == nullptr;
+  // One that has something for its parked poll gives it that first, at the end of the turn.
+  return session.polling->awaited_posts == 0 && !session.polling->post && !session.flush_pending &&
+         session.polling->probe == nullptr;
 }
 
 std::vector<Session*> Core::movable_sessions(std::size_t at_most,
@@ -78,7 +80,8 @@ Departure Core::depart(OpenSession& session) {
   ++counts_.departed;
   session.leave();
   table_.remove(session);
-  std::erase(poll_flush_, &session);
+  if (session.polling) forget_account(session, *session.polling);
+  count_memory(session, false);
   delete &session;
   return departure;
 }
@@ -116,7 +119,9 @@ OpenSession* Core::arrive(SessionImage image, http::Stream* stream) {
     polling.probe_overdue.session = polling.next_noop.session = session;
     polling.queue = std::move(image.queue);
     for (const http::Buffer& frame : polling.queue) polling.queued_bytes += frame.size();
+    note_account(*session);
   }
+  count_memory(*session, true);
   ++counts_.arrived;
   if (image.lingering) {
     session->phase = OpenSession::Phase::Lingering;

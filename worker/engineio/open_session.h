@@ -43,6 +43,13 @@ struct PollingHook : TimerHook {
   OpenSession* session = nullptr;
 };
 
+/// A post of which packets wait for a later turn; it is answered when all are taken.
+struct UnfinishedPost {
+  std::string packets;
+  std::size_t taken = 0;
+  http::Exchange exchange;
+};
+
 /// What a session has while its transport is polling.
 struct Polling {
   std::vector<http::Buffer> queue;  // messages as WebSocket frames, the oldest first
@@ -51,6 +58,9 @@ struct Polling {
   std::string jsonp_index;  // of that GET; empty: no JSONP
   bool jsonp = false;
   std::uint32_t awaited_posts = 0;  // posts whose bodies have not arrived completely
+  std::unique_ptr<UnfinishedPost> post;
+  http::TimePoint taken_at{};  // a poll took something
+  http::Noted noted;
   // The upgrade: the WebSocket that may take over.
   http::Stream* probe = nullptr;
   std::unique_ptr<websocket::Fragments> probe_fragments;
@@ -105,8 +115,9 @@ class OpenSession final : public Session, public TimerHook {
   Phase phase : 4 = Phase::Open;
   CloseReason reason : 4 = CloseReason::TransportClose;  // once it is not Open
   bool reported = false;                                 // on_close was called
-  bool flush_pending = false;  // is in Core's list of polls to answer at the end of the turn
-  bool awaits_pong = false;    // a ping is out: waits in Core's list of pongs
+  bool flush_pending = false;    // is in Core's list of polls to answer at the end of the turn
+  bool awaits_pong : 1 = false;  // a ping is out: waits in Core's list of pongs
+  bool has_post : 1 = false;     // is in Core's list of posts
 };
 
 }  // namespace limpet::engineio

@@ -27,6 +27,15 @@ class AwaitedPost final : public http::AwaitedBody {
 
 namespace {
 
+// What pieces of work cost (http/allowance.h).
+constexpr std::uint32_t kUnitsOfAnswer = 4;
+/// Packets of one post before others have their turn.
+constexpr std::uint32_t kUnitsOfPost = 512;
+/// What a queued frame costs beside its bytes, as in a connection's queue.
+constexpr std::size_t kFrameCost = 48;
+/// A session with more than these times Options::max_queued_bytes is ended at once.
+constexpr std::size_t kOverfull = 4;
+
 http::Response make_poll_response(const Polling& polling, std::string payload) {
   http::Response response =
       polling.jsonp
@@ -34,6 +43,12 @@ http::Response make_poll_response(const Polling& polling, std::string payload) {
           : http::Response(200, "text/plain; charset=UTF-8", std::move(payload));
   response.add_header("cache-control", "no-store");
   return response;
+}
+
+void answer_post(http::Exchange exchange) {
+  http::Response response(200, "text/html", "ok");
+  response.add_header("cache-control", "no-store");
+  exchange.answer(std::move(response));
 }
 
 void note_jsonp(Polling& polling, std::optional<std::string_view> index) {
@@ -90,30 +105,68 @@ void Core::on_poll_abandoned(OpenSession& session) {
 
 void Core::on_post(OpenSession& session, http::Exchange exchange, const http::Request& request,
                    const Query& query) {
-  const bool overlaps = session.polling->awaited_posts > 0;
+  const bool overlaps = session.polling->awaited_posts > 0 || session.polling->post;
   if (overlaps || request.head.header("Content-Type") == "application/octet-stream") {
     exchange.answer(http::Response(400));
     end(session, CloseReason::TransportError, websocket::CloseCode::Normal);
     return;
   }
-  if (query.jsonp) {
-    take_payload(session, unwrap_jsonp(request.body));
-  } else {
-    take_payload(session, request.body);
-  }
-  http::Response response(200, "text/html", "ok");
-  response.add_header("cache-control", "no-store");
-  exchange.answer(std::move(response));
-}
-
-void Core::take_payload(OpenSession& session, std::string_view payload) {
+  const std::string unwrapped = query.jsonp ? unwrap_jsonp(request.body) : std::string();
+  const std::string_view payload = query.jsonp ? unwrapped : request.body;
   if (!websocket::is_valid_utf8(payload)) {
     end(session, CloseReason::ParseError, websocket::CloseCode::Normal);
-    return;
+    return answer_post(std::move(exchange));
   }
+  http::Stream& stream = exchange.stream();
+  const auto rest = take_payload(session, payload, [&] { return stream.may_go_on(); });
+  if (!rest) return answer_post(std::move(exchange));
+  keep_post(session, std::move(exchange), *rest);
+}
+
+std::optional<std::string_view> Core::take_payload(OpenSession& session, std::string_view payload,
+                                                   const std::function<bool()>& may_go_on) {
   for (bool more = true; more && session.open();) {
-    if (!take_polled_packet(session, next_packet(payload, more))) return;
+    if (!may_go_on()) return payload;
+    if (!take_polled_packet(session, next_packet(payload, more))) break;
   }
+  return std::nullopt;
+}
+
+void Core::keep_post(OpenSession& session, http::Exchange exchange, std::string_view rest) {
+  auto post = std::make_unique<UnfinishedPost>();
+  post->packets = rest;
+  post->exchange = std::move(exchange);
+  post->exchange.stream().hold(static_cast<std::ptrdiff_t>(rest.size()));
+  session.polling->post = std::move(post);
+  session.has_post = true;
+  posts_.push_back(&session);
+}
+
+/// One visit for each: those that have more to take wait behind the others.
+void Core::continue_posts(http::Allowance& allowance) {
+  for (std::size_t visits = posts_.size(); visits > 0 && allowance.take(); --visits) {
+    OpenSession& session = *posts_.pop_front();
+    session.has_post = false;
+    if (!session.polling || !session.polling->post) continue;  // answered by its end
+    UnfinishedPost& post = *session.polling->post;
+    std::uint32_t units = kUnitsOfPost;
+    const auto rest = take_payload(session, std::string_view(post.packets).substr(post.taken),
+                                   [&] { return units-- > 0 && allowance.take(); });
+    if (rest && session.open()) {
+      post.taken = post.packets.size() - rest->size();
+      session.has_post = true;
+      posts_.push_back(&session);
+    } else if (session.polling->post) {
+      end_post(session);
+    }
+  }
+}
+
+void Core::end_post(OpenSession& session) {
+  const std::unique_ptr<UnfinishedPost> post = std::move(session.polling->post);
+  if (!post->exchange.open()) return;
+  post->exchange.stream().hold(-static_cast<std::ptrdiff_t>(post->packets.size()));
+  answer_post(std::move(post->exchange));
 }
 
 bool Core::take_polled_packet(OpenSession& session, std::string_view text) {
@@ -155,23 +208,45 @@ void Core::deliver_base64(OpenSession& session, std::string_view text) {
 
 void Core::queue(OpenSession& session, std::span<const http::Buffer> frames) {
   Polling& polling = *session.polling;
+  if (polling.queued_bytes > options_.max_queued_bytes && !makes_room(session)) return;
   for (const auto& frame : frames) {
     polling.queue.push_back(frame);
-    polling.queued_bytes += frame.size();
+    polling.queued_bytes += frame.size() + kFrameCost;
   }
-  if (polling.queued_bytes > options_.max_queued_bytes) {
-    ++counts_.overflowed;
-    polling.queue.clear();
-    end(session, CloseReason::TransportError, websocket::CloseCode::Normal);
-  } else if (polling.poll.open() && !std::exchange(session.flush_pending, true)) {
-    poll_flush_.push_back(&session);
+  note_account(session);
+  if (polling.poll.open() && !std::exchange(session.flush_pending, true)) poll_flush_.push_back(&session);
+}
+
+/// Looked at before more is queued, so that a single emit may have any size. False: the session has ended.
+bool Core::makes_room(OpenSession& session) {
+  Polling& polling = *session.polling;
+  const bool overfull = polling.queued_bytes > kOverfull * options_.max_queued_bytes;
+  // A poll that is parked takes all of it at the end of this turn.
+  const bool waits = polling.poll.open() || clock_.now() - polling.taken_at < options_.send_stall;
+  if (!overfull && waits) return true;
+  if (overfull && polling.poll.open()) {
+    answer_poll(session, {});
+    return true;
   }
+  ++(overfull ? counts_.overflowed : counts_.stalled);
+  polling.queue.clear();
+  end(session, CloseReason::TransportError, websocket::CloseCode::Normal);
+  return false;
+}
+
+void Core::note_account(OpenSession& session) {
+  accounts_.note(session, session.polling->noted, session.polling->queue.capacity() * sizeof(http::Buffer),
+                 session.polling->queued_bytes);
+}
+
+void Core::forget_account(OpenSession& session, Polling& polling) {
+  accounts_.forget(session, polling.noted);
 }
 
 /// At the end of the turn, so that what was sent in one turn goes out in one response.
-void Core::flush_polls() {
-  const std::vector<OpenSession*> sessions = std::exchange(poll_flush_, {});
-  for (OpenSession* session : sessions) {
+void Core::flush_polls(http::Allowance& allowance) {
+  while (!poll_flush_.empty() && allowance.take(kUnitsOfAnswer)) {
+    OpenSession* const session = poll_flush_.pop_front();
     session->flush_pending = false;
     if (session->open() && session->poll_parked() && !session->polling->queue.empty())
       answer_poll(*session, {});
@@ -182,6 +257,8 @@ void Core::answer_poll(OpenSession& session, std::string_view last) {
   Polling& polling = *session.polling;
   const auto frames = std::exchange(polling.queue, {});
   polling.queued_bytes = 0;
+  polling.taken_at = clock_.now();
+  note_account(session);
   polling.poll.answer(make_poll_response(polling, make_payload(frames, last)));
 }
 

@@ -87,6 +87,8 @@ std::size_t Server::session_count() const noexcept { return core_->open_count();
 
 bool Server::has_lingering() const noexcept { return core_->has_lingering(); }
 
+std::size_t Server::largest_bytes() const noexcept { return core_->largest_bytes(); }
+void Server::shed_largest() { core_->shed_largest(); }
 const Counts& Server::counts() const noexcept { return core_->counts(); }
 
 }  // namespace limpet::engineio

@@ -25,6 +25,7 @@
 
 #include "worker/engineio/session.h"
 #include "worker/engineio/session_image.h"
+#include "worker/http/accounts.h"
 #include "worker/http/allowance.h"
 #include "worker/http/clock.h"
 #include "worker/http/server.h"
@@ -43,8 +44,11 @@ struct Options {
   bool polling = true;
   bool websocket = true;
   bool allow_upgrades = true;
-  /// What may wait for a client's next poll; a session with more is ended ("transport error") and counted.
+  /// What may wait for a client's next poll, a single emit apart; see send_stall.
   std::size_t max_queued_bytes = 16 * 1024 * 1024;
+  /// A session with more than that is ended when no poll has taken anything for so long; at once with four
+  /// times as much.
+  std::chrono::milliseconds send_stall{5000};
 };
 
 /// What the process layer supplies.
@@ -56,6 +60,8 @@ struct Hooks {
   /// Refuses a handshake with 403 and code 4: the message ("" means "Forbidden"), or nothing if allowed.
   /// Optional.
   std::function<std::optional<std::string>(const http::RequestHead&)> refuse;
+  /// Where the memory of sessions is counted. Null: nowhere that anybody looks.
+  http::MemoryTotal* memory = nullptr;
 };
 
 /// Engine.IO's error codes.
@@ -77,7 +83,9 @@ struct Counts {
   std::array<std::uint64_t, kErrorCodes> refused{};   ///< by ErrorCode
   std::uint64_t messages_in = 0;
   std::uint64_t pings_sent = 0;
-  std::uint64_t overflowed = 0;  ///< sessions ended for Options::max_queued_bytes
+  std::uint64_t overflowed = 0;  ///< sessions ended for four times Options::max_queued_bytes
+  std::uint64_t stalled = 0;     ///< sessions ended for Options::send_stall
+  std::uint64_t shed = 0;        ///< by shed_largest()
   std::size_t polling = 0;       ///< open sessions whose transport is polling, now
   std::uint64_t departed = 0;    ///< gone to another process; not among `closed`
   std::uint64_t arrived = 0;     ///< come from another process; not among `opened`
@@ -151,6 +159,10 @@ class Server {
   /// Closed polling sessions that wait for their client's next poll, to tell it so.
   [[nodiscard]] bool has_lingering() const noexcept;
   [[nodiscard]] const Counts& counts() const noexcept;
+  /// What waits for the next poll of the session that has most; 0: none has much.
+  [[nodiscard]] std::size_t largest_bytes() const noexcept;
+  /// Ends that session. Only if there is one.
+  void shed_largest();
 
  private:
   std::unique_ptr<Core> core_;

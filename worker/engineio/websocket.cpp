@@ -11,6 +11,19 @@ using websocket::CloseCode;
 using websocket::Opcode;
 using websocket::Received;
 
+namespace {
+
+/// The stream's account is told of the message that is being assembled; one that was delivered is freed.
+void hold_fragments(http::Stream& stream, std::unique_ptr<websocket::Fragments>& fragments) {
+  const std::size_t before = fragments->held;
+  const std::size_t now = fragments->delivered ? 0 : fragments->bytes.capacity();
+  if (now != before) stream.hold(static_cast<std::ptrdiff_t>(now) - static_cast<std::ptrdiff_t>(before));
+  fragments->held = now;
+  if (fragments->delivered) fragments.reset();
+}
+
+}  // namespace
+
 void Core::open_websocket(http::Exchange exchange, const http::RequestHead& head) {
   OpenSession& session = create(head, exchange.peer_address());
   http::Stream& stream = exchange.upgrade(websocket::accept_handshake(head), websocket_receiver_, &session);
@@ -34,14 +47,21 @@ void Core::hang_up(http::Stream& stream, CloseCode code) {
 std::size_t Core::WebSocketReceiver::on_bytes(http::Stream& stream, std::span<char> bytes) {
   auto& session = *static_cast<OpenSession*>(stream.attachment());
   std::size_t consumed = 0;
-  while (session.open()) {
+  while (consumed < bytes.size() && session.open() && stream.may_go_on()) {
     const Received received =
         websocket::receive(bytes.subspan(consumed), session.fragments, core_.options_.max_payload_bytes);
     if (received.kind == Received::Kind::Incomplete) break;
     consumed += received.consumed;
     core_.on_message(session, received);
   }
+  if (session.fragments != nullptr) hold_fragments(stream, session.fragments);
   return consumed;
+}
+
+void Core::WebSocketReceiver::on_shed(http::Stream& stream) {
+  stream.drop_unsent();
+  core_.end(*static_cast<OpenSession*>(stream.attachment()), CloseReason::TransportError,
+            CloseCode::TryAgainLater);
 }
 
 void Core::WebSocketReceiver::on_closed(http::Stream& stream, int) {
@@ -113,7 +133,8 @@ void Core::start_probe(OpenSession& session, http::Exchange exchange, const http
 std::size_t Core::ProbeReceiver::on_bytes(http::Stream& stream, std::span<char> bytes) {
   auto& session = *static_cast<OpenSession*>(stream.attachment());
   std::size_t consumed = 0;
-  while (session.polling && session.polling->probe == &stream) {
+  while (consumed < bytes.size() && session.polling && session.polling->probe == &stream &&
+         stream.may_go_on()) {
     const Received received = websocket::receive(bytes.subspan(consumed), session.polling->probe_fragments,
                                                  core_.options_.max_payload_bytes);
     if (received.kind == Received::Kind::Incomplete) break;
@@ -162,6 +183,8 @@ void Core::on_probe_message(OpenSession& session, const Received& received) {
 }
 
 void Core::complete_upgrade(OpenSession& session) {
+  // A client waits for the answer to its post before it says that it upgrades.
+  if (session.polling->post) return end(session, CloseReason::TransportError, CloseCode::Normal);
   answer_poll_with_noop(session);
   const std::unique_ptr<Polling> polling = std::move(session.polling);
   polling->probe_overdue.leave();
@@ -170,6 +193,7 @@ void Core::complete_upgrade(OpenSession& session) {
   session.stream->set_receiver(&websocket_receiver_, &session);
   --counts_.polling;
   ++counts_.upgraded;
+  forget_account(session, *polling);
   for (const auto& frame : polling->queue) session.stream->send(frame);
 }
 

@@ -2,6 +2,8 @@
 // count is not atomic: buffers belong to the worker's one thread. Immutable once more than one handle exists.
 #pragma once
 
+#include <malloc.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -19,6 +21,7 @@ class Buffer {
   static Buffer allocate(std::size_t size) {
     auto* block = static_cast<Block*>(std::malloc(sizeof(Block) + size));
     if (block == nullptr) throw std::bad_alloc();
+    live_bytes_ += ::malloc_usable_size(block);
     block->references = 1;
     block->begin = 0;
     block->end = static_cast<std::uint32_t>(size);
@@ -39,8 +42,12 @@ class Buffer {
     return *this;
   }
   ~Buffer() {
-    if (block_ != nullptr && --block_->references == 0) std::free(block_);
+    if (block_ == nullptr || --block_->references != 0) return;
+    live_bytes_ -= ::malloc_usable_size(block_);
+    std::free(block_);
   }
+  /// What all buffers of the process take in memory, each once however many have it queued.
+  [[nodiscard]] static std::uint64_t live_bytes() noexcept { return live_bytes_; }
 
   explicit operator bool() const noexcept { return block_ != nullptr; }
   [[nodiscard]] std::size_t size() const noexcept {
@@ -76,6 +83,7 @@ class Buffer {
     char* bytes() noexcept { return reinterpret_cast<char*>(this + 1); }
   };
   explicit Buffer(Block* block) noexcept : block_(block) {}
+  inline static std::uint64_t live_bytes_ = 0;
   Block* block_ = nullptr;
 };
 

@@ -5,6 +5,12 @@
 #include "worker/http/body.h"
 
 namespace limpet::http {
+namespace {
+
+/// Parsing, routing, a short answer.
+constexpr std::uint32_t kUnitsOfRequest = 16;
+
+}  // namespace
 
 Connection::Connection(Server& server, Stream& stream)
     : server_(server), stream_(&stream), next_(server.connections_) {
@@ -29,7 +35,8 @@ std::size_t Connection::on_bytes(Stream&, std::span<char> bytes) {
   inside_ = true;
   std::size_t consumed = 0;
   bool stalled = false;
-  while (!stalled && consumed < bytes.size() && (state_ == State::Idle || state_ == State::Body))
+  while (!stalled && consumed < bytes.size() && (state_ == State::Idle || state_ == State::Body) &&
+         stream_->may_go_on(kUnitsOfRequest))
     consumed += step(bytes.subspan(consumed), stalled);
   inside_ = false;
   if (state_ == State::Ending) consumed = bytes.size();
@@ -198,6 +205,13 @@ Exchange::Withdrawn Connection::withdraw() {
   stream_->set_receiver(nullptr);
   delete this;
   return withdrawn;
+}
+
+void Connection::end_if_unfinished() {
+  if (state_ != State::Body) return;
+  body_.reset();
+  awaited_.reset();
+  refuse(408);
 }
 
 void Connection::end_if_idle() {

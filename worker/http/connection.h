@@ -31,6 +31,7 @@ class Connection final : public StreamReceiver {
   Stream& upgrade(const Response& response, StreamReceiver& receiver, void* attachment);
   [[nodiscard]] Stream& stream() noexcept { return *stream_; }
   void end_if_idle();
+  void end_if_unfinished();
   void ask_again();
   /// Ends this object, unless a request is being served or half read: then null.
   [[nodiscard]] Stream* leave_if_idle();

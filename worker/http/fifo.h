@@ -35,18 +35,16 @@ class Fifo {
     }
     return item;
   }
+  /// The first `count`, which are gone from here.
+  void drop(std::size_t count) noexcept {
+    for (std::size_t i = 0; i < count; ++i) (void)pop_front();
+  }
   void clear() noexcept {
     items_.clear();
     head_ = 0;
   }
   /// Bytes of its own memory, without what the elements hold elsewhere.
   [[nodiscard]] std::size_t footprint() const noexcept { return items_.capacity() * sizeof(T); }
-  /// Gives memory back that a peak has left behind.
-  void shrink() {
-    items_.erase(items_.begin(), begin());
-    head_ = 0;
-    items_.shrink_to_fit();
-  }
 
  private:
   static constexpr std::size_t kWorthMoving = 32;

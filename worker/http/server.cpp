@@ -78,6 +78,11 @@ void Server::end_idle() {
     connection->end_if_idle();
 }
 
+void Server::end_unfinished() {
+  for (Connection* connection = connections_; connection != nullptr; connection = connection->next_)
+    connection->end_if_unfinished();
+}
+
 void Server::ask_again() {
   for (Connection* connection = connections_; connection != nullptr; connection = connection->next_)
     connection->ask_again();

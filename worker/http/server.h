@@ -135,6 +135,8 @@ class Server {
   void drain() noexcept { draining_ = true; }
   /// Connections between two requests end.
   void end_idle();
+  /// Requests whose bodies are not complete are answered 408, and their connections end.
+  void end_unfinished();
   /// Routes the requests again to which the handler said Later.
   void ask_again();
   /// Gives up every connection of which no request is being served or half read; `visit` gets its stream,

@@ -27,6 +27,8 @@ class StreamReceiver {
   /// Everything queued has been written (only called after the queue had not been written at once). Default:
   /// nothing.
   virtual void on_writable(Stream&) {}
+  /// The worker has too little memory, and this stream costs it most: it must end now.
+  virtual void on_shed(Stream& stream);
   /// The last call for this stream, unless it was taken away (handed over): the peer closed, failed, was
   /// timed out, or finish()/abort() has taken effect. `error` 0 for an orderly end, else errno.
   virtual void on_closed(Stream& stream, int error) = 0;
@@ -45,6 +47,8 @@ class Stream {
   virtual void finish() = 0;
   /// Closes at the end of this turn; what is queued is dropped.
   virtual void abort() = 0;
+  /// Forgets what is queued, but for the rest of a buffer of which a part has been written.
+  virtual void drop_unsent() = 0;
   /// Bytes queued and not yet taken by the kernel.
   [[nodiscard]] virtual std::size_t unsent_bytes() const noexcept = 0;
   /// After finish(), abort(), or the peer's end.
@@ -60,7 +64,12 @@ class Stream {
   /// again in a later turn, when the turn has an allowance left or the peer has taken more of its answers.
   [[nodiscard]] virtual bool may_go_on(std::uint32_t units = 1) = 0;
 
-  /// Which time-out of the settings' "limits" applies while nothing arrives; told by the protocol layer.
+  /// The receiver holds so many bytes more for this stream, or fewer: parts of a body or of a message. To be
+  /// balanced before it gives the stream up.
+  virtual void hold(std::ptrdiff_t bytes) = 0;
+
+  /// Which time-out of the settings' "limits" applies; told by the protocol layer. Body: told again while the
+  /// same body comes, it does not begin anew.
   enum class Waiting : std::uint8_t { Header, Body, NextRequest, Response, Nothing };
   virtual void set_waiting(Waiting what) = 0;
 
@@ -76,5 +85,7 @@ class Stream {
   StreamReceiver* receiver_ = nullptr;
   void* attachment_ = nullptr;
 };
+
+inline void StreamReceiver::on_shed(Stream& stream) { stream.abort(); }
 
 }  // namespace limpet::http

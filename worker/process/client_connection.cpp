@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <limits>
 #include <utility>
 
 #include "worker/process/clients.h"
@@ -13,6 +14,21 @@ namespace {
 
 /// Buffers handed to one sendmsg(2); Linux takes 1,024.
 constexpr std::size_t kMaxVectors = 256;
+/// What one connection writes before others have their turn.
+constexpr std::size_t kMaxWritten = 256 * 1024;
+/// What a queued buffer costs beside its bytes: its handle, and its block if nobody shares it.
+constexpr std::size_t kBufferCost = 48;
+/// Unsent answers to its own input at which a connection is read no more, and below which it is again.
+constexpr std::size_t kMostAnswers = 256 * 1024;
+constexpr std::size_t kFewAnswers = kMostAnswers / 2;
+/// A connection with more than these times limits.send_queue unsent is dropped at once.
+constexpr std::size_t kOverfull = 4;
+/// One recv(2) of up to 64 KiB.
+constexpr std::uint32_t kUnitsOfRead = 4;
+/// Unread bytes are moved to the front of their memory when at least so many were consumed, and half of all.
+constexpr std::size_t kWorthMoving = 64 * 1024;
+
+constexpr std::uint32_t kInput = EPOLLIN | EPOLLRDHUP;
 
 bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
@@ -23,28 +39,52 @@ ClientConnection::ClientConnection(Clients& clients, ipc::Descriptor socket, con
     : clients_(clients), socket_(std::move(socket)), listener_(listener), peer_(peer) {}
 
 ClientConnection::~ClientConnection() {
-  if (rest_ != nullptr) clients_.give_back(std::move(rest_));
+  if (backlog_ != nullptr) clients_.give_back(std::move(backlog_));
 }
 
 void ClientConnection::send(http::Buffer bytes) {
   if (state_ != State::Open || bytes.size() == 0) return;
-  const std::size_t unsent = unsent_ + bytes.size();
-  if (unsent > clients_.limits_.send_queue_bytes) [[unlikely]] {
-    clients_.counters_.add(ipc::Counter::SessionsDropped);
-    die(ENOBUFS);
+  if (unsent_ > clients_.limits_.send_queue_bytes && !has_room()) [[unlikely]]
     return;
-  }
-  unsent_ = static_cast<std::uint32_t>(unsent);
+  unsent_ += bytes.size();
   if (!first_) {
     first_ = std::move(bytes);
   } else {
-    if (rest_ == nullptr) rest_ = clients_.take_queue();
-    rest_->frames.push_back(std::move(bytes));
+    Backlog& more = backlog();
+    if (clients_.visited_ == this) more.answers += bytes.size() + kBufferCost;
+    more.frames.push_back(std::move(bytes));
+    // Small ones cost more than they have bytes: looked at now and then.
+    if (more.frames.size() % 1024 == 0 && !has_room()) return;
   }
-  if (!dirty_) {
-    dirty_ = true;
-    clients_.dirty_.push_back(this);
+  make_dirty();
+}
+
+void ClientConnection::make_dirty() {
+  if (dirty_) return;
+  dirty_ = true;
+  clients_.dirty_.push_back(this);
+}
+
+/// What counts against limits.send_queue: not the buffer that is being written, for a single emit or answer
+/// may have any size.
+std::size_t ClientConnection::owed_bytes() const noexcept {
+  if (backlog_ == nullptr) return 0;
+  return unsent_ - (first_.size() - sent_of_first_) + backlog_->frames.size() * kBufferCost;
+}
+
+/// False: it is dropped. The kernel is asked first, because the limit is for what the client does not take,
+/// not for what was queued in this turn.
+bool ClientConnection::has_room() {
+  const std::size_t most = kOverfull * clients_.limits_.send_queue_bytes;
+  if (owed_bytes() <= most) return true;
+  while (write() == Written::Later) {
   }
+  if (state_ == State::Dead) return false;
+  if (owed_bytes() <= most) return true;
+  clients_.counters_.add(ipc::Counter::DroppedOverfull);
+  clients_.counters_.add(ipc::Counter::SessionsDropped);
+  die(ENOBUFS);
+  return false;
 }
 
 void ClientConnection::take_from(const char* unread, std::optional<std::uint16_t> to_slot) noexcept {
@@ -56,43 +96,71 @@ void ClientConnection::take_from(const char* unread, std::optional<std::uint16_t
 void ClientConnection::finish() {
   if (state_ != State::Open) return;
   state_ = State::Finishing;
+  moved_ = 0;
   clients_.put_in_list(*this, Clients::kFinishing);
-  if (!dirty_) {
-    dirty_ = true;
-    clients_.dirty_.push_back(this);
-  }
+  make_dirty();
 }
 
 void ClientConnection::abort() { die(ECONNABORTED); }
 
+void ClientConnection::drop_unsent() {
+  if (sent_of_first_ == 0) first_ = {};
+  if (backlog_ != nullptr) {
+    backlog_->frames.clear();
+    backlog_->answers = 0;
+  }
+  unsent_ = first_.size() - sent_of_first_;
+  note_account();
+  drop_empty_backlog();
+}
+
 void ClientConnection::pause_reading(bool paused) {
   if (paused_ == paused) return;
   paused_ = paused;
-  if (paused || state_ != State::Open) return;
-  // Masked while it was paused and bytes came; see on_ready.
-  if ((watched_ & EPOLLIN) == 0) watch(watched_ | EPOLLIN);
-  if (unread_ != nullptr && !redeliver_) {
-    redeliver_ = true;
-    clients_.redeliver_.push_back(this);
-  }
+  if (!paused && state_ == State::Open && !waits_for_room_) resume_reading();
 }
 
-bool ClientConnection::may_go_on(std::uint32_t) { return true; }
+void ClientConnection::resume_reading() {
+  // Masked while nobody wanted bytes and some came; see on_ready.
+  watch(watched_ | kInput);
+  if (backlog_ == nullptr || !backlog_->has_unread() || redeliver_) return;
+  redeliver_ = true;
+  clients_.redeliver_.push_back(this);
+}
+
+bool ClientConnection::may_go_on(std::uint32_t units) {
+  if (backlog_ != nullptr && backlog_->answers > kMostAnswers) {
+    waits_for_room_ = yields_ = true;
+    return false;
+  }
+  if (clients_.visit_units_ >= units && clients_.allowance_.take(units)) {
+    clients_.visit_units_ -= units;
+    return true;
+  }
+  yields_ = true;
+  return false;
+}
+
+void ClientConnection::hold(std::ptrdiff_t bytes) {
+  if (state_ == State::Dead) return;
+  backlog().held += static_cast<std::size_t>(bytes);
+  note_account();
+  drop_empty_backlog();
+}
 
 void ClientConnection::set_waiting(Waiting what) {
   if (state_ != State::Open) return;
-  if (what == waiting_ && what == Waiting::Nothing) return;
+  if (what == waiting_ && (what == Waiting::Nothing || what == Waiting::Body)) return;
   if (one_request_ && what == Waiting::NextRequest) return finish();
   waiting_ = what;
+  taking_ = false;
+  moved_ = 0;
   clients_.put_in_list(*this, static_cast<std::size_t>(what));
 }
 
 void ClientConnection::on_ready(std::uint32_t events) {
   if (state_ == State::Dead) return;
-  if ((events & EPOLLOUT) != 0 && !dirty_) {
-    dirty_ = true;
-    clients_.dirty_.push_back(this);
-  }
+  if ((events & EPOLLOUT) != 0) make_dirty();
   if (state_ == State::Finishing || state_ == State::Leaving) {
     // Only what is queued counts now; flush() watches for nothing but room.
     if ((events & (EPOLLERR | EPOLLHUP)) != 0) die(ECONNRESET);
@@ -100,6 +168,10 @@ void ClientConnection::on_ready(std::uint32_t events) {
   }
   if (state_ == State::Lingering) {
     discard_input();
+    return;
+  }
+  if (waits_for_room_) {
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0) die(ECONNRESET);
     return;
   }
   if (paused_) {
@@ -113,14 +185,18 @@ void ClientConnection::on_ready(std::uint32_t events) {
     }
     return;
   }
+  // What it has is to be taken first; the kernel tells again.
+  if (redeliver_) return;
   if ((events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) read();
 }
 
 void ClientConnection::read() {
+  if (!clients_.allowance_.take(kUnitsOfRead)) return;
   auto& buffer = *clients_.read_buffer_;
   const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
   if (got > 0) {
     clients_.counters_.add(ipc::Counter::BytesIn, static_cast<std::uint64_t>(got));
+    if (waiting_ == Waiting::Body) count_moved(static_cast<std::size_t>(got));
     deliver({buffer.data(), static_cast<std::size_t>(got)});
   } else if (got == 0) {
     end_of_input();
@@ -130,16 +206,20 @@ void ClientConnection::read() {
 }
 
 void ClientConnection::deliver(std::span<char> fresh) {
-  if (unread_ == nullptr) {
+  clients_.visited_ = this;
+  clients_.visit_units_ = Clients::kUnitsOfVisit;
+  if (backlog_ == nullptr || !backlog_->has_unread()) {
     const std::size_t consumed = feed(fresh);
     keep_unread(fresh.subspan(consumed));
-    return;
+  } else {
+    // Taken out while the receiver works on them: it may move the connection away, which reads them.
+    std::vector<char> bytes = std::exchange(backlog_->unread, {});
+    const std::size_t begin = std::exchange(backlog_->unread_begin, 0);
+    bytes.insert(bytes.end(), fresh.begin(), fresh.end());
+    put_back(std::move(bytes), begin);
   }
-  // Swapped out while the receiver works on them: it may move the connection away, which reads unread_.
-  const auto bytes = std::move(unread_);
-  bytes->insert(bytes->end(), fresh.begin(), fresh.end());
-  const std::size_t consumed = feed(*bytes);
-  keep_unread(std::span(*bytes).subspan(consumed));
+  clients_.visited_ = nullptr;
+  after_visit();
 }
 
 std::size_t ClientConnection::feed(std::span<char> bytes) {
@@ -158,17 +238,51 @@ std::size_t ClientConnection::feed(std::span<char> bytes) {
 void ClientConnection::keep_unread(std::span<char> rest) {
   if (state_ != State::Open) return;
   if (moving_to_ != kStays) return leave(rest);
-  if (!rest.empty()) unread_ = std::make_unique<std::vector<char>>(rest.begin(), rest.end());
+  if (!rest.empty()) backlog().unread.assign(rest.begin(), rest.end());
+}
+
+/// Feeds `bytes` from `begin` on, and keeps what is left where it is.
+void ClientConnection::put_back(std::vector<char> bytes, std::size_t begin) {
+  begin += feed(std::span(bytes).subspan(begin));
+  if (state_ != State::Open) return;
+  if (moving_to_ != kStays) return leave(std::span(bytes).subspan(begin));
+  if (begin == bytes.size()) return drop_empty_backlog();
+  if (begin >= kWorthMoving && begin * 2 >= bytes.size()) {
+    bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(begin));
+    begin = 0;
+  }
+  Backlog& kept = backlog();
+  kept.unread = std::move(bytes);
+  kept.unread_begin = begin;
+}
+
+void ClientConnection::after_visit() {
+  const bool yields = yields_;
+  yields_ = false;
+  if (state_ != State::Open) return;
+  note_account();
+  if (backlog_ == nullptr || !backlog_->has_unread()) {
+    waits_for_room_ = false;
+  } else if (waits_for_room_) {
+    watch(watched_ & ~kInput);
+  } else if (yields && !paused_ && !redeliver_) {
+    redeliver_ = true;
+    clients_.redeliver_.push_back(this);
+  }
 }
 
 void ClientConnection::leave(std::span<char> unread) {
   // Answers to requests before this one: whoever has the socket next does not know of them.
-  if (write()) return move_away({unread.data(), unread.size()});
+  const Written written = write();
+  if (written == Written::All) return move_away({unread.data(), unread.size()});
   if (state_ == State::Dead) return;
   state_ = State::Leaving;
-  unread_ = std::make_unique<std::vector<char>>(unread.begin(), unread.end());
-  watch(EPOLLOUT);
+  backlog().unread.assign(unread.begin(), unread.end());
+  backlog().unread_begin = 0;
+  moved_ = 0;
   clients_.put_in_list(*this, Clients::kFinishing);
+  watch(EPOLLOUT);
+  if (written == Written::Later) make_dirty();
 }
 
 void ClientConnection::move_away(std::string_view unread) {
@@ -180,10 +294,12 @@ void ClientConnection::move_away(std::string_view unread) {
 
 ClientConnection::Detached ClientConnection::detach() {
   Detached detached;
-  if (unread_ != nullptr) detached.unread.assign(unread_->begin(), unread_->end());
   detached.unsent = first_.view().substr(sent_of_first_);
-  if (rest_ != nullptr)
-    for (const http::Buffer& frame : rest_->frames) detached.unsent += frame.view();
+  if (backlog_ != nullptr) {
+    const std::span<char> unread = backlog_->unread_bytes();
+    detached.unread.assign(unread.begin(), unread.end());
+    for (const http::Buffer& frame : backlog_->frames) detached.unsent += frame.view();
+  }
   clients_.poller_.remove(socket_.get());
   detached.socket = std::move(socket_);
   taken_away_ = true;
@@ -198,30 +314,28 @@ void ClientConnection::end_of_input() {
 }
 
 void ClientConnection::discard_input() {
+  if (!clients_.allowance_.take(kUnitsOfRead)) return;
   auto& buffer = *clients_.read_buffer_;
   const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
   if (got > 0 || (got < 0 && would_block(errno))) return;
   die(got == 0 ? 0 : errno);
 }
 
-bool ClientConnection::write() {
+ClientConnection::Written ClientConnection::write() {
+  const std::size_t enough = unsent_ - std::min(unsent_, kMaxWritten);
   while (first_) {
-    if (rest_ != nullptr) {
-      if (!write_many()) return false;
-      continue;
-    }
-    const std::string_view bytes = first_.view().substr(sent_of_first_);
-    if (!note_written(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), bytes.size()))
-      return false;
+    if (enough > 0 && unsent_ <= enough) return Written::Later;
+    const bool several = backlog_ != nullptr && !backlog_->frames.empty();
+    if (!(several ? write_many() : send_now(first_.view().substr(sent_of_first_, kMaxWritten))))
+      return Written::KernelFull;
   }
-  return true;
+  return Written::All;
 }
 
 bool ClientConnection::write_many() {
-  if (unsent_ <= Clients::kGatherBytes) {
-    const std::string_view bytes = clients_.gather(*this);
-    return note_written(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), bytes.size());
-  }
+  if (unsent_ <= Clients::kGatherBytes) return send_now(clients_.gather(*this));
+  if (first_.size() - sent_of_first_ > kMaxWritten)
+    return send_now(first_.view().substr(sent_of_first_, kMaxWritten));
   std::array<iovec, kMaxVectors> vectors;
   const auto entry = [](std::string_view bytes) {
     return iovec{const_cast<char*>(bytes.data()), bytes.size()};
@@ -229,8 +343,8 @@ bool ClientConnection::write_many() {
   vectors[0] = entry(first_.view().substr(sent_of_first_));
   std::size_t total = vectors[0].iov_len;
   std::size_t count = 1;
-  for (const http::Buffer& frame : rest_->frames) {
-    if (count == kMaxVectors) break;
+  for (const http::Buffer& frame : backlog_->frames) {
+    if (count == kMaxVectors || total > kMaxWritten) break;
     vectors[count] = entry(frame.view());
     total += vectors[count++].iov_len;
   }
@@ -238,6 +352,10 @@ bool ClientConnection::write_many() {
   message.msg_iov = vectors.data();
   message.msg_iovlen = count;
   return note_written(::sendmsg(socket_.get(), &message, MSG_NOSIGNAL), total);
+}
+
+bool ClientConnection::send_now(std::string_view bytes) {
+  return note_written(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), bytes.size());
 }
 
 bool ClientConnection::note_written(ssize_t written, std::size_t wanted) {
@@ -251,38 +369,71 @@ bool ClientConnection::note_written(ssize_t written, std::size_t wanted) {
 
 void ClientConnection::drop_written(std::size_t written) {
   clients_.counters_.add(ipc::Counter::BytesOut, written);
+  if (taking_ || state_ != State::Open) count_moved(written);
   if (written == unsent_) {
     unsent_ = 0;
     sent_of_first_ = 0;
     first_ = {};
-    if (rest_ != nullptr) clients_.give_back(std::move(rest_));
-    return;
+    if (backlog_ != nullptr) backlog_->frames.clear();
+    return note_answers();
   }
-  unsent_ -= static_cast<std::uint32_t>(written);
+  unsent_ -= written;
   written += sent_of_first_;
   sent_of_first_ = 0;
-  if (written < first_.size()) {
-    sent_of_first_ = static_cast<std::uint32_t>(written);
+  while (written >= first_.size()) {  // never all: that was above
+    written -= first_.size();
+    first_ = backlog_->frames.pop_front();
+  }
+  sent_of_first_ = static_cast<std::uint32_t>(written);
+  note_answers();
+}
+
+/// Answers are not told apart from what else is queued, but there are never more of them than of that.
+void ClientConnection::note_answers() {
+  if (backlog_ == nullptr) return;
+  if (unsent_ <= clients_.limits_.send_queue_bytes) backlog_->unlink();
+  const std::size_t frames = backlog_->frames.size();
+  backlog_->answers = std::min(backlog_->answers, frames == 0 ? 0 : unsent_ + frames * kBufferCost);
+  if (waits_for_room_ && backlog_->answers <= kFewAnswers) {
+    waits_for_room_ = false;
+    if (state_ == State::Open && !paused_ && clients_.visited_ != this) resume_reading();
+  }
+  if (backlog_->noted.rank_kib > 0) note_account();
+  drop_empty_backlog();
+}
+
+void ClientConnection::count_moved(std::size_t bytes) noexcept {
+  constexpr auto kMost = std::numeric_limits<std::uint32_t>::max();
+  moved_ = bytes > kMost - moved_ ? kMost : moved_ + static_cast<std::uint32_t>(bytes);
+}
+
+Backlog& ClientConnection::backlog() {
+  if (backlog_ == nullptr) backlog_ = clients_.take_backlog(*this);
+  return *backlog_;
+}
+
+void ClientConnection::drop_empty_backlog() {
+  if (backlog_ == nullptr || !backlog_->frames.empty() || backlog_->has_unread() || backlog_->held > 0 ||
+      backlog_->is_linked() || backlog_->noted.rank_kib > 0)
     return;
-  }
-  written -= first_.size();
-  first_ = {};
-  if (rest_ == nullptr) return;
-  auto& frames = rest_->frames;
-  auto keep = frames.begin();
-  while (keep != frames.end() && written >= keep->size()) written -= (keep++)->size();
-  if (keep != frames.end()) {
-    first_ = std::move(*keep++);
-    sent_of_first_ = static_cast<std::uint32_t>(written);
-  }
-  frames.erase(frames.begin(), keep);
-  if (frames.empty()) clients_.give_back(std::move(rest_));
+  clients_.give_back(std::move(backlog_));
+}
+
+void ClientConnection::note_account() {
+  if (backlog_ == nullptr) return;
+  clients_.accounts_.note(*this, backlog_->noted,
+                          backlog_->unread.capacity() + backlog_->frames.footprint() + backlog_->held,
+                          unsent_);
 }
 
 void ClientConnection::die(int error) noexcept {
   if (state_ == State::Dead) return;
   state_ = State::Dead;
   error_ = static_cast<std::int16_t>(error);
+  unlink();
+  if (backlog_ != nullptr) backlog_->unlink();
+  // Now, not when it is buried: the kernel would go on telling of it.
+  if (socket_) clients_.poller_.remove(socket_.get());
   clients_.dead_.push_back(this);
 }
 

@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "ipc/descriptor.h"
+#include "worker/http/accounts.h"
 #include "worker/http/clock.h"
+#include "worker/http/fifo.h"
 #include "worker/http/stream.h"
 #include "worker/process/peer_address.h"
 #include "worker/process/poller.h"
@@ -20,14 +22,32 @@
 namespace limpet::process {
 
 class Clients;
+class ClientConnection;
 
 /// No slot: a worker that still has sessions of this one.
 inline constexpr std::uint16_t kGiver = 0xfffe;
 
-class ClientConnection final
-    : public http::Stream,
-      public Poller::Subscriber,
-      public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+using AutoUnlinkHook =
+    boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+
+/// What a connection has only while something waits at it, in or out: made on demand, for most are idle.
+struct Backlog : AutoUnlinkHook {
+  explicit Backlog(ClientConnection& of) : connection(&of) {}
+
+  ClientConnection* connection;
+  http::Fifo<http::Buffer> frames;  ///< behind the connection's first one
+  std::vector<char> unread;         ///< received and not consumed, from `unread_begin` on
+  std::size_t unread_begin = 0;
+  std::size_t answers = 0;        ///< bytes that its own input has made us queue, and that are unsent
+  std::size_t held = 0;           ///< bytes that its receiver holds for it
+  http::TimePoint progress_at{};  ///< the kernel took something; counts while it is in Clients::stalling_
+  http::Noted noted;
+
+  [[nodiscard]] bool has_unread() const noexcept { return unread_begin < unread.size(); }
+  [[nodiscard]] std::span<char> unread_bytes() noexcept { return std::span(unread).subspan(unread_begin); }
+};
+
+class ClientConnection final : public http::Stream, public Poller::Subscriber, public AutoUnlinkHook {
  public:
   ClientConnection(Clients& clients, ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener);
   ~ClientConnection();
@@ -36,11 +56,13 @@ class ClientConnection final
   void send(http::Buffer bytes) override;
   void finish() override;
   void abort() override;
+  void drop_unsent() override;
   [[nodiscard]] std::size_t unsent_bytes() const noexcept override { return unsent_; }
   [[nodiscard]] bool closing() const noexcept override { return state_ != State::Open; }
   void pause_reading(bool paused) override;
   [[nodiscard]] std::string peer_address() const override { return peer_.text(); }
   [[nodiscard]] bool may_go_on(std::uint32_t units) override;
+  void hold(std::ptrdiff_t bytes) override;
   void set_waiting(Waiting what) override;
 
   void on_ready(std::uint32_t events) override;
@@ -83,6 +105,9 @@ class ClientConnection final
   /// Its next request has waited for what the supervisor has to say.
   void set_waited(bool waited) noexcept { waited_ = waited; }
   [[nodiscard]] bool waited() const noexcept { return waited_; }
+  /// It is one of its address's connections in the table of Admission, until it ends.
+  void set_counted() noexcept { counted_ = true; }
+  [[nodiscard]] bool counted() const noexcept { return counted_; }
   [[nodiscard]] std::uint16_t listener() const noexcept { return listener_; }
   [[nodiscard]] bool paused() const noexcept { return paused_; }
 
@@ -91,36 +116,45 @@ class ClientConnection final
 
   /// Open: reads and writes. Leaving: writes what is queued, then travels. Finishing: writes what is queued.
   /// Lingering: all is written and our end is shut; reads to the peer's end so that it sees our last bytes
-  /// instead of a reset. Dead: leaves at the end of the turn.
+  /// instead of a reset. Dead: out of every list but those of the turn; leaves when it is buried.
   enum class State : std::uint8_t { Open, Leaving, Finishing, Lingering, Dead };
   static constexpr std::uint16_t kStays = 0xffff;
 
-  /// Frames behind the first one; allocated only while more than one waits.
-  struct Queue {
-    std::vector<http::Buffer> frames;
-  };
+  /// All: nothing is left. KernelFull: the socket takes no more. Later: it would, but others come first.
+  enum class Written : std::uint8_t { All, KernelFull, Later };
 
   void read();
   void deliver(std::span<char> fresh);
   std::size_t feed(std::span<char> bytes);
   void keep_unread(std::span<char> rest);
+  void put_back(std::vector<char> bytes, std::size_t begin);
+  void after_visit();
+  void resume_reading();
   void leave(std::span<char> unread);
   void move_away(std::string_view unread);
   void end_of_input();
   void discard_input();
-  /// Writes what the socket takes; false if something is left.
-  bool write();
+  void make_dirty();
+  [[nodiscard]] bool has_room();
+  [[nodiscard]] std::size_t owed_bytes() const noexcept;
+  Written write();
   bool write_many();
+  bool send_now(std::string_view bytes);
   bool note_written(ssize_t written, std::size_t wanted);
   void drop_written(std::size_t written);
+  void count_moved(std::size_t bytes) noexcept;
+  void note_answers();
+  Backlog& backlog();
+  void drop_empty_backlog();
+  void note_account();
   void die(int error) noexcept;
   void watch(std::uint32_t events) noexcept;
 
   // What a broadcast touches stands together: with thousands of connections, each cache line counts.
   Clients& clients_;
   http::Buffer first_;
-  std::unique_ptr<Queue> rest_;
-  std::uint32_t unsent_ = 0;  ///< bounded by the send queue's limit
+  std::unique_ptr<Backlog> backlog_;
+  std::size_t unsent_ = 0;
   ipc::Descriptor socket_;
   std::uint32_t sent_of_first_ = 0;
   std::uint32_t watched_ = 0;
@@ -136,9 +170,13 @@ class ClientConnection final
   bool placed_ : 1 = false;
   bool places_session_ : 1 = false;  ///< travels because of a new session
   bool waited_ : 1 = false;
+  bool yields_ : 1 = false;          ///< its receiver was told to wait for the next turn
+  bool waits_for_room_ : 1 = false;  ///< reads nothing until its answers are taken
+  bool taking_ : 1 = false;          ///< an answer is being taken: counts as Clients::kTaking
+  bool counted_ : 1 = false;
   std::uint16_t listener_;
   std::uint16_t moving_to_ = kStays;
-  std::unique_ptr<std::vector<char>> unread_;
+  std::uint32_t moved_ = 0;  ///< bytes of the body, or of the answer, since its time-out began to run
   http::TimePoint waiting_since_{};
   PeerAddress peer_;
   std::int16_t error_ = 0;  ///< errno at its end

@@ -4,22 +4,36 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace limpet::process {
 namespace {
 
 /// How long a peer may take to close its end after ours; then it gets a reset.
 constexpr std::chrono::milliseconds kLingerTimeout{2000};
-/// Queues kept for reuse, and the most frames one may have had room for.
-constexpr std::size_t kSpareQueues = 4096;
-constexpr std::size_t kSpareQueueFrames = 64;
+/// A late body or answer is looked at so often.
+constexpr std::chrono::milliseconds kLateInterval{1000};
+/// Backlogs kept for reuse, and the most memory that the frames of one may take.
+constexpr std::size_t kSpareBacklogs = 4096;
+constexpr std::size_t kSpareBacklogBytes = 512;
+/// What a connection costs while it is idle: itself, its HTTP connection, what the allocator adds.
+constexpr std::ptrdiff_t kConnectionBytes = 512;
+
+// What pieces of work cost (http/allowance.h).
+constexpr std::uint32_t kUnitsOfWrite = 4;
+constexpr std::uint32_t kUnitsOfEnd = 2;
+constexpr std::uint32_t kUnitsOfBurial = 4;
 
 }  // namespace
 
-Clients::Clients(Poller& poller, http::Clock& clock, ipc::CounterBlock& counters,
-                 const Settings::Limits& limits, const std::vector<Settings::Listener>& listeners)
+Clients::Clients(Poller& poller, http::Clock& clock, http::Allowance& allowance, http::MemoryTotal& memory,
+                 ipc::CounterBlock& counters, const Settings::Limits& limits,
+                 const std::vector<Settings::Listener>& listeners)
     : poller_(poller),
       clock_(clock),
+      allowance_(allowance),
+      memory_(memory),
+      accounts_(memory),
       counters_(counters),
       limits_(limits),
       read_buffer_(std::make_unique<std::array<char, 64 * 1024>>()) {
@@ -41,116 +55,196 @@ ClientConnection* Clients::adopt(ipc::Descriptor socket, const PeerAddress& peer
   if (!poller_.add(number, connection->watched_, *connection)) return nullptr;
   put_in_list(*connection, static_cast<std::size_t>(http::Stream::Waiting::Nothing));
   if (!unread.empty()) {
-    connection->unread_ = std::make_unique<std::vector<char>>(unread.begin(), unread.end());
+    connection->backlog().unread.assign(unread.begin(), unread.end());
+    connection->note_account();
     connection->redeliver_ = true;
     redeliver_.push_back(connection.get());
   }
+  memory_.add(kConnectionBytes);
   counters_.set(ipc::Counter::ConnectionsOpen, ++open_);
   return connection.release();  // lives in its list; bury() destroys it
 }
 
 void Clients::redeliver() {
-  resumed_.swap(redeliver_);  // a receiver may pause and resume its stream again: that is for the next turn
-  for (ClientConnection* connection : resumed_) {
+  // Those that are here now: a receiver that has to wait again is behind the others, and for the next turn.
+  std::size_t visits = redeliver_.size();
+  while (visits-- > 0 && allowance_.take()) {
+    ClientConnection* const connection = redeliver_.pop_front();
     connection->redeliver_ = false;
     if (connection->state_ != ClientConnection::State::Open || connection->paused_) continue;
-    if (connection->unread_ != nullptr) connection->deliver({});
+    if (connection->backlog_ != nullptr && connection->backlog_->has_unread()) connection->deliver({});
   }
-  resumed_.clear();
 }
 
 void Clients::flush() {
-  // write() may queue nothing, and on_writable may: those connections are appended and written in this same
-  // call.
+  // Writing may queue nothing, and on_writable may: those connections are appended and written in this same
+  // call; so are those that want to write more than others should wait for.
   constexpr std::size_t kAhead = 4;  // connections lie scattered: ask for those that come soon
-  for (std::size_t i = 0; i < dirty_.size(); ++i) {
-    if (i + kAhead < dirty_.size()) __builtin_prefetch(&dirty_[i + kAhead]->first_, 1);
-    ClientConnection& connection = *dirty_[i];
+  std::size_t done = 0;
+  for (; done < dirty_.size() && allowance_.take(kUnitsOfWrite); ++done) {
+    if (done + kAhead < dirty_.size()) __builtin_prefetch(&dirty_[done + kAhead]->first_, 1);
+    ClientConnection& connection = *dirty_[done];
     connection.dirty_ = false;
     if (connection.state_ == ClientConnection::State::Dead) continue;
     const std::size_t unsent_before = connection.unsent_;
-    const bool all = connection.write();
-    if (connection.state_ == ClientConnection::State::Dead) continue;
-    if (!all) {
-      connection.told_unwritable_ = true;
-      const bool open = connection.state_ == ClientConnection::State::Open;
-      connection.watch(open ? connection.watched_ | EPOLLOUT : EPOLLOUT);
-      if (connection.unsent_ < unsent_before) count_from_now(connection);
-      continue;
-    }
-    if (connection.state_ == ClientConnection::State::Leaving) {
-      connection.move_away({connection.unread_->data(), connection.unread_->size()});
-      continue;
-    }
-    connection.watch(connection.watched_ & ~static_cast<std::uint32_t>(EPOLLOUT));
-    if (connection.state_ == ClientConnection::State::Finishing) {
-      ::shutdown(connection.socket_.get(), SHUT_WR);
-      connection.state_ = ClientConnection::State::Lingering;
-      connection.watch(EPOLLIN | EPOLLRDHUP);
-      put_in_list(connection, kLingering);
-    } else if (connection.told_unwritable_) {
-      connection.told_unwritable_ = false;
-      count_from_now(connection);
-      if (connection.receiver() != nullptr) connection.receiver()->on_writable(connection);
-    }
+    const ClientConnection::Written written = connection.write();
+    if (connection.state_ != ClientConnection::State::Dead) settle(connection, written, unsent_before);
   }
-  dirty_.clear();
+  dirty_.drop(done);
   gathered_frames_.clear();
 }
 
-/// A peer that takes bytes is neither gone nor idle: what it waits for, or we for it, begins with the last
-/// byte.
-void Clients::count_from_now(ClientConnection& connection) {
-  if (connection.state_ != ClientConnection::State::Open) {
-    put_in_list(connection, kFinishing);
-  } else if (connection.waiting_ == http::Stream::Waiting::NextRequest) {
-    put_in_list(connection, static_cast<std::size_t>(connection.waiting_));
+void Clients::settle(ClientConnection& connection, ClientConnection::Written written,
+                     std::size_t unsent_before) {
+  if (written == ClientConnection::Written::All) return all_is_written(connection);
+  connection.told_unwritable_ = true;
+  if (written == ClientConnection::Written::Later) connection.make_dirty();
+  wait_for_room(connection, connection.unsent_ < unsent_before);
+}
+
+void Clients::wait_for_room(ClientConnection& connection, bool some_was_taken) {
+  const bool open = connection.state_ == ClientConnection::State::Open;
+  if (!connection.dirty_) connection.watch(open ? connection.watched_ | EPOLLOUT : EPOLLOUT);
+  if (open && !connection.taking_ && connection.waiting_ == http::Stream::Waiting::NextRequest) {
+    connection.taking_ = true;
+    connection.moved_ = 0;
+    put_in_list(connection, kTaking);
+  }
+  Backlog& backlog = connection.backlog();
+  connection.note_account();
+  if (connection.unsent_ <= limits_.send_queue_bytes) return connection.drop_empty_backlog();
+  if (backlog.is_linked() && !some_was_taken) return;
+  backlog.unlink();
+  backlog.progress_at = clock_.now();
+  stalling_.push_back(backlog);
+}
+
+void Clients::all_is_written(ClientConnection& connection) {
+  using State = ClientConnection::State;
+  if (connection.state_ == State::Leaving) {
+    const std::span<char> unread = connection.backlog().unread_bytes();
+    return connection.move_away({unread.data(), unread.size()});
+  }
+  connection.watch(connection.watched_ & ~static_cast<std::uint32_t>(EPOLLOUT));
+  if (connection.state_ == State::Finishing) {
+    ::shutdown(connection.socket_.get(), SHUT_WR);
+    connection.state_ = State::Lingering;
+    connection.watch(EPOLLIN | EPOLLRDHUP);
+    put_in_list(connection, kLingering);
+  } else if (connection.told_unwritable_) {
+    connection.told_unwritable_ = false;
+    // Whoever took its answer until now is not idle since before.
+    if (connection.taking_) put_in_list(connection, static_cast<std::size_t>(connection.waiting_));
+    connection.taking_ = false;
+    if (connection.receiver() != nullptr) connection.receiver()->on_writable(connection);
   }
 }
 
 void Clients::check_deadlines() {
-  for (const auto& lists : lists_) {
-    for (std::size_t waiting = 0; waiting < kWaitings; ++waiting) {
-      const auto timeout = lists->timeout_of(waiting);
-      if (timeout == std::chrono::milliseconds::max()) continue;
-      for (ClientConnection& connection : lists->by_waiting[waiting]) {
-        if (connection.waiting_since_ + timeout > clock_.now()) break;
-        if (connection.state_ == ClientConnection::State::Dead) continue;
-        if (waiting != kLingering) counters_.add(ipc::Counter::ConnectionsTimedOut);
-        connection.die(ETIMEDOUT);
-      }
-    }
+  for (const auto& lists : lists_)
+    for (std::size_t waiting = 0; waiting < kWaitings; ++waiting) check(waiting, *lists);
+  check_stalled();
+}
+
+void Clients::check(std::size_t waiting, Lists& lists) {
+  const auto timeout = lists.timeout_of(waiting);
+  if (timeout == std::chrono::milliseconds::max()) return;
+  List& list = lists.by_waiting[waiting];
+  while (!list.empty() && list.front().waiting_since_ + timeout <= clock_.now() &&
+         allowance_.take(kUnitsOfEnd))
+    time_out(list.front(), waiting);
+}
+
+/// It leaves the front of its list.
+void Clients::time_out(ClientConnection& connection, std::size_t waiting) {
+  if (waiting == kLingering) return connection.die(ETIMEDOUT);
+  if (waiting == kLate) return check_late(connection);
+  const bool moves = waiting == static_cast<std::size_t>(http::Stream::Waiting::Body) ||
+                     waiting == kFinishing || waiting == kTaking;
+  if (moves && connection.moved_ >= limits_.min_rate) return put_in_list(connection, kLate);
+  end_for(connection, ipc::Counter::ConnectionsTimedOut);
+}
+
+/// Each second costs as many bytes as must move in it; what had moved before is there to be spent.
+void Clients::check_late(ClientConnection& connection) {
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  const auto passed = duration_cast<milliseconds>(clock_.now() - connection.waiting_since_).count();
+  const auto cost = static_cast<std::uint64_t>(passed) * limits_.min_rate / 1000;
+  if (connection.moved_ < cost) {
+    counters_.add(ipc::Counter::ConnectionsTimedOut);
+    return end_for(connection, ipc::Counter::DroppedSlow);
+  }
+  connection.moved_ -= static_cast<std::uint32_t>(cost);
+  put_in_list(connection, kLate);
+}
+
+void Clients::end_for(ClientConnection& connection, ipc::Counter cause) {
+  counters_.add(cause);
+  connection.die(ETIMEDOUT);
+}
+
+void Clients::check_stalled() {
+  while (!stalling_.empty() && stalling_.front().progress_at + limits_.send_stall <= clock_.now() &&
+         allowance_.take(kUnitsOfEnd)) {
+    ClientConnection& connection = *stalling_.front().connection;
+    stalling_.pop_front();
+    if (connection.state_ == ClientConnection::State::Dead) continue;
+    counters_.add(ipc::Counter::SessionsDropped);
+    end_for(connection, ipc::Counter::DroppedStalled);
+  }
+}
+
+void Clients::shed_largest() {
+  ClientConnection& connection = *accounts_.largest();
+  accounts_.forget(connection, connection.backlog().noted);
+  counters_.add(ipc::Counter::ShedForMemory);
+  if (connection.receiver() != nullptr && connection.state_ == ClientConnection::State::Open) {
+    connection.receiver()->on_shed(connection);
+  } else {
+    connection.abort();
   }
 }
 
 void Clients::bury() {
-  for (std::size_t i = 0; i < dead_.size(); ++i) {
-    ClientConnection* const connection = dead_[i];
-    if (!connection->taken_away_) {
-      if (connection->receiver() != nullptr)
-        connection->receiver()->on_closed(*connection, connection->error_);
-      poller_.remove(connection->socket_.get());
-    }
-    counters_.set(ipc::Counter::ConnectionsOpen, --open_);
+  for (std::size_t left = dead_.size(); left > 0 && allowance_.take(kUnitsOfBurial); --left) {
+    ClientConnection* const connection = dead_.pop_front();
+    const std::size_t others = dead_.size();
+    tell_end(*connection);
+    left += dead_.size() - others;  // whom its receiver has ended
+    destroy_unless_listed(connection);
   }
-  // on_closed may have made others dirty or resumed them, but never a dead one: those are safe to destroy
-  // now.
-  const auto is_dead = [](const ClientConnection* c) { return c->state_ == ClientConnection::State::Dead; };
-  if (!dead_.empty()) {
-    std::erase_if(dirty_, is_dead);
-    std::erase_if(redeliver_, is_dead);
-  }
-  for (ClientConnection* connection : dead_) delete connection;
-  dead_.clear();
+}
+
+void Clients::tell_end(ClientConnection& connection) {
+  if (connection.taken_away_ || connection.receiver() == nullptr) return;
+  connection.taken_away_ = true;  // once, however often it is looked at
+  connection.receiver()->on_closed(connection, connection.error_);
+}
+
+void Clients::destroy_unless_listed(ClientConnection* connection) {
+  // A list of the turn still names it: that is worked off first.
+  if (connection->dirty_ || connection->redeliver_) return dead_.push_back(connection);
+  if (connection->counted() && on_uncounted_) on_uncounted_(*connection);
+  counters_.set(ipc::Counter::ConnectionsOpen, --open_);
+  memory_.add(-kConnectionBytes);
+  delete connection;
 }
 
 void Clients::close_all() {
   for (const auto& lists : lists_) {
-    for (List& list : lists->by_waiting) {
-      for (ClientConnection& connection : list) connection.die(0);
-    }
+    for (List& list : lists->by_waiting)
+      while (!list.empty()) list.front().die(0);
   }
-  bury();
+  while (!dead_.empty()) {
+    for (http::Fifo<ClientConnection*>* list : {&dirty_, &redeliver_}) {
+      for (ClientConnection* connection : *list) connection->dirty_ = connection->redeliver_ = false;
+      list->clear();
+    }
+    ClientConnection* const connection = dead_.pop_front();
+    tell_end(*connection);
+    destroy_unless_listed(connection);
+  }
 }
 
 http::TimePoint Clients::next_deadline() const noexcept {
@@ -162,12 +256,14 @@ http::TimePoint Clients::next_deadline() const noexcept {
       next = std::min(next, lists->by_waiting[waiting].front().waiting_since_ + timeout);
     }
   }
+  if (!stalling_.empty()) next = std::min(next, stalling_.front().progress_at + limits_.send_stall);
   return next;
 }
 
 std::chrono::milliseconds Clients::Lists::timeout_of(std::size_t waiting) const noexcept {
   if (waiting == kLingering) return kLingerTimeout;
-  if (waiting == kFinishing) return body_timeout;
+  if (waiting == kLate) return kLateInterval;
+  if (waiting == kFinishing || waiting == kTaking) return body_timeout;
   switch (static_cast<http::Stream::Waiting>(waiting)) {
     case http::Stream::Waiting::Header:
       return header_timeout;
@@ -185,12 +281,15 @@ std::chrono::milliseconds Clients::Lists::timeout_of(std::size_t waiting) const 
 void Clients::put_in_list(ClientConnection& connection, std::size_t waiting) {
   connection.unlink();
   connection.waiting_since_ = clock_.now();
-  Lists& lists = *lists_[std::min<std::size_t>(connection.listener_, lists_.size() - 1)];
-  lists.by_waiting[waiting].push_back(connection);
+  lists_of(connection).by_waiting[waiting].push_back(connection);
+}
+
+Clients::Lists& Clients::lists_of(const ClientConnection& connection) noexcept {
+  return *lists_[std::min<std::size_t>(connection.listener_, lists_.size() - 1)];
 }
 
 std::string_view Clients::gather(const ClientConnection& connection) {
-  const auto& rest = connection.rest_->frames;
+  const auto& rest = connection.backlog_->frames;
   const auto same = [](const http::Buffer& a, const http::Buffer& b) {
     return a.view().data() == b.view().data();
   };
@@ -209,18 +308,22 @@ std::string_view Clients::gather(const ClientConnection& connection) {
   return gathered_;
 }
 
-std::unique_ptr<ClientConnection::Queue> Clients::take_queue() {
-  if (spare_queues_.empty()) return std::make_unique<ClientConnection::Queue>();
-  auto queue = std::move(spare_queues_.back());
-  spare_queues_.pop_back();
-  return queue;
+std::unique_ptr<Backlog> Clients::take_backlog(ClientConnection& connection) {
+  if (spare_backlogs_.empty()) return std::make_unique<Backlog>(connection);
+  auto backlog = std::move(spare_backlogs_.back());
+  spare_backlogs_.pop_back();
+  backlog->connection = &connection;
+  return backlog;
 }
 
-void Clients::give_back(std::unique_ptr<ClientConnection::Queue> queue) {
-  queue->frames.clear();
-  if (spare_queues_.size() < kSpareQueues && queue->frames.capacity() <= kSpareQueueFrames) {
-    spare_queues_.push_back(std::move(queue));
-  }
+void Clients::give_back(std::unique_ptr<Backlog> backlog) {
+  accounts_.forget(*backlog->connection, backlog->noted);
+  backlog->unlink();
+  if (spare_backlogs_.size() >= kSpareBacklogs || backlog->frames.footprint() > kSpareBacklogBytes) return;
+  backlog->frames.clear();
+  backlog->unread = {};
+  backlog->unread_begin = backlog->answers = backlog->held = 0;
+  spare_backlogs_.push_back(std::move(backlog));
 }
 
 }  // namespace limpet::process

@@ -15,6 +15,10 @@ namespace {
 
 /// The body of a request that is not Engine.IO's.
 constexpr std::size_t kRouteBodyBytes = 1'000'000;
+/// Connections beyond limits.connections that may be on their way out with a 503 at a time.
+constexpr std::size_t kRefusalsAtOnce = 1024;
+/// RFC 9110 section 10.2.3: seconds.
+constexpr std::string_view kRetryAfterSeconds = "2";
 
 HttpRequest to_route_request(const http::Request& request, std::string address) {
   HttpRequest out;
@@ -30,6 +34,13 @@ HttpRequest to_route_request(const http::Request& request, std::string address) 
   return out;
 }
 
+http::Response busy_response() {
+  http::Response response(503, "text/plain; charset=utf-8", "Too many clients\n");
+  response.add_header("Retry-After", kRetryAfterSeconds);
+  response.close = true;
+  return response;
+}
+
 http::Response to_response(HttpResponse from) {
   http::Response response(from.status);
   for (const auto& [name, value] : from.headers) response.add_header(name, value);
@@ -40,18 +51,20 @@ http::Response to_response(HttpResponse from) {
 }  // namespace
 
 Front::Front(Clients& clients, engineio::Server& engine, socketio::Server& socketio, Handovers* handovers,
-             Placement* placement, const Settings& settings, const http::Clock& clock,
+             Placement* placement, Admission& admission, const Settings& settings, const http::Clock& clock,
              ipc::CounterBlock& counters)
     : clients_(clients),
       engine_(engine),
       socketio_(socketio),
       handovers_(handovers),
       placement_(placement),
+      admission_(admission),
       settings_(settings),
       clock_(clock),
       other_listener_(settings.listener(settings.listeners.size())),
       counters_(counters),
       header_bytes_(settings.limits.header_bytes),
+      busy_(http::render(busy_response(), {.keep_alive = false})),
       http_(*this, {.header_bytes = header_bytes_}) {}
 
 const Settings::Listener& Front::listener_of(const ClientConnection& client) const noexcept {
@@ -60,11 +73,43 @@ const Settings::Listener& Front::listener_of(const ClientConnection& client) con
 }
 
 void Front::welcome(ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener) {
+  const bool admitted = admission_.admits_connection(clients_.open());
+  // So many may linger with their refusal; whoever comes beyond that is closed without a word.
+  if (!admitted && clients_.open() >= settings_.limits.connections + kRefusalsAtOnce) return;
   ClientConnection* connection = clients_.adopt(std::move(socket), peer, listener);
   if (connection == nullptr) return;
-  if (!listener_of(*connection).proxy_protocol) return http_.adopt(*connection);
-  connection->set_receiver(&proxy_reader_);
-  connection->set_waiting(http::Stream::Waiting::Header);
+  if (!admitted) return refuse_as_busy(*connection);
+  if (listener_of(*connection).proxy_protocol) {
+    connection->set_receiver(&proxy_reader_);
+    connection->set_waiting(http::Stream::Waiting::Header);
+  } else if (admits_one_more_of(*connection)) {
+    http_.adopt(*connection);
+  } else {
+    refuse_as_busy(*connection);
+  }
+}
+
+/// A proxy's own address counts for nobody.
+bool Front::admits_one_more_of(ClientConnection& client) {
+  if (!admission_.counts_addresses() || client.peer().family() == AF_UNSPEC ||
+      is_trusted(client.peer(), listener_of(client).trusted))
+    return true;
+  if (!admission_.admits_one_more_of(client.peer())) return false;
+  client.set_counted();
+  return true;
+}
+
+/// 503 before anything was asked: the request is not waited for.
+void Front::refuse_as_busy(ClientConnection& client) {
+  client.send(busy_);
+  client.finish();
+}
+
+bool Front::admits_handshake(const http::Exchange& exchange, const http::RequestHead& head) {
+  if (!http::raw_query_value(head.query, "sid").value_or("").empty()) return true;
+  const auto& client = static_cast<const ClientConnection&>(exchange.stream());
+  return admission_.admits_handshake(engine_.session_count(),
+                                     named_by_proxy(client, head).value_or(client.peer()));
 }
 
 std::size_t Front::ProxyReader::on_bytes(http::Stream& stream, std::span<char> bytes) {
@@ -80,7 +125,11 @@ std::size_t Front::ProxyReader::on_bytes(http::Stream& stream, std::span<char> b
       break;
   }
   if (header.client) client.set_peer_by_proxy(*header.client);
-  front.http_.adopt(stream);
+  if (front.admits_one_more_of(client)) {
+    front.http_.adopt(stream);
+  } else {
+    front.refuse_as_busy(client);
+  }
   return header.bytes;
 }
 
@@ -263,6 +312,7 @@ void Front::on_request(http::Exchange exchange, const http::Request& request) {
       return exchange.answer(
           http::Response(503, "text/plain; charset=utf-8", "The worker of this session does not answer\n"));
     }
+    if (!admits_handshake(exchange, request.head)) return exchange.answer(busy_response());
     return engine_.on_request(std::move(exchange), request);
   }
   auto answer = socketio_.handle_http(to_route_request(request, exchange.peer_address()));

@@ -5,6 +5,7 @@
 
 #include "worker/engineio/server.h"
 #include "worker/http/server.h"
+#include "worker/process/admission.h"
 #include "worker/process/clients.h"
 #include "worker/process/handover.h"
 #include "worker/process/migration_messages.h"
@@ -22,7 +23,7 @@ class Front final : public http::RequestHandler {
  public:
   /// `handovers` and `placement` may be null (an application that runs alone). All are borrowed for life.
   Front(Clients& clients, engineio::Server& engine, socketio::Server& socketio, Handovers* handovers,
-        Placement* placement, const Settings& settings, const http::Clock& clock,
+        Placement* placement, Admission& admission, const Settings& settings, const http::Clock& clock,
         ipc::CounterBlock& counters);
 
   /// A fresh connection: HTTP from its first byte on, or a PROXY protocol header if its listener wants one.
@@ -73,6 +74,9 @@ class Front final : public http::RequestHandler {
                                                          const std::optional<PeerAddress>& named);
   [[nodiscard]] bool is_lost(const http::RequestHead& head);
   void refuse_connection(ClientConnection& client, const char* why);
+  [[nodiscard]] bool admits_one_more_of(ClientConnection& client);
+  void refuse_as_busy(ClientConnection& client);
+  [[nodiscard]] bool admits_handshake(const http::Exchange& exchange, const http::RequestHead& head);
   [[nodiscard]] bool relay(ClientConnection& client, const Elsewhere& to, const http::RequestHead& head);
 
   Clients& clients_;
@@ -80,6 +84,7 @@ class Front final : public http::RequestHandler {
   socketio::Server& socketio_;
   Handovers* handovers_;
   Placement* placement_;
+  Admission& admission_;
   const Settings& settings_;
   const http::Clock& clock_;
   Settings::Listener other_listener_;
@@ -87,6 +92,7 @@ class Front final : public http::RequestHandler {
   ipc::CounterBlock& counters_;
   std::size_t header_bytes_;
   ProxyReader proxy_reader_{*this};
+  const http::Buffer busy_;  ///< the whole answer to a connection that is not let in
   http::Server http_;
   std::uint32_t last_giver_ = 0;
   bool waits_for_supervisor_ = false;

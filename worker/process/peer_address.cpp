@@ -50,6 +50,17 @@ PeerAddress PeerAddress::from_text(std::string_view text, std::uint16_t port) {
   return {};
 }
 
+std::uint64_t PeerAddress::network_key() const noexcept {
+  std::uint64_t key = 0;
+  if (family_ == AF_INET6) {
+    std::memcpy(&key, bytes_.data(), sizeof key);
+    return key;
+  }
+  // No client has an address of ffff::/32, which is multicast.
+  std::memcpy(&key, bytes_.data(), 4);
+  return key << 32 | 0xffffffffu;
+}
+
 std::string PeerAddress::text() const {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (family_ == AF_UNSPEC || ::inet_ntop(family_, bytes_.data(), text.data(), text.size()) == nullptr)

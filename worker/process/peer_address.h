@@ -31,6 +31,8 @@ class PeerAddress {
   /// "127.0.0.5", "::1", or "" for a Unix socket.
   [[nodiscard]] std::string text() const;
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+  /// What limits by address go by: an IPv4 address, or an IPv6 /64. Different for the two families.
+  [[nodiscard]] std::uint64_t network_key() const noexcept;
 
  private:
   std::array<std::uint8_t, 16> bytes_{};

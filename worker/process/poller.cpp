@@ -2,7 +2,9 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "ipc/check.h"
 
@@ -36,10 +38,18 @@ void Poller::modify(int descriptor, std::uint32_t events, Subscriber& subscriber
 
 void Poller::remove(int descriptor) noexcept { ::epoll_ctl(set_.get(), EPOLL_CTL_DEL, descriptor, nullptr); }
 
-bool Poller::dispatch() {
+bool Poller::dispatch(const http::Allowance& allowance) {
   std::array<epoll_event, kBatch> events;
-  const int ready = ::epoll_wait(set_.get(), events.data(), kBatch, 0);
-  for (int i = 0; i < ready; ++i) static_cast<Subscriber*>(events[i].data.ptr)->on_ready(events[i].events);
+  const int got = ::epoll_wait(set_.get(), events.data(), kBatch, 0);
+  const std::size_t ready = got > 0 ? static_cast<std::size_t>(got) : 0;
+  const std::size_t first = std::exchange(first_, 0) % std::max<std::size_t>(ready, 1);
+  for (std::size_t i = 0; i < ready; ++i) {
+    const std::size_t at = first + i < ready ? first + i : first + i - ready;
+    static_cast<Subscriber*>(events[at].data.ptr)->on_ready(events[at].events);
+    if (!allowance.denied()) continue;
+    first_ = at;  // it was denied, or had its share: nobody after it was called
+    return true;
+  }
   return ready == kBatch;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "ipc/descriptor.h"
+#include "worker/http/allowance.h"
 
 namespace limpet::process {
 
@@ -29,11 +30,13 @@ class Poller {
   [[nodiscard]] bool add(int descriptor, std::uint32_t events, Subscriber& subscriber) noexcept;
   void modify(int descriptor, std::uint32_t events, Subscriber& subscriber) noexcept;
   void remove(int descriptor) noexcept;
-  /// Calls the subscribers that are ready, at most one batch; never waits. True if more may be ready.
-  bool dispatch();
+  /// Calls the subscribers that are ready, at most one batch, and none after `allowance` was denied to one;
+  /// never waits. Those that were not called come first in the next turn. True if more may be ready.
+  bool dispatch(const http::Allowance& allowance);
 
  private:
   ipc::Descriptor set_;
+  std::size_t first_ = 0;  ///< in the next batch: the kernel tells of those that stay ready in the same order
 };
 
 }  // namespace limpet::process

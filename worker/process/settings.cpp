@@ -142,6 +142,13 @@ Settings parse_settings(std::string_view text) {
   limits.read("body_timeout_ms", settings.limits.body_timeout);
   limits.read("idle_timeout_ms", settings.limits.idle_timeout);
   limits.read("send_queue_bytes", settings.limits.send_queue_bytes);
+  limits.read("send_stall_ms", settings.limits.send_stall);
+  limits.read("min_rate_bytes", settings.limits.min_rate);
+  limits.read("memory_bytes", settings.limits.memory_bytes);
+  limits.read("connections", settings.limits.connections);
+  limits.read("sessions", settings.limits.sessions);
+  limits.read("connections_per_address", settings.limits.connections_per_address);
+  limits.read("handshakes_per_second", settings.limits.handshakes_per_second);
 
   if (const json::value* listeners = top.if_contains("listeners"); listeners != nullptr) {
     if (!listeners->is_array()) refuse("listeners", "an array of objects");

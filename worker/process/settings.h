@@ -35,6 +35,13 @@ struct Settings {
     std::chrono::milliseconds body_timeout{30000};
     std::chrono::milliseconds idle_timeout{60000};
     std::size_t send_queue_bytes = 16u << 20;
+    std::chrono::milliseconds send_stall{5000};
+    std::size_t min_rate = 500;    ///< bytes per second
+    std::size_t memory_bytes = 0;  ///< for clients, of this worker; 0: not said
+    std::size_t connections = 100'000;
+    std::size_t sessions = 200'000;
+    std::size_t connections_per_address = 0;  ///< 0: no limit
+    std::size_t handshakes_per_second = 0;    ///< of one address; 0: no limit
   } limits;
 
   /// Of one listening address.

@@ -7,13 +7,17 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
+#include <ctime>
 #include <numeric>
 #include <utility>
 
 #include "ipc/bucket_table.h"
+#include "ipc/machine_memory.h"
 #include "ipc/slot_board.h"
 #include "worker/adapter/ring_adapter.h"
+#include "worker/http/accounts.h"
 #include "worker/process/acceptor.h"
+#include "worker/process/admission.h"
 #include "worker/process/clients.h"
 #include "worker/process/drain_schedule.h"
 #include "worker/process/front.h"
@@ -37,9 +41,16 @@ constexpr milliseconds kLongestWait{250};
 constexpr milliseconds kDeferredRetry{1};
 /// Asio handlers of one turn: an application's own that post each other must not keep the rest waiting.
 constexpr int kHandlersPerTurn = 64;
-/// What may end in one turn: sessions, sockets, their rooms and replies.
-constexpr std::uint32_t kClosesPerTurn = 10'000;
-constexpr std::chrono::microseconds kTimeForCloses{1500};
+/// What the parts of a turn may take (http/allowance.h), so that none is longer than some milliseconds,
+/// whatever came in. One piece of work may go beyond it. Input has two shares: what is new, and what had to
+/// wait.
+constexpr std::uint32_t kUnitsPerShare = 20'000;
+constexpr std::chrono::microseconds kTimeForInput{1500};
+constexpr std::chrono::microseconds kTimeForRings{1000};
+constexpr std::chrono::microseconds kTimeForCloses{500};
+constexpr std::chrono::microseconds kTimeForOutput{2500};
+/// Connections and sessions that are closed in one turn because limits.memory is exceeded.
+constexpr int kShedPerTurn = 64;
 /// WebSocket close code of a drain: "service restart" (RFC 6455 registry). Clients come back.
 constexpr std::uint16_t kServiceRestart = 1012;
 /// A worker whose supervisor has died, or that got SIGTERM, drains in its own time.
@@ -49,8 +60,21 @@ constexpr milliseconds kDrainProgressInterval{1000};
 /// How long behind its window a drain waits for the next polls of closed polling sessions.
 constexpr milliseconds kDrainLinger{1000};
 
+std::chrono::nanoseconds thread_cpu_time() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
 std::uint64_t sum(const auto& numbers) {
   return std::accumulate(numbers.begin(), numbers.end(), std::uint64_t{0});
+}
+
+/// A supervisor of another build does not say it; an application alone has all.
+Settings with_default_memory(Settings settings, std::uint16_t slots) {
+  std::size_t& memory = settings.limits.memory_bytes;
+  if (memory == 0) memory = ipc::default_memory_of_worker(slots);
+  return settings;
 }
 
 std::string with_slashes(std::string path) {
@@ -94,6 +118,9 @@ class Worker::Core {
   void wait();
   [[nodiscard]] bool has_work() const;
   [[nodiscard]] http::TimePoint next_deadline() const;
+  void begin_share(std::chrono::microseconds time);
+  void shed_for_memory();
+  void note_turn();
   void copy_counters();
   void wait_for_signal();
 
@@ -106,6 +133,7 @@ class Worker::Core {
   asio::signal_set signals_{context_};
   http::Clock clock_{std::chrono::steady_clock::now()};
   http::Allowance allowance_;
+  http::MemoryTotal memory_;
   ipc::CounterBlock counters_;
   std::optional<ipc::BucketTable> buckets_;
   std::optional<ipc::SlotBoard> board_;
@@ -115,6 +143,7 @@ class Worker::Core {
   Io io_;
   engineio::Server engine_;
   Clients clients_;
+  Admission admission_;
   std::optional<adapter::RingAdapter> rings_;
   std::optional<Handovers> handovers_;
   std::optional<Placement> placement_;
@@ -127,6 +156,7 @@ class Worker::Core {
   /// While sessions leave for the successor: when the rest of them is drained, and when all is over.
   struct Departure {
     http::TimePoint drain_at;
+    http::TimePoint owed_until;  ///< by then clients must have sent what is missing of their requests
     milliseconds window;
     http::TimePoint deadline;
     bool told_empty = false;
@@ -136,6 +166,8 @@ class Worker::Core {
   http::TimePoint drain_progress_at_{};
   http::TimePoint drain_linger_until_{};
   std::optional<int> exit_code_;
+  std::chrono::nanoseconds cpu_at_turn_{0};
+  bool cut_short_ = false;  ///< somebody was told to wait for the next turn, in this one
   bool poller_ready_ = true;
   bool more_in_rings_ = false;
   bool more_in_inbox_ = false;
@@ -145,7 +177,7 @@ class Worker::Core {
 Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup)
     : heritage_(heritage == nullptr ? ipc::Heritage{} : *heritage),
       who_{heritage_.slot, heritage_.lane, heritage_.generation},
-      settings_(std::move(settings)),
+      settings_(with_default_memory(std::move(settings), heritage_.slots)),
       setup_(std::move(setup)),
       counters_(ipc::CounterBlock::create(who_)),
       buckets_([&]() -> std::optional<ipc::BucketTable> {
@@ -162,12 +194,16 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
       engine_(engine_options(settings_), clock_, *socketio_,
               {.new_sid = [this](std::span<char, 20> sid) { sids_.fill(sid); },
                .wall_clock_ms = {},
-               .refuse = {}}),
-      clients_(poller_, clock_, counters_, settings_.limits, settings_.listeners),
+               .refuse = {},
+               .memory = &memory_}),
+      clients_(poller_, clock_, allowance_, memory_, counters_, settings_.limits, settings_.listeners),
+      admission_(settings_.limits, clock_, memory_, counters_),
       poller_watch_(context_, poller_.descriptor(), [this] { poller_ready_ = true; }) {
   if (heritage != nullptr) join_cluster(heritage_);
   front_.emplace(clients_, engine_, *socketio_, handovers_ ? &*handovers_ : nullptr,
-                 placement_ ? &*placement_ : nullptr, settings_, clock_, counters_);
+                 placement_ ? &*placement_ : nullptr, admission_, settings_, clock_, counters_);
+  clients_.set_on_uncounted(
+      [this](const ClientConnection& connection) { admission_.leave(connection.peer()); });
   if (heritage != nullptr) {
     migration_.emplace(
         MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *front_, *handovers_, counters_,
@@ -200,6 +236,8 @@ engineio::Options Worker::Core::engine_options(const Settings& settings) {
   options.max_payload_bytes = settings.socketio.max_payload_bytes;
   options.polling = settings.socketio.polling;
   options.websocket = settings.socketio.websocket;
+  options.max_queued_bytes = settings.limits.send_queue_bytes;
+  options.send_stall = settings.limits.send_stall;
   return options;
 }
 
@@ -425,8 +463,10 @@ void Worker::Core::start_migration(milliseconds window, milliseconds deadline, i
   acceptor_->close();
   handovers_->stop_reading();
   drain_.reset();
-  departure_ = {clock_.now() + std::max(milliseconds(0), deadline - window), window, clock_.now() + deadline,
-                false};
+  departure_ = {.drain_at = clock_.now() + std::max(milliseconds(0), deadline - window),
+                .owed_until = clock_.now() + window,
+                .window = window,
+                .deadline = clock_.now() + deadline};
   drain_progress_at_ = clock_.now() + kDrainProgressInterval;
   migration_->begin_to_give(std::move(stream));
 }
@@ -437,6 +477,10 @@ void Worker::Core::continue_migration() {
   if (engine_.session_count() > 0 && now >= departure_->drain_at) {
     if (!drain_) drain_.emplace(now, engine_.session_count(), departure_->window, departure_->window);
     drain_due_sessions();
+  }
+  if (now >= departure_->owed_until) {
+    front_->http().end_unfinished();
+    departure_->owed_until = now + kDrainProgressInterval;
   }
   Giver* const giver = migration_->giver();
   const bool gone = engine_.session_count() == 0 && !engine_.has_lingering();
@@ -474,14 +518,18 @@ void Worker::Core::turn() {
   wait();
   clock_.advance_to(std::chrono::steady_clock::now());
   counters_.add(ipc::Counter::LoopTurns);
-  if (poller_ready_) poller_ready_ = poller_.dispatch();
+  begin_share(kTimeForInput);
+  if (poller_ready_) poller_ready_ = poller_.dispatch(allowance_);
+  begin_share(kTimeForInput);
   clients_.redeliver();
   if (handovers_) more_in_inbox_ = handovers_->turn();
-  if (rings_) more_in_rings_ = rings_->poll();
-  clients_.check_deadlines();
+  begin_share(kTimeForRings);
+  if (rings_) more_in_rings_ = rings_->poll(allowance_);
   acceptor_->tick();
-  allowance_.begin(kClosesPerTurn, kTimeForCloses);
+  begin_share(kTimeForCloses);
+  clients_.check_deadlines();
   socketio_->tick(allowance_);
+  begin_share(kTimeForCloses);
   engine_.tick(allowance_);
   if (migration_) migration_->turn();
   if (departure_) {
@@ -489,11 +537,44 @@ void Worker::Core::turn() {
   } else if (drain_) {
     continue_drain();
   }
+  shed_for_memory();
+  begin_share(kTimeForOutput);
   clients_.flush();
   if (rings_) rings_->flush(clock_.now());
+  begin_share(kTimeForCloses);
   clients_.bury();
+  note_turn();
   copy_counters();
   counters_.beat(clock_.now());
+}
+
+/// Of the turn, for the next part of it.
+void Worker::Core::begin_share(std::chrono::microseconds time) {
+  cut_short_ = cut_short_ || allowance_.denied();
+  allowance_.begin(kUnitsPerShare, time);
+}
+
+/// The largest go first, until what is left fits; one look at most for each that may have to go.
+void Worker::Core::shed_for_memory() {
+  const std::uint64_t most = settings_.limits.memory_bytes;
+  std::uint64_t held = memory_.bytes();
+  for (int i = 0; held > most && i < kShedPerTurn; ++i) {
+    const std::size_t of_connection = clients_.largest_bytes();
+    const std::size_t of_session = engine_.largest_bytes();
+    if (of_connection == 0 && of_session == 0) return;
+    held -= std::min<std::uint64_t>(held, std::max(of_connection, of_session));
+    of_connection >= of_session ? clients_.shed_largest() : engine_.shed_largest();
+  }
+}
+
+void Worker::Core::note_turn() {
+  if (std::exchange(cut_short_, false) || allowance_.denied()) counters_.add(ipc::Counter::TurnsCutShort);
+  const auto cpu = thread_cpu_time();
+  const auto turn =
+      std::chrono::duration_cast<std::chrono::microseconds>(cpu - std::exchange(cpu_at_turn_, cpu));
+  const auto microseconds = static_cast<std::uint64_t>(turn.count());
+  if (microseconds > counters_.get(ipc::Counter::LongestTurn))
+    counters_.set(ipc::Counter::LongestTurn, microseconds);
 }
 
 void Worker::Core::wait() {
@@ -530,7 +611,7 @@ http::TimePoint Worker::Core::next_deadline() const {
   next = std::min(next, socketio_->next_deadline().value_or(next));
   if (drain_) next = std::min({next, drain_->next_due(), drain_progress_at_});
   if (departure_) {
-    next = std::min({next, departure_->deadline, drain_progress_at_});
+    next = std::min({next, departure_->deadline, departure_->owed_until, drain_progress_at_});
     if (departure_->drain_at > clock_.now()) next = std::min(next, departure_->drain_at);
   }
   if (drain_ && clock_.now() < drain_linger_until_) next = std::min(next, drain_linger_until_);
@@ -553,6 +634,7 @@ void Worker::Core::copy_counters() {
   counters_.set(Counter::SocketsOpen, socketio.sockets_open);
   counters_.set(Counter::PacketsIn, socketio.packets_in);
   counters_.set(Counter::PacketsOut, socketio.packets_out);
+  counters_.set(Counter::MemoryAccounted, memory_.bytes());
   counters_.set(Counter::HandlerExceptions, socketio.handler_exceptions);
 }
 

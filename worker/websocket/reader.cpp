@@ -143,7 +143,9 @@ Received receive(std::span<char> bytes, std::unique_ptr<Fragments>& fragments,
   if (breaks_protocol(header, fragments != nullptr)) return failed(CloseCode::ProtocolError);
   if (!header.complete) return {};
   const std::size_t before = fragments == nullptr ? 0 : fragments->bytes.size();
-  if (!is_control(header.opcode) && header.payload > max_message_bytes - before)
+  // `before` alone may be more: it came from a worker with another limit.
+  if (!is_control(header.opcode) &&
+      (before > max_message_bytes || header.payload > max_message_bytes - before))
     return failed(CloseCode::MessageTooBig);
   const auto payload_bytes = static_cast<std::size_t>(header.payload);
   if (bytes.size() - header.size < payload_bytes) return {};

@@ -27,11 +27,13 @@ enum class CloseCode : std::uint16_t {
   InvalidPayload = 1007,
   MessageTooBig = 1009,
   ServiceRestart = 1012,
+  TryAgainLater = 1013,  ///< the worker has too little memory
 };
 
 struct Fragments {
   Opcode opcode = Opcode::Text;
   bool delivered = false;  ///< whole, and given out; the next receive() frees it
+  std::size_t held = 0;    ///< what the owner has told its stream of `bytes`
   std::string bytes;
 };
 

@@ -14,6 +14,7 @@
 #include <memory>
 #include <random>
 
+#include "tests/worker/plenty.h"
 #include "worker/websocket/frame.h"
 
 namespace limpet::adapter {
@@ -50,7 +51,7 @@ class TestWorker {
     return adapter.publish({.nsp = "/", .rooms = {}, .except = {}, .is_volatile = false, .frames = frames});
   }
   void drain() {
-    while (adapter.poll()) {
+    while (adapter.poll(test::plenty())) {
     }
   }
   /// How often the doorbell was rung since the last call.
@@ -103,9 +104,9 @@ TEST(RingAdapter, ATurnReadsABoundedNumber) {
   TestWorker a(0), b(1);
   join_both(a, b);
   for (int i = 0; i < 1025; ++i) (void)a.emit("4x");
-  EXPECT_TRUE(b.adapter.poll());
+  EXPECT_TRUE(b.adapter.poll(test::plenty()));
   EXPECT_EQ(b.story.size(), 1024u);
-  EXPECT_FALSE(b.adapter.poll());
+  EXPECT_FALSE(b.adapter.poll(test::plenty()));
   EXPECT_EQ(b.story.size(), 1025u);
 }
 
@@ -129,7 +130,7 @@ TEST(RingAdapter, BinaryFramesArriveAsTheyWere) {
 TEST(RingAdapter, AWorkerAloneHasPublished) {
   TestWorker a(0);
   EXPECT_EQ(a.emit("4x"), EmitResult::Published);
-  EXPECT_FALSE(a.adapter.poll());
+  EXPECT_FALSE(a.adapter.poll(test::plenty()));
 }
 
 TEST(RingAdapter, ANewcomersFirstWordsAreReadByAWorkerThatHearsOfItLater) {
@@ -332,7 +333,7 @@ TEST(RingAdapter, APeerWhoseMemoryIsNoRingIsLeftOut) {
   const ipc::Descriptor nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   a.adapter.join(b.who, nothing.duplicate(), nothing.duplicate(), nothing.duplicate());
   EXPECT_EQ(a.emit("4x"), EmitResult::Published);
-  EXPECT_FALSE(a.adapter.poll());
+  EXPECT_FALSE(a.adapter.poll(test::plenty()));
   join_both(a, b);
   (void)a.emit("4y");
   b.drain();
@@ -543,7 +544,7 @@ class Interleaving {
     if (result == EmitResult::Deferred) ++deferrals_;
   }
   void read(TestWorker& worker) {
-    (void)worker.adapter.poll();
+    (void)worker.adapter.poll(test::plenty());
     give(worker, std::exchange(worker.story, {}));
   }
   void give(const TestWorker& worker, const std::vector<std::string>& texts) {

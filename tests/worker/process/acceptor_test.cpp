@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "tests/worker/plenty.h"
 #include "tests/worker/process/clients_kit.h"
 
 namespace limpet::process::test {
@@ -87,7 +88,7 @@ TEST_F(AcceptorTest, SaysWhoConnectedToWhichListener) {
   acceptor_.start();
   const auto client = connect_to(address);
   ASSERT_TRUE(ready());
-  (void)poller_.dispatch();
+  (void)poller_.dispatch(limpet::test::plenty());
   ASSERT_EQ(accepted_.size(), 1u);
   EXPECT_EQ(accepted_[0].address, "127.0.0.1");
   EXPECT_EQ(accepted_[0].listener, 1);
@@ -106,7 +107,7 @@ TEST_F(AcceptorTest, LeavesConnectionsInTheQueueWhileItIsNotSeated) {
   EXPECT_TRUE(idle()) << "stopped";
   acceptor_.start();
   ASSERT_TRUE(ready());
-  (void)poller_.dispatch();
+  (void)poller_.dispatch(limpet::test::plenty());
   EXPECT_EQ(accepted_.size(), 1u) << "and gets them when it is";
 }
 
@@ -116,10 +117,10 @@ TEST_F(AcceptorTest, TakesABoundedNumberInATurn) {
   for (int i = 0; i < 65; ++i) clients.push_back(connect_to(address));
   acceptor_.start();
   ASSERT_TRUE(ready());
-  (void)poller_.dispatch();
+  (void)poller_.dispatch(limpet::test::plenty());
   EXPECT_EQ(accepted_.size(), 64u);
   ASSERT_TRUE(ready());
-  (void)poller_.dispatch();
+  (void)poller_.dispatch(limpet::test::plenty());
   EXPECT_EQ(accepted_.size(), 65u);
 }
 
@@ -128,14 +129,14 @@ TEST_F(AcceptorTest, PausesWithoutDescriptorsAndGoesOn) {
   acceptor_.start();
   const auto earlier = connect_to(address);
   ASSERT_TRUE(ready());
-  (void)poller_.dispatch();
+  (void)poller_.dispatch(limpet::test::plenty());
   ASSERT_EQ(accepted_.size(), 1u);
   accepted_.clear();
   const auto client = connect_to(address);
   ASSERT_TRUE(ready());
   {
     NoDescriptorsLeft none;
-    (void)poller_.dispatch();
+    (void)poller_.dispatch(limpet::test::plenty());
     EXPECT_TRUE(accepted_.empty());
     EXPECT_TRUE(idle()) << "it would spin otherwise";
     EXPECT_EQ(acceptor_.next_deadline(), clock_.now() + 100ms);
@@ -145,13 +146,13 @@ TEST_F(AcceptorTest, PausesWithoutDescriptorsAndGoesOn) {
     clock_.advance_to(clock_.now() + 1ms);
     acceptor_.tick();
     ASSERT_TRUE(ready());
-    (void)poller_.dispatch();
+    (void)poller_.dispatch(limpet::test::plenty());
     EXPECT_TRUE(accepted_.empty()) << "still none free: it pauses again";
     none.free_one();
     clock_.advance_to(clock_.now() + 100ms);
     acceptor_.tick();
     ASSERT_TRUE(ready());
-    (void)poller_.dispatch();
+    (void)poller_.dispatch(limpet::test::plenty());
   }
   EXPECT_EQ(accepted_.size(), 1u) << "the connection waited in the queue";
 }
@@ -161,14 +162,14 @@ TEST_F(AcceptorTest, APauseEndsWithTheSeat) {
   acceptor_.start();
   const auto earlier = connect_to(address);
   ASSERT_TRUE(ready());
-  (void)poller_.dispatch();
+  (void)poller_.dispatch(limpet::test::plenty());
   ASSERT_EQ(accepted_.size(), 1u);
   accepted_.clear();
   const auto client = connect_to(address);
   ASSERT_TRUE(ready());
   {
     const NoDescriptorsLeft none;
-    (void)poller_.dispatch();
+    (void)poller_.dispatch(limpet::test::plenty());
   }
   acceptor_.stop();
   EXPECT_EQ(acceptor_.next_deadline(), http::TimePoint::max());
@@ -190,7 +191,7 @@ TEST_F(AcceptorTest, ServesTheSocketsOfAClosedSlotUntilTheyGoBackOrItsOwnSeatDoe
   const auto accepted_from = [&](const std::string& address) {
     accepted_.clear();
     const auto client = connect_to(address);
-    while (poller_.dispatch()) {
+    while (poller_.dispatch(limpet::test::plenty())) {
     }
     return accepted_.size() == 1 ? accepted_[0].listener : -1;
   };

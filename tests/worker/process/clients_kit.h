@@ -148,7 +148,7 @@ inline std::string sid_in(const std::string& text) { return text.substr(text.fin
 template <class Turn>
 std::string everything_for(Peer& peer, Turn turn) {
   std::string got;
-  for (int idle = 0; idle < 10;) {
+  for (int idle = 0; idle < 64;) {  // much input is worked off over several turns
     turn();
     const std::string some = peer.read();
     got += some;
@@ -171,7 +171,7 @@ class ClientsTest : public testing::Test {
 
   /// As a worker's turn, with the clock standing still.
   void turn() {
-    (void)poller_.dispatch();
+    (void)poller_.dispatch(allowance_);
     clients_.redeliver();
     clients_.check_deadlines();
     clients_.flush();
@@ -208,7 +208,9 @@ class ClientsTest : public testing::Test {
   http::Clock clock_{http::TimePoint(1000s)};
   ipc::CounterBlock counters_ = ipc::CounterBlock::create({0, 0, 1});
   Recorder recorder_;  // outlives the clients, which tell it of their end
-  Clients clients_{poller_, clock_, counters_, limits()};
+  http::Allowance allowance_ = http::Allowance::unlimited();
+  http::MemoryTotal memory_;
+  Clients clients_{poller_, clock_, allowance_, memory_, counters_, limits()};
 };
 
 }  // namespace limpet::process::test

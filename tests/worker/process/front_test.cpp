@@ -52,11 +52,11 @@ struct Slot {
   void turn() {
     context.restart();  // it stops whenever nothing is being waited for
     context.poll();
-    (void)poller.dispatch();
+    (void)poller.dispatch(allowance);
     clients.redeliver();
     (void)handovers.turn();
-    socketio->tick(test::plenty());
-    engine.tick(test::plenty());
+    socketio->tick(limpet::test::plenty());
+    engine.tick(limpet::test::plenty());
     clients.flush();
     clients.bury();
   }
@@ -71,9 +71,12 @@ struct Slot {
   Io io{*socketio};
   engineio::Server engine;
   http::Clock clock;
-  Clients clients{poller, clock, counters, {}};
+  http::Allowance allowance = http::Allowance::unlimited();
+  http::MemoryTotal memory;
+  Clients clients{poller, clock, allowance, memory, counters, settings.limits};
   Handovers handovers;
-  Front front{clients, engine, *socketio, &handovers, &placement, settings, clock, counters};
+  Admission admission{settings.limits, clock, memory, counters};
+  Front front{clients, engine, *socketio, &handovers, &placement, admission, settings, clock, counters};
 };
 
 class FrontTest : public testing::Test {

@@ -467,7 +467,7 @@ TEST_F(MigrationTest, ARequestThatOvertakesItsSessionWaitsForIt) {
   begin_to_give();
   old_->turn();
   ASSERT_EQ(old_->engine.session_count(), 0u);
-  (void)young_->poller.dispatch();
+  (void)young_->poller.dispatch(young_->allowance);
   young_->clients.redeliver();
   young_->clients.bury();
   EXPECT_EQ(young_->sent_back, 1);

@@ -61,12 +61,12 @@ void Tenant::turn() {
   if (front.waits_for_supervisor()) front.ask_again();  // whatever it had to say, the test has done
   context->restart();                                   // it stops whenever nothing is being waited for
   context->poll();
-  (void)poller.dispatch();
+  (void)poller.dispatch(allowance);
   clients.redeliver();
   (void)handovers.turn();
-  (void)rings.poll();
-  socketio->tick(test::plenty());
-  engine.tick(test::plenty());
+  (void)rings.poll(limpet::test::plenty());
+  socketio->tick(limpet::test::plenty());
+  engine.tick(limpet::test::plenty());
   migration.turn();
   clients.flush();
   rings.flush(clock.now());

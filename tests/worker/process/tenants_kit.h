@@ -67,10 +67,13 @@ struct Tenant {
   std::optional<socketio::Server> socketio;
   Io io{*socketio};
   engineio::Server engine;
-  Clients clients{poller, clock, counters, Settings::Limits{}};
+  http::Allowance allowance = http::Allowance::unlimited();
+  http::MemoryTotal memory;
+  Clients clients{poller, clock, allowance, memory, counters, Settings::Limits{}};
   Handovers handovers;
   Settings settings;
-  Front front{clients, engine, *socketio, &handovers, nullptr, settings, clock, counters};
+  Admission admission{settings.limits, clock, memory, counters};
+  Front front{clients, engine, *socketio, &handovers, nullptr, admission, settings, clock, counters};
   Migration migration{parts(), [this](const ipc::BucketsMoved& what) { moved.push_back(what); },
                       [this](const std::string& why) { refusals.push_back(why); }};
 };
