@@ -4,19 +4,13 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
-#include <cstdio>
-
+#include "base/log.h"
 #include "supervisor/cluster.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/version.h"
 
 namespace limpet::supervisor {
 namespace {
-
-void say(const std::string& text) {
-  std::fputs(text.c_str(), stdout);
-  std::fflush(stdout);
-}
 
 std::string ctl(const std::string& runtime_dir) {
   return runtime_dir == default_runtime_dir() ? "limpet ctl"
@@ -27,22 +21,22 @@ std::string ctl(const std::string& runtime_dir) {
 
 void show_start_screen(const Cluster& cluster, const std::string& runtime_dir) {
   const std::string prefix = ctl(runtime_dir);
-  say(
-      fmt::format("Limpet {} (pid {})\n"
-                  "  application  {}\n"
-                  "  listening    {}\n"
-                  "  workers      {}, one in each slot\n"
-                  "  runtime dir  {}\n\n"
-                  "  inspect      {} status    {} stats\n"
-                  "  reload       {} reload    (or kill -HUP {})\n"
-                  "  stop         {} stop      (or Ctrl-C; twice: at once)\n\n",
-                  kVersion, ::getpid(), to_text(cluster.program()), fmt::join(cluster.addresses(), ", "),
-                  cluster.slots(), runtime_dir, prefix, prefix, prefix, ::getpid(), prefix));
+  base::say(STDOUT_FILENO, fmt::format("Limpet {} (pid {})\n"
+                                       "  application  {}\n"
+                                       "  listening    {}\n"
+                                       "  workers      {}, one in each slot\n"
+                                       "  runtime dir  {}\n\n"
+                                       "  inspect      {} status    {} stats\n"
+                                       "  reload       {} reload    (or kill -HUP {})\n"
+                                       "  stop         {} stop      (or Ctrl-C; twice: at once)\n\n",
+                                       kVersion, ::getpid(), to_text(cluster.program()),
+                                       fmt::join(cluster.addresses(), ", "), cluster.slots(), runtime_dir,
+                                       prefix, prefix, prefix, ::getpid(), prefix));
 }
 
 void say_serving(const Cluster& cluster) {
-  say(fmt::format("limpet: serving on {} with {} workers\n", fmt::join(cluster.addresses(), ", "),
-                  cluster.slots()));
+  base::say(STDOUT_FILENO, fmt::format("limpet: serving on {} with {} workers\n",
+                                       fmt::join(cluster.addresses(), ", "), cluster.slots()));
 }
 
 }  // namespace limpet::supervisor
