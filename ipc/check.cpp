@@ -1,13 +1,17 @@
 #include "ipc/check.h"
 
-#include <cstdio>
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <cstdlib>
+
+#include "base/log.h"
 
 namespace limpet::ipc {
 
 void check_failed(const char* condition, std::string_view sentence, const char* file, int line) noexcept {
-  std::fprintf(stderr, "check failed: %s: %.*s (%s:%d)\n", condition, static_cast<int>(sentence.size()),
-               sentence.data(), file, line);
+  // Whoever reads stderr must not keep this process from its end.
+  base::say(STDERR_FILENO, fmt::format("check failed: {}: {} ({}:{})\n", condition, sentence, file, line));
   std::abort();
 }
 

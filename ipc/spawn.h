@@ -75,8 +75,8 @@ struct SpawnResult {
 };
 
 /// Returns when the child has exec'd, or could not. The child: process group of its own, parent-death signal
-/// SIGTERM (bound to the calling thread, which must be the supervisor's only one), default signal handlers,
-/// no signal blocked.
+/// SIGTERM (bound to the calling thread: the main one, which lives as long as the process), default signal
+/// handlers, no signal blocked.
 [[nodiscard]] SpawnResult spawn(const SpawnRequest& request);
 
 }  // namespace limpet::ipc

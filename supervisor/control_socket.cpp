@@ -43,15 +43,6 @@ ipc::Descriptor listen_at(const std::string& path) {
   return socket;
 }
 
-bool may_ask(const ipc::Descriptor& socket) {
-  ucred peer = {};
-  socklen_t length = sizeof peer;
-  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
-  if (peer.uid == 0 || peer.uid == ::geteuid()) return true;
-  log(Level::Warning, fmt::format("control socket: user {} (pid {}) is refused", peer.uid, peer.pid));
-  return false;
-}
-
 }  // namespace
 
 ControlSocket::ControlSocket(Loop& loop, std::string path, Handler handler)
@@ -74,6 +65,16 @@ void ControlSocket::watch_for_clients() {
 ControlSocket::~ControlSocket() {
   for (const auto& client : std::list(clients_)) close(client);
   ::unlink(path_.c_str());
+}
+
+bool ControlSocket::may_ask(const ipc::Descriptor& socket) {
+  ucred peer = {};
+  socklen_t length = sizeof peer;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
+  if (peer.uid == 0 || peer.uid == ::geteuid()) return true;
+  log_at_most(refusals_, std::chrono::steady_clock::now(), Level::Warning,
+              [&] { return fmt::format("control socket: user {} (pid {}) is refused", peer.uid, peer.pid); });
+  return false;
 }
 
 void ControlSocket::accept_clients() {

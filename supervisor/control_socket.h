@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "base/log_gate.h"
 #include "ipc/channel.h"
 #include "ipc/codec.h"
 #include "supervisor/loop.h"
@@ -41,6 +42,7 @@ class ControlSocket {
   struct Client;
   void watch_for_clients();
   void accept_clients();
+  bool may_ask(const ipc::Descriptor& socket);
   std::shared_ptr<Client> add(ipc::Descriptor socket);
   [[nodiscard]] Reply reply_to(const std::shared_ptr<Client>& client);
   void make_room();
@@ -52,6 +54,7 @@ class ControlSocket {
   Loop& loop_;
   std::string path_;
   Handler handler_;
+  base::LogGate refusals_;
   ipc::Descriptor socket_;
   std::list<std::shared_ptr<Client>> clients_;  ///< oldest first
   std::unique_ptr<Readiness> on_client_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -39,7 +40,7 @@ std::vector<ListenAddress> addresses_of(const Options& options) {
 }
 
 void tell(const std::vector<std::string>& mistakes) {
-  for (const std::string& each : mistakes) std::fprintf(stderr, "limpet: %s\n", each.c_str());
+  for (const std::string& each : mistakes) base::say(STDERR_FILENO, fmt::format("limpet: {}\n", each));
 }
 
 int check(const Options& options) {

@@ -4,8 +4,7 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
-#include <cstdio>
-
+#include "base/log.h"
 #include "ipc/machine_memory.h"
 #include "supervisor/cluster.h"
 #include "supervisor/runtime_dir.h"
@@ -13,11 +12,6 @@
 
 namespace limpet::supervisor {
 namespace {
-
-void say(const std::string& text) {
-  std::fputs(text.c_str(), stdout);
-  std::fflush(stdout);
-}
 
 std::string ctl(const std::string& runtime_dir) {
   return runtime_dir == default_runtime_dir() ? "limpet ctl"
@@ -33,7 +27,8 @@ std::uint64_t memory_of_worker(const Options& options, std::uint64_t workers) {
 void show_start_screen(const Cluster& cluster, const std::string& runtime_dir) {
   const std::string prefix = ctl(runtime_dir);
   const Options& options = cluster.program().options;
-  say(
+  base::say(
+      STDOUT_FILENO,
       fmt::format("Limpet {} (pid {})\n"
                   "  application  {}\n"
                   "  listening    {}\n"
@@ -50,8 +45,8 @@ void show_start_screen(const Cluster& cluster, const std::string& runtime_dir) {
 }
 
 void say_serving(const Cluster& cluster) {
-  say(fmt::format("limpet: serving on {} with {} workers\n", fmt::join(cluster.addresses(), ", "),
-                  cluster.slots()));
+  base::say(STDOUT_FILENO, fmt::format("limpet: serving on {} with {} workers\n",
+                                       fmt::join(cluster.addresses(), ", "), cluster.slots()));
 }
 
 }  // namespace limpet::supervisor

@@ -151,15 +151,21 @@ SharedProgram Supervisor::read_program_again(std::string* why) const {
   }
 }
 
+/// Whoever may ask can ask as often as it likes.
+template <typename MakeLine>
+void Supervisor::log_refusal(MakeLine&& make_line) {
+  log_at_most(refusals_, steady_clock::now(), Level::Warning, std::forward<MakeLine>(make_line));
+}
+
 void Supervisor::reload(const Reply& reply) {
   if (const std::string busy = operation(); !busy.empty()) {
-    log(Level::Warning, fmt::format("reload: refused: busy: {}", busy));
+    log_refusal([&] { return fmt::format("reload: refused: busy: {}", busy); });
     return reply(ipc::Done{1, fmt::format("busy: {}", busy)});
   }
   std::string why;
   SharedProgram program = read_program_again(&why);
   if (!program) {
-    log(Level::Error, fmt::format("reload: refused: {}; nothing changes", why));
+    log_refusal([&] { return fmt::format("reload: refused: {}; nothing changes", in_one_line(why)); });
     return reply(ipc::Done{1, fmt::format("reload refused: {}; nothing changes", why)});
   }
   operation_name_ = "reload";
@@ -197,7 +203,7 @@ void Supervisor::finish(bool succeeded, const std::string& line, const Reply& re
 
 void Supervisor::scale(int workers, const Reply& reply) {
   const auto refuse = [&](const std::string& why) {
-    log(Level::Warning, fmt::format("scale: refused: {}", why));
+    log_refusal([&] { return fmt::format("scale: refused: {}", why); });
     reply(ipc::Done{1, fmt::format("scale refused: {}; nothing changes", why)});
   };
   if (const std::string busy = operation(); !busy.empty()) return refuse(fmt::format("busy: {}", busy));
@@ -226,7 +232,7 @@ void Supervisor::finish_scaling(bool succeeded, const std::string& line, const R
 
 void Supervisor::upgrade(const Reply& reply) {
   if (const std::string busy = operation(); !busy.empty()) {
-    log(Level::Warning, fmt::format("upgrade: refused: busy: {}", busy));
+    log_refusal([&] { return fmt::format("upgrade: refused: busy: {}", busy); });
     return reply(ipc::Done{1, fmt::format("busy: {}", busy)});
   }
   operation_name_ = "upgrade";
@@ -255,6 +261,7 @@ void Supervisor::become(const ipc::Descriptor& image) {
   std::string why = cluster_.obstacle_to_exec();
   if (why.empty()) {
     log(Level::Info, fmt::format("upgrade: becoming {}", binary_));
+    base::flush_log();
     why = become_image(image, save());
   }
   unblock_signals();

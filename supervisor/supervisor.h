@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/log_gate.h"
 #include "supervisor/cluster.h"
 #include "supervisor/control_socket.h"
 #include "supervisor/rollout.h"
@@ -44,6 +45,8 @@ class Supervisor {
   void upgrade(const Reply& reply);
   void take_verdict(ipc::Descriptor image, const std::string& objection);
   void become(const ipc::Descriptor& image);
+  template <typename MakeLine>
+  void log_refusal(MakeLine&& make_line);
   void refuse_upgrade(const std::string& why);
   [[nodiscard]] ipc::SupervisorState save() const;
   void stop(bool at_once, const Reply& reply);
@@ -69,6 +72,7 @@ class Supervisor {
   std::unique_ptr<Scaling> scaling_;
   std::unique_ptr<Trial> trial_;
   Reply upgrade_reply_;
+  base::LogGate refusals_;
   std::string upgraded_from_;  ///< build; "" if this supervisor began as itself
   Timer after_;                ///< what must not happen inside a callback of the rollout that it ends
   std::vector<Reply> waiting_for_stop_;

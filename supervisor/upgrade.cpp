@@ -15,6 +15,7 @@
 #include <fstream>
 
 #include "ipc/codec.h"
+#include "supervisor/log.h"
 #include "supervisor/settings.h"
 #include "supervisor/state.h"
 
@@ -44,13 +45,6 @@ std::vector<std::string> own_command_line() {
   std::vector<std::string> words;
   for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
   return words;
-}
-
-std::string in_one_line(std::string text) {
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; at += 2)
-    text.replace(at, 1, "; ");
-  return text;
 }
 
 void keep_open(int descriptor) {

@@ -104,8 +104,9 @@ void Worker::tell(const ipc::SupervisorMessage& message, std::span<const int> de
   const auto status = channel.send(ipc::encode(message), descriptors);
   if (status == ipc::SendStatus::Queued) flush_when_writable();
   if (status == ipc::SendStatus::Full || status == ipc::SendStatus::TooLarge) {
-    log(Level::Warning,
-        fmt::format("{}: control channel: no room for a message; the worker is not told", name()));
+    log_at_most(untold_, std::chrono::steady_clock::now(), Level::Warning, [this] {
+      return fmt::format("{}: control channel: no room for a message; the worker is not told", name());
+    });
   }
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/log_gate.h"
 #include "ipc/channel.h"
 #include "ipc/counters.h"
 #include "ipc/messages.h"
@@ -102,6 +103,7 @@ class Worker {
   Loop& loop_;
   ipc::Incarnation who_;
   pid_t pid_;
+  base::LogGate untold_;
   WorkerState state_ = WorkerState::Spawned;
 };
 

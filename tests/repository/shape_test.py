@@ -9,20 +9,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-# Who may include whom: schema <- ipc <- {supervisor, worker}, and inside the worker
+# Who may include whom: base and schema <- ipc <- {supervisor, worker}, and inside the worker
 # http <- websocket <- engineio <- socketio, none of which knows the process model. worker/limpet is the public API
 # that socketio implements. Only a codec may see the schema.
 MAY_INCLUDE = {
-    "ipc": {"ipc"},
-    "supervisor": {"supervisor", "ipc"},
-    "worker/http": {"worker/http"},
-    "worker/websocket": {"worker/websocket", "worker/http"},
-    "worker/engineio": {"worker/engineio", "worker/websocket", "worker/http"},
-    "worker/socketio": {"worker/socketio", "worker/limpet", "worker/engineio", "worker/websocket", "worker/http"},
+    "base": {"base"},
+    "ipc": {"ipc", "base"},
+    "supervisor": {"supervisor", "ipc", "base"},
+    "worker/http": {"worker/http", "base"},
+    "worker/websocket": {"worker/websocket", "worker/http", "base"},
+    "worker/engineio": {"worker/engineio", "worker/websocket", "worker/http", "base"},
+    "worker/socketio": {"worker/socketio", "worker/limpet", "worker/engineio", "worker/websocket", "worker/http", "base"},
     "worker/limpet": {"worker/limpet", "worker/socketio", "worker/websocket", "worker/http"},
-    "worker/adapter": {"worker/adapter", "worker/socketio", "worker/websocket", "worker/http", "ipc"},
+    "worker/adapter": {"worker/adapter", "worker/socketio", "worker/websocket", "worker/http", "ipc", "base"},
     "worker/process": {"worker/process", "worker/adapter", "worker/socketio", "worker/limpet", "worker/engineio",
-                       "worker/websocket", "worker/http", "ipc"},
+                       "worker/websocket", "worker/http", "ipc", "base"},
     "examples": {"examples", "worker/limpet"},
 }
 # Libraries that stay behind one door: pattern of the header -> the files that may include it.
@@ -33,14 +34,41 @@ DOORS = {
     r"boost/process/": {"ipc/spawn.cpp"},
     r"boost/beast/": {"worker/http/request.cpp", "worker/http/request_end.cpp", "worker/http/body.cpp",
                       "worker/http/response.cpp"},
+    r"spdlog/": {"base/log.cpp"},
     r"toml\+\+/": {"supervisor/options_file.cpp"},
     r"CLI/": {"supervisor/command_line.cpp", "worker/process/run.cpp", "tests/bench/load_generator/main.cpp"},
 }
 # Never in a header: they cost every file that includes it seconds. path -> reason for an exception.
 HEAVY = r"boost/(asio|beast|interprocess|process)|capnp/|kj/|spdlog/|fmt/|toml\+\+/|CLI/|limpet\.capnp\.h"
 HEAVY_IN_HEADERS: dict[str, str] = {}
-TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "CHANGES.md", "schema", "ipc", "supervisor", "worker", "scripts",
+TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "CHANGES.md", "base", "schema", "ipc", "supervisor", "worker", "scripts",
              "tests", "examples", "docs"}  # and dot files
+
+# Lines of a worker's log without a limit, by how their text begins -> why nobody can cause them at will. Every other
+# one goes through base::log_at_most. What a worker prints past its log blocks if nobody reads it.
+UNLIMITED_LINES = {
+    "worker/adapter/ring_adapter.cpp": {
+        "ring: join slot {} gen {}: {}; it may": "once for each birth of a worker",
+        "ring: join slot {} gen {}: {}; its": "once for each birth of a worker",
+        "ring: slot {} gen {}: {}; its broadcasts are read no more": "once for each ring: it is left then",
+    },
+    "worker/process/handover.cpp": {"inbox: receive: {}; this worker reads it no more": "once for each inbox"},
+    "worker/process/migration.cpp": {
+        "migration: the taker is gone": "once for each migration, which an operator starts",
+        "migration: the taker said": "once for each migration: it breaks off then",
+        "migration: what the giver says": "once for each migration: it is over then",
+    },
+    "worker/process/worker.cpp": {
+        "slot board: map": "once, at the start",
+        "serving on": "once, at the start",
+        "{} again": "once, at the end",
+        "{}: draining": "once, at the end",
+        "control channel: the supervisor is gone": "once, at the end",
+        "{}; the worker leaves": "once, at the end",
+    },
+}
+LOGS = re.compile(r'\bbase::log\(\s*base::LogLevel::\w+,\s*(?:fmt::format\(\s*)?("?)([^"\n]*)')
+PRINTS = re.compile(r"\bspdlog::|\bstd::(?:cout|cerr|clog|printf|puts|fputs|fprintf)\b|\bfmt::print\b|(?<![\w.:])(?:f?printf|f?puts)\(")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]')
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|home)/\w")
@@ -85,6 +113,16 @@ def breaks_layers(path, header):
     return allowed is not None and theirs in MAY_INCLUDE and theirs not in allowed
 
 
+def unlimited_lines(path, text):
+    """The calls of base::log in `text` that UNLIMITED_LINES does not know, and what is printed past the log."""
+    known = UNLIMITED_LINES.get(path, {})
+    found = [f"{path}: base::log: {match.group(2).strip()}" for match in LOGS.finditer(text)
+             if not match.group(1) or not any(match.group(2).startswith(begin) for begin in known)]
+    if len(re.findall(r"\bbase::log\(|using base::log\b", text)) > len(LOGS.findall(text)):
+        found.append(f"{path}: a call of base::log that is not `base::log(base::LogLevel::X, \"...\")`")
+    return found + [f"{path}: {match.group(0)}" for match in PRINTS.finditer(re.sub(r"//[^\n]*", "", text))]
+
+
 class Shape(unittest.TestCase):
     def assert_none(self, found, rule):
         self.assertEqual([], found, f"{rule}:\n  " + "\n  ".join(found))
@@ -98,6 +136,13 @@ class Shape(unittest.TestCase):
         self.assertTrue(breaks_layers("examples/chat/chat.cpp", "worker/socketio/server.h"))
         self.assertFalse(breaks_layers("examples/chat/chat.cpp", "limpet/app.h"))
         self.assertFalse(breaks_layers("worker/process/run.cpp", "ipc/heritage.h"))
+        handover = "worker/process/handover.cpp"
+        self.assertTrue(unlimited_lines(handover, 'base::log(base::LogLevel::Error,\n  fmt::format("inbox: bad: {}", why));'))
+        self.assertTrue(unlimited_lines(handover, "base::log(base::LogLevel::Error, why);"))
+        self.assertTrue(unlimited_lines(handover, 'std::cerr << why;'))
+        self.assertTrue(unlimited_lines(handover, 'spdlog::warn("inbox: {}", why);'))
+        self.assertTrue(unlimited_lines(handover, 'base::log(level, "inbox");'))
+        self.assertFalse(unlimited_lines(handover, 'base::log(base::LogLevel::Error, fmt::format("inbox: receive: {}; this worker reads it no more", why));'))
         # Put together here, or these lines would be found in this file.
         self.assertTrue(MACHINE_PATH.search("cd " + "/work" + "/main"))
         self.assertFalse(MACHINE_PATH.search("https://example.org/homepage ./" + "work/x"))
@@ -112,6 +157,20 @@ class Shape(unittest.TestCase):
         self.assert_none([f"{path}:{number}: {header}" for path in files() if is_cpp(path)
                           for number, header in included(path) if breaks_layers(path, header)],
                          "DESIGN.md, The parts: may depend on")
+
+    def test_a_line_that_a_client_can_cause_goes_through_a_limit(self):
+        found = []
+        for path in files():
+            if is_cpp(path) and path.startswith("worker/"):
+                found += unlimited_lines(path, (ROOT / path).read_text(encoding="utf-8"))
+        self.assert_none(found, "base::log_at_most, or a reason in UNLIMITED_LINES")
+
+    def test_a_line_without_a_limit_that_is_named_is_there(self):
+        found = []
+        for path, begins in UNLIMITED_LINES.items():
+            said = [match.group(2) for match in LOGS.finditer((ROOT / path).read_text(encoding="utf-8"))]
+            found += [f"{path}: {begin}" for begin in begins if not any(line.startswith(begin) for line in said)]
+        self.assert_none(found, "no such line")
 
     def test_our_own_headers_are_included_from_the_root(self):
         names = {path.rsplit("/", 1)[-1] for path in files() if path.endswith(".h")}

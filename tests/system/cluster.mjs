@@ -12,15 +12,16 @@ import { Process, run, until, within } from "./process.mjs";
 const quick = { "reload.drain_window": "200ms", "reload.drain_deadline": "5s", "reload.probation": "100ms" };
 
 export class Cluster {
-  /// `settings`: see limpetToml. `listen`: addresses, port 0 for a free one.
-  static async start({ app = "probe_app", workers = 4, settings = {}, listen = ["tcp://127.0.0.1:0"], ready = true } = {}) {
+  /// `settings`: see limpetToml. `listen`: addresses, port 0 for a free one. `through`: what stands before `limpet serve`
+  /// in the command. `output`: a descriptor that gets its stdout and stderr (then `ready` is not for lines to tell).
+  static async start({ app = "probe_app", workers = 4, settings = {}, listen = ["tcp://127.0.0.1:0"], through = [], output = undefined, ready = true } = {}) {
     const cluster = new Cluster();
     cluster.directory = fs.mkdtempSync(path.join(os.tmpdir(), "limpet-system-"));
     cluster.runtime = path.join(cluster.directory, "run");
     cluster.configuration = path.join(cluster.directory, "limpet.toml");
     cluster.workers = workers;
     cluster.write({ ...quick, ...settings });
-    cluster.launch({ app, listen });
+    cluster.launch({ app, listen, through, output });
     try {
       if (ready) await cluster.ready();
     } catch (error) {
@@ -34,16 +35,27 @@ export class Cluster {
     fs.writeFileSync(this.configuration, limpetToml(settings));
   }
 
-  launch({ app, listen }) {
+  launch({ app, listen, through = [], output = undefined }) {
     const flags = listen.flatMap((address) => ["--listen", address]);
     const args = ["serve", build(app), "-c", this.configuration, ...flags, "--workers", String(this.workers), "--runtime-dir", this.runtime];
-    this.process = new Process(build("limpet"), args);
+    const [command, ...words] = [...through, build("limpet"), ...args];
+    this.process = new Process(command, words, { output });
   }
 
   /// Every slot serves; the ports are known.
   async ready() {
     const [, addresses] = await this.process.line(/^limpet: serving on (.*) with \d+ workers?$/);
-    this.ports = addresses.split(/[ ,]+/).map((address) => Number(address.slice(address.lastIndexOf(":") + 1)));
+    this.#servesOn(addresses.split(/[ ,]+/));
+  }
+
+  /// The same for one whose lines nobody sees.
+  async readyUnseen() {
+    await until(async () => (await this.ctl("status")).code === 0, "an answer of the supervisor", 15_000, 100);
+    this.#servesOn((await this.allServe()).listeners);
+  }
+
+  #servesOn(addresses) {
+    this.ports = addresses.map((address) => Number(address.slice(address.lastIndexOf(":") + 1)));
     this.port = this.ports[0];
     this.url = `http://127.0.0.1:${this.port}`;
   }

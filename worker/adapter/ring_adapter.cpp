@@ -1,10 +1,12 @@
 #include "worker/adapter/ring_adapter.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
 #include <utility>
+
+#include "base/log.h"
 
 namespace limpet::adapter {
 namespace {
@@ -28,8 +30,10 @@ class RingAdapter::Sink final : public ipc::RingSink {
     if (const auto position = RecordReader::read_position(message)) return adapter_.catch_up({&*position, 1});
     const socketio::Broadcast* broadcast = adapter_.record_reader_.read(message);
     if (broadcast == nullptr) {
-      spdlog::error("ring: slot {} gen {}: record {} is no broadcast; it is dropped", writer_.slot,
-                    writer_.generation, sequence);
+      base::log_at_most(adapter_.bad_records_, std::chrono::steady_clock::now(), base::LogLevel::Error, [&] {
+        return fmt::format("ring: slot {} gen {}: record {} is no broadcast; it is dropped", writer_.slot,
+                           writer_.generation, sequence);
+      });
       return;
     }
     adapter_.counters_.add(ipc::Counter::BroadcastsReceived);
@@ -39,8 +43,10 @@ class RingAdapter::Sink final : public ipc::RingSink {
 
   void on_gap(const ipc::Gap& gap) override {
     adapter_.counters_.add(ipc::Counter::RingGaps);
-    spdlog::warn("ring: slot {} gen {}: at least {} broadcasts missed: this worker was too slow",
-                 gap.writer.slot, gap.writer.generation, gap.lost_at_least);
+    base::log_at_most(adapter_.gaps_, std::chrono::steady_clock::now(), base::LogLevel::Warning, [&] {
+      return fmt::format("ring: slot {} gen {}: at least {} broadcasts missed: this worker was too slow",
+                         gap.writer.slot, gap.writer.generation, gap.lost_at_least);
+    });
     adapter_.on_gap_(gap);
   }
 
@@ -65,13 +71,14 @@ void RingAdapter::join(const ipc::Incarnation& peer, ipc::Descriptor ring, ipc::
   // the peer's start position covers can be overwritten.
   auto view = ipc::ReaderPageView::map(page, peer, &why);
   if (!view || !writer_.attach_reader(std::move(*view), std::move(doorbell), &why)) {
-    spdlog::error("ring: join slot {} gen {}: {}; it may miss broadcasts of this worker", peer.slot,
-                  peer.generation, why);
+    base::log(base::LogLevel::Error,
+              fmt::format("ring: join slot {} gen {}: {}; it may miss broadcasts of this worker", peer.slot,
+                          peer.generation, why));
   }
   auto reader = ipc::RingReader::attach(ring, peer, page_, &why);
   if (!reader) {
-    spdlog::error("ring: join slot {} gen {}: {}; its broadcasts are not read", peer.slot, peer.generation,
-                  why);
+    base::log(base::LogLevel::Error, fmt::format("ring: join slot {} gen {}: {}; its broadcasts are not read",
+                                                 peer.slot, peer.generation, why));
     return;
   }
   peers_.push_back({std::move(*reader)});
@@ -143,8 +150,9 @@ ipc::PollResult RingAdapter::read(Peer& peer, const ipc::PollBudget& budget) {
   const ipc::PollResult result = peer.reader.poll(budget, sink);
   peer.being_read = false;
   if (result != ipc::PollResult::Corrupt) return result;
-  spdlog::error("ring: slot {} gen {}: {}; its broadcasts are read no more", peer.reader.writer().slot,
-                peer.reader.writer().generation, peer.reader.why());
+  base::log(base::LogLevel::Error,
+            fmt::format("ring: slot {} gen {}: {}; its broadcasts are read no more",
+                        peer.reader.writer().slot, peer.reader.writer().generation, peer.reader.why()));
   counters_.add(ipc::Counter::RingGaps);
   on_gap_({peer.reader.writer(), 1});
   peer.gone = true;

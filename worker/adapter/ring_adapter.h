@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "base/log_gate.h"
 #include "ipc/counters.h"
 #include "ipc/descriptor.h"
 #include "ipc/messages.h"
@@ -98,6 +99,8 @@ class RingAdapter final : public socketio::Adapter {
   RecordWriter record_writer_;
   RecordReader record_reader_;
   std::optional<Retained> retained_;
+  base::LogGate bad_records_;
+  base::LogGate gaps_;
   RingPosition followed_;           ///< the last that was published
   std::deque<RingPosition> ended_;  ///< where the rings ended that were read to their end, the oldest first
   bool finished_ = false;           ///< a peer that is gone has been read to its end

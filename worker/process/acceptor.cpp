@@ -1,13 +1,15 @@
 #include "worker/process/acceptor.h"
 
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <cstring>
 #include <utility>
+
+#include "base/log.h"
 
 namespace limpet::process {
 namespace {
@@ -115,8 +117,10 @@ void Acceptor::accept_from(Listener& listener) {
       continue;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      spdlog::warn("accept: {}; accepting again in {} ms", std::strerror(errno),
-                   kPauseWithoutDescriptors.count());
+      base::log_at_most(log_gate_, clock_.now(), base::LogLevel::Warning, [&] {
+        return fmt::format("accept: {}; accepting again in {} ms", std::strerror(errno),
+                           kPauseWithoutDescriptors.count());
+      });
       pause();
       return;
     }

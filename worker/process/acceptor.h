@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/log_gate.h"
 #include "ipc/counters.h"
 #include "ipc/descriptor.h"
 #include "worker/http/clock.h"
@@ -62,6 +63,7 @@ class Acceptor {
   http::Clock& clock_;
   ipc::CounterBlock& counters_;
   OnAccept on_accept_;
+  base::LogGate log_gate_;
   Listeners listeners_;
   std::map<std::uint16_t, Listeners> borrowed_;  ///< by slot
   http::TimePoint retry_at_ = http::TimePoint::max();

@@ -1,10 +1,11 @@
 #include "worker/process/front.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 #include <sys/socket.h>
 
 #include <array>
 
+#include "base/log.h"
 #include "worker/process/client_address.h"
 #include "worker/process/proxy_protocol.h"
 #include "worker/process/relay.h"
@@ -264,11 +265,10 @@ bool Front::is_lost(const http::RequestHead& head) {
 
 void Front::refuse_connection(ClientConnection& client, const char* why) {
   counters_.add(ipc::Counter::ProxyHeadersRefused);
-  std::uint64_t left_out = 0;
-  if (refusals_.pass(clock_.now(), left_out)) {
-    spdlog::warn("listener {}: PROXY protocol header of {}: {}; the connection is closed ({} more untold)",
-                 client.listener(), client.peer().text(), why, left_out);
-  }
+  base::log_at_most(refusals_, clock_.now(), base::LogLevel::Warning, [&] {
+    return fmt::format("listener {}: PROXY protocol header of {}: {}; the connection is closed",
+                       client.listener(), client.peer().text(), why);
+  });
   client.abort();
 }
 

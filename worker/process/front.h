@@ -3,6 +3,7 @@
 // all others to the application's routes.
 #pragma once
 
+#include "base/log_gate.h"
 #include "worker/engineio/server.h"
 #include "worker/http/server.h"
 #include "worker/process/admission.h"
@@ -11,7 +12,6 @@
 #include "worker/process/migration_messages.h"
 #include "worker/process/placement.h"
 #include "worker/process/settings.h"
-#include "worker/socketio/log_gate.h"
 
 namespace limpet::socketio {
 class Server;
@@ -88,7 +88,7 @@ class Front final : public http::RequestHandler {
   const Settings& settings_;
   const http::Clock& clock_;
   Settings::Listener other_listener_;
-  socketio::LogGate refusals_;
+  base::LogGate refusals_;
   ipc::CounterBlock& counters_;
   std::size_t header_bytes_;
   ProxyReader proxy_reader_{*this};

@@ -1,9 +1,10 @@
 #include "worker/process/handover.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "worker/process/sid_source.h"
 
 namespace limpet::process {
@@ -118,10 +119,12 @@ bool Handovers::read(Inbox& inbox) {
         break;
       case ipc::InboxStatus::Bad:
         counters_.add(ipc::Counter::HandoversFailed);
-        spdlog::warn("inbox: receive: {}; that connection is lost", why);
+        base::log_at_most(bad_arrivals_, std::chrono::steady_clock::now(), base::LogLevel::Warning,
+                          [&] { return fmt::format("inbox: receive: {}; that connection is lost", why); });
         break;
       case ipc::InboxStatus::Failed:
-        spdlog::error("inbox: receive: {}; this worker reads it no more", why);
+        base::log(base::LogLevel::Error,
+                  fmt::format("inbox: receive: {}; this worker reads it no more", why));
         inbox.failed = true;
         [[fallthrough]];
       case ipc::InboxStatus::Empty:

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/log_gate.h"
 #include "ipc/bucket_table.h"
 #include "ipc/channel.h"
 #include "ipc/counters.h"
@@ -77,6 +78,7 @@ class Handovers {
   std::vector<ipc::Channel> senders_;
   ipc::CounterBlock& counters_;
   OnArrival on_arrival_;
+  base::LogGate bad_arrivals_;
   bool reading_ = false;
 };
 

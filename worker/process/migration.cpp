@@ -1,16 +1,22 @@
 #include "worker/process/migration.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "base/log.h"
 #include "worker/process/bucket_move.h"
 #include "worker/process/migration_codec.h"
 
 namespace limpet::process {
 namespace {
+
+/// Of all migrations of this process: each can have something to say about every session.
+base::LogGate lines_of_sessions;
+base::LogGate lines_of_batches;
+base::LogGate lines_of_acts;
 
 /// Sessions of one batch: with it, one frame's descriptors.
 constexpr std::size_t kBatchSessions = 32;
@@ -98,7 +104,10 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<ipc::De
     if (parts.socketio.arrive(*session, record.client)) {
       arrived.push_back(session);
     } else {
-      spdlog::warn("migration: a session has sockets in a namespace that this program has not; it is closed");
+      base::log_at_most(lines_of_sessions, std::chrono::steady_clock::now(), base::LogLevel::Warning, [&] {
+        return std::string(
+            "migration: a session has sockets in a namespace that this program has not; it is closed");
+      });
       parts.engine.close_transport(*session, kServiceRestart);
     }
   }
@@ -107,8 +116,10 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<ipc::De
   });
   if (!whole) {
     parts.counters.add(ipc::Counter::RingGaps);
-    spdlog::warn("migration: {} sessions missed broadcasts on their way: more came than is retained",
-                 arrived.size());
+    base::log_at_most(lines_of_batches, std::chrono::steady_clock::now(), base::LogLevel::Warning, [&] {
+      return fmt::format("migration: {} sessions missed broadcasts on their way: more came than is retained",
+                         arrived.size());
+    });
     parts.socketio.report_gap({});
   }
   for (engineio::Session* session : arrived)
@@ -251,7 +262,9 @@ void Giver::give(const MigrationMessage& message, std::vector<ipc::Descriptor> d
 void Giver::give(const HttpConnection& connection, ipc::Descriptor socket) {
   const std::size_t weight = connection.connection.unread.size() + connection.connection.unsent.size();
   if (weight > kHeaviestBytes) {
-    spdlog::warn("migration: a connection with {} bytes is too large to move; it ends", weight);
+    base::log_at_most(lines_of_sessions, std::chrono::steady_clock::now(), base::LogLevel::Warning, [&] {
+      return fmt::format("migration: a connection with {} bytes is too large to move; it ends", weight);
+    });
     return;
   }
   std::vector<ipc::Descriptor> descriptors;
@@ -263,8 +276,10 @@ void Giver::give(const HttpConnection& connection, ipc::Descriptor socket) {
 void Giver::close_too_large(Load load) {
   std::vector<std::string> sids;
   for (const SessionRecord& session : load.batch.sessions) {
-    spdlog::warn("migration: a session of {} bytes is too large to move; its transport is closed",
-                 weight_of(session));
+    base::log_at_most(lines_of_sessions, std::chrono::steady_clock::now(), base::LogLevel::Warning, [&] {
+      return fmt::format("migration: a session of {} bytes is too large to move; its transport is closed",
+                         weight_of(session));
+    });
     sids.push_back(session.engine.sid);
   }
   settle(parts_, std::move(load.batch), std::move(load.descriptors));
@@ -280,7 +295,10 @@ void Giver::send(const SocketAct& act) {
   if (broken_) return;
   const std::vector<std::byte> frame = encode(act);
   if (frame.size() > ipc::kFrameLimitBytes) {
-    spdlog::warn("migration: an emit of {} bytes is too large for a client that has moved", frame.size());
+    base::log_at_most(lines_of_acts, std::chrono::steady_clock::now(), base::LogLevel::Warning, [&] {
+      return fmt::format("migration: an emit of {} bytes is too large for a client that has moved",
+                         frame.size());
+    });
     return;
   }
   stream_.send(frame);
@@ -372,7 +390,8 @@ void Giver::take_back() {
     std::string why;
     auto message = decode_migration_message(datagram, &why);
     if (!message) {
-      spdlog::error("migration: take back: {}", why);
+      base::log_at_most(lines_of_batches, std::chrono::steady_clock::now(), base::LogLevel::Error,
+                        [&] { return fmt::format("migration: take back: {}", why); });
     } else if (auto* batch = std::get_if<SessionBatch>(&*message)) {
       settle(parts_, std::move(*batch), std::move(datagram.descriptors));
     } else if (const auto* http = std::get_if<HttpConnection>(&*message)) {
@@ -382,15 +401,18 @@ void Giver::take_back() {
   }
   bytes_on_their_way_ = 0;
   sessions_on_their_way_ = 0;
-  if (!finished_) spdlog::warn("migration: the taker is gone; {} sessions are here again", sessions);
+  if (!finished_)
+    base::log(base::LogLevel::Warning,
+              fmt::format("migration: the taker is gone; {} sessions are here again", sessions));
 }
 
 /// The taker lives, so it may have what is on its way, and may not: it ends wherever it is, and those clients
 /// come back.
 void Giver::give_up(const std::string& why) {
   break_off();
-  spdlog::error("migration: the taker said nonsense: {}; {} sessions on their way end", why,
-                sessions_on_their_way_);
+  base::log(base::LogLevel::Error,
+            fmt::format("migration: the taker said nonsense: {}; {} sessions on their way end", why,
+                        sessions_on_their_way_));
   parts_.counters.add(ipc::Counter::SessionsGivenUp, sessions_on_their_way_);
   for (const Parcel& parcel : on_their_way_)
     for (const ipc::Descriptor& socket : parcel.descriptors) ::shutdown(socket.get(), SHUT_RDWR);
@@ -485,7 +507,8 @@ void Taker::end() {
 }
 
 void Taker::refuse(const std::string& why) {
-  spdlog::error("migration: what the giver says is refused: {}; what it has stays there", why);
+  base::log(base::LogLevel::Error,
+            fmt::format("migration: what the giver says is refused: {}; what it has stays there", why));
   end();
   if (on_refusal_) on_refusal_(why);
 }
@@ -494,8 +517,10 @@ void Taker::send(const SocketReply& reply) {
   if (over_) return;
   const std::vector<std::byte> frame = encode(reply);
   if (frame.size() <= ipc::kFrameLimitBytes) return stream_.send(frame);
-  spdlog::warn("migration: an answer of {} bytes is too large for the worker that waits for it",
-               frame.size());
+  base::log_at_most(lines_of_acts, std::chrono::steady_clock::now(), base::LogLevel::Warning, [&] {
+    return fmt::format("migration: an answer of {} bytes is too large for the worker that waits for it",
+                       frame.size());
+  });
 }
 
 void Taker::give_back(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread) {

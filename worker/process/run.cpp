@@ -1,14 +1,13 @@
 // limpet::run: a worker of a supervisor if there is a heritage, else an application on its own.
 #include <signal.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <cstdlib>
 
+#include "base/log.h"
+#include "base/standard_descriptors.h"
 #include "worker/limpet/app.h"
 #include "worker/process/settings.h"
 #include "worker/process/worker.h"
@@ -16,12 +15,7 @@
 namespace limpet {
 namespace {
 
-void set_up_log(const std::string& who) {
-  auto logger = spdlog::stderr_logger_st("limpet");
-  logger->set_pattern("limpet[%P] " + who + "%l: %v");
-  logger->flush_on(spdlog::level::trace);
-  spdlog::set_default_logger(std::move(logger));
-}
+void set_up_log(const std::string& who) { base::open_log("limpet[%P] " + who + "%l: %v", "info"); }
 
 /// Who was executed by descriptor has a number for a name, before Linux 6.14.
 void take_name(std::string_view path) {
@@ -60,6 +54,7 @@ int run_alone(int argc, char** argv, process::Worker::Setup setup) {
 }  // namespace
 
 int run(int argc, char** argv, std::function<void(Io&)> setup) {
+  base::fill_standard_descriptors();
   ::signal(SIGPIPE, SIG_IGN);
   if (argc > 0) take_name(argv[0]);
   try {
@@ -67,7 +62,8 @@ int run(int argc, char** argv, std::function<void(Io&)> setup) {
     return inherited != nullptr ? run_in_cluster(inherited, std::move(setup))
                                 : run_alone(argc, argv, std::move(setup));
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "limpet: start: %s\n", error.what());
+    // Whoever reads stderr must not keep the supervisor from learning of this.
+    base::say(STDERR_FILENO, "limpet: start: " + std::string(error.what()) + "\n");
     return 1;
   }
 }

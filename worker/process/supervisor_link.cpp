@@ -1,7 +1,8 @@
 #include "worker/process/supervisor_link.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
+#include "base/log.h"
 #include "ipc/codec.h"
 
 namespace limpet::process {
@@ -21,7 +22,9 @@ void SupervisorLink::send(const ipc::WorkerMessage& message, std::span<const int
       return;
     case ipc::SendStatus::Full:
     case ipc::SendStatus::TooLarge:
-      spdlog::error("control channel: send: the supervisor does not read; the message is dropped");
+      base::log_at_most(log_gate_, std::chrono::steady_clock::now(), base::LogLevel::Error, [&] {
+        return std::string("control channel: send: the supervisor does not read; the message is dropped");
+      });
       return;
     case ipc::SendStatus::Closed:
       lose();
@@ -43,7 +46,9 @@ void SupervisorLink::receive() {
         std::string why;
         auto message = ipc::decode_supervisor_message(datagram, &why);
         if (!message) {
-          spdlog::error("control channel: decode: {}; the message is dropped", why);
+          base::log_at_most(log_gate_, std::chrono::steady_clock::now(), base::LogLevel::Error, [&] {
+            return fmt::format("control channel: decode: {}; the message is dropped", why);
+          });
           break;
         }
         on_message_(*message, std::move(datagram.descriptors));

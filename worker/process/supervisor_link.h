@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/log_gate.h"
 #include "ipc/channel.h"
 #include "ipc/messages.h"
 #include "worker/process/watch.h"
@@ -35,6 +36,7 @@ class SupervisorLink {
   OnMessage on_message_;
   std::function<void()> on_lost_;
   Watch watch_;
+  base::LogGate log_gate_;
   bool lost_ = false;
 };
 

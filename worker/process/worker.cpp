@@ -1,6 +1,6 @@
 #include "worker/process/worker.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -11,6 +11,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/log.h"
 #include "ipc/bucket_table.h"
 #include "ipc/machine_memory.h"
 #include "ipc/slot_board.h"
@@ -283,7 +284,9 @@ void Worker::Core::join_cluster(const ipc::Heritage& heritage) {
   });
   std::string why;
   board_ = ipc::SlotBoard::map(ipc::Descriptor(ipc::kSlotBoard), &why);
-  if (!board_) spdlog::warn("slot board: map: {}; every slot counts as one that takes part", why);
+  if (!board_)
+    base::log(base::LogLevel::Warning,
+              fmt::format("slot board: map: {}; every slot counts as one that takes part", why));
   placement_.emplace(board_ ? &*board_ : nullptr, heritage.slot, heritage.slots);
   link_.emplace(
       context_, ipc::Descriptor(ipc::kControlChannel),
@@ -301,7 +304,7 @@ void Worker::Core::listen_alone() {
     acceptor_->add(std::move(listener));
   }
   acceptor_->start();
-  spdlog::info("serving on {} with 1 worker", addresses);
+  base::log(base::LogLevel::Info, fmt::format("serving on {} with 1 worker", addresses));
 }
 
 void Worker::Core::say_hello() {
@@ -337,18 +340,22 @@ void Worker::Core::on_signal(int signal) {
   // The supervisor's death is told twice, by the channel's end and by the parent-death signal: one event.
   if (signal == SIGTERM && std::exchange(expecting_parent_death_signal_, false)) return;
   if (drain_) {
-    spdlog::info("{} again: leaving at once", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+    base::log(base::LogLevel::Info,
+              fmt::format("{} again: leaving at once", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
     exit_code_ = 0;
     return;
   }
-  spdlog::info("{}: draining {} sessions", signal == SIGTERM ? "SIGTERM" : "SIGINT", engine_.session_count());
+  base::log(base::LogLevel::Info,
+            fmt::format("{}: draining {} sessions", signal == SIGTERM ? "SIGTERM" : "SIGINT",
+                        engine_.session_count()));
   start_drain(link_ ? kOrphanWindow : milliseconds(0), kOrphanDeadline);
 }
 
 void Worker::Core::on_supervisor_lost() {
   if (exit_code_) return;
-  spdlog::warn("control channel: the supervisor is gone; draining {} sessions, then leaving",
-               engine_.session_count());
+  base::log(base::LogLevel::Warning,
+            fmt::format("control channel: the supervisor is gone; draining {} sessions, then leaving",
+                        engine_.session_count()));
   if (drain_ || departure_) return;
   expecting_parent_death_signal_ = true;
   start_drain(kOrphanWindow, kOrphanDeadline);
@@ -415,7 +422,7 @@ bool Worker::Core::set_up_application() {
 }
 
 void Worker::Core::fail(const std::string& why) {
-  spdlog::error("{}; the worker leaves", why);
+  base::log(base::LogLevel::Error, fmt::format("{}; the worker leaves", why));
   if (link_) {
     link_->send(ipc::Failed{why});
     link_->turn();
@@ -636,6 +643,7 @@ void Worker::Core::copy_counters() {
   counters_.set(Counter::PacketsOut, socketio.packets_out);
   counters_.set(Counter::MemoryAccounted, memory_.bytes());
   counters_.set(Counter::HandlerExceptions, socketio.handler_exceptions);
+  counters_.set(Counter::LogLinesDropped, base::log_lines_dropped());
 }
 
 Worker::Worker(const ipc::Heritage& heritage, Settings settings, Setup setup)

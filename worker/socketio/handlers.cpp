@@ -1,8 +1,9 @@
 // The application's handlers and the replies it waits for: kept, called through one door, dropped.
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "worker/limpet/invoke.h"
 #include "worker/socketio/dispatch.h"
 #include "worker/socketio/server.h"
@@ -10,13 +11,8 @@
 namespace limpet::socketio {
 namespace {
 
-/// Fit for one line of a log, whoever wrote it.
-std::string one_line(std::string_view text) {
-  std::string line(text.substr(0, 500));
-  for (char& c : line)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  return line;
-}
+/// Of what an application or a client names, in one line of the log.
+constexpr std::size_t kLongestTextInLog = 500;
 
 }  // namespace
 
@@ -173,11 +169,11 @@ void Server::give_up_replies(SocketState& socket, const char* why) {
 
 void Server::note_failure(std::string_view what, std::string_view why) noexcept {
   ++stats_.handler_exceptions;
-  std::uint64_t left_out = 0;
-  if (!log_gate_.pass(clock_.now(), left_out)) return;
   try {
-    spdlog::warn("handler of {}: {}{}", one_line(what), one_line(why),
-                 left_out == 0 ? "" : " (" + std::to_string(left_out) + " more of these were not logged)");
+    base::log_at_most(failures_, clock_.now(), base::LogLevel::Warning, [&] {
+      return fmt::format("handler of {}: {}", what.substr(0, kLongestTextInLog),
+                         why.substr(0, kLongestTextInLog));
+    });
   } catch (...) {  // the counter has it
   }
 }

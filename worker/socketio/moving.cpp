@@ -1,10 +1,11 @@
 // Clients on their way to and from another process (law 5), and what stays behind of their sockets: the
 // places that handles and callbacks know.
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "base/log.h"
 #include "worker/socketio/dispatch.h"
 #include "worker/socketio/server.h"
 
@@ -25,16 +26,13 @@ std::string json_of(const boost::json::value& data) {
 }
 
 /// Of what json_of() made: whatever an application may have put there, not only what a client may say.
-boost::json::value value_of(const std::string& json) {
+boost::json::value value_of(const std::string& json, boost::system::error_code& error) {
   if (json.empty()) return nullptr;
   boost::json::parse_options options;
   options.max_depth = kDataDepth;
   options.allow_invalid_utf8 = true;
-  boost::system::error_code error;
   boost::json::value value = boost::json::parse(json, error, {}, options);
-  if (!error) return value;
-  spdlog::warn("migration: the data() of a socket is lost: {}", error.message());
-  return nullptr;
+  return error ? nullptr : value;
 }
 
 SocketId id_of(const std::string& text) {
@@ -134,7 +132,13 @@ bool Server::arrive(engineio::Session& session, const ClientImage& image) {
     socket.recovered = true;
     for (const std::string& room : one.rooms) (void)join(socket, room);
     if (one.data.empty() && one.auth.empty() && one.next_reply_id == 0) continue;
-    extras(socket).data = value_of(one.data);
+    boost::system::error_code error;
+    extras(socket).data = value_of(one.data, error);
+    if (error) {
+      base::log_at_most(lost_data_, clock_.now(), base::LogLevel::Warning, [&] {
+        return fmt::format("migration: the data() of a socket is lost: {}", error.message());
+      });
+    }
     extras(socket).auth = one.auth;
     extras(socket).next_reply_id = one.next_reply_id;
   }

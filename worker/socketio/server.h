@@ -24,6 +24,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/log_gate.h"
 #include "worker/engineio/session.h"
 #include "worker/http/allowance.h"
 #include "worker/http/clock.h"
@@ -33,7 +34,6 @@
 #include "worker/socketio/elsewhere.h"
 #include "worker/socketio/http_routes.h"
 #include "worker/socketio/id_table.h"
-#include "worker/socketio/log_gate.h"
 #include "worker/socketio/name_table.h"
 #include "worker/socketio/packet.h"
 #include "worker/socketio/state.h"
@@ -232,7 +232,8 @@ class Server final : public engineio::SessionHandler {
   IdTable by_id_;
   TimerQueue timers_;
   HttpRoutes routes_;
-  LogGate log_gate_;
+  base::LogGate failures_;
+  base::LogGate lost_data_;
 
   std::unordered_map<std::string, std::unique_ptr<NamespaceState>, NameHash, std::equal_to<>> namespaces_;
   std::vector<SocketState*> sockets_;  // by index; null: free

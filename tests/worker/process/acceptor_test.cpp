@@ -1,11 +1,12 @@
 #include "worker/process/acceptor.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
-#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
 #include <vector>
 
+#include "base/log.h"
 #include "tests/worker/plenty.h"
 #include "tests/worker/process/clients_kit.h"
 
@@ -17,7 +18,8 @@ namespace {
 class NoDescriptorsLeft {
  public:
   NoDescriptorsLeft() {
-    spdlog::warn("accept: {}; the {} warnings that follow are meant", "test", 2L);
+    base::log(base::LogLevel::Warning,
+              fmt::format("accept: {}; the {} warnings that follow are meant", "test", 2L));
     ::getrlimit(RLIMIT_NOFILE, &before_);
     rlimit low = before_;
     low.rlim_cur = 128;

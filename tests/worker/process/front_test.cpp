@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 
+#include "base/log.h"
 #include "ipc/slot_board.h"
 #include "tests/worker/plenty.h"
 #include "tests/worker/process/clients_kit.h"
@@ -518,6 +519,21 @@ TEST_F(FrontTest, AFullInboxCostsTheConnectionAndIsCounted) {
   }
   EXPECT_EQ(answer_to(peers.back()), "");
   EXPECT_TRUE(peers.back().at_end());
+}
+
+TEST_F(FrontTest, NonsenseInAnInboxIsCountedAndFillsNoLog) {
+  ipc::Inbox inbox = ipc::make_inbox();
+  slots_[0]->handovers.borrow(5, std::move(inbox.receiving));
+  const auto counted = count(0, ipc::Counter::HandoversFailed);
+  const auto left_out = base::log_lines_dropped();
+  constexpr std::uint64_t kMessages = 1000;
+  for (std::uint64_t i = 0; i < kMessages; ++i) {
+    ASSERT_EQ(::send(inbox.sending.get(), "nonsense", 8, MSG_DONTWAIT), 8);
+    if (i % 10 == 9) slots_[0]->turn();
+  }
+  while (count(0, ipc::Counter::HandoversFailed) < counted + kMessages) slots_[0]->turn();
+  // This may take more than one second, and each has its lines.
+  EXPECT_GE(base::log_lines_dropped() - left_out, kMessages - 10 * base::LogGate::kLinesPerSecond);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 
+#include "base/log.h"
 #include "tests/worker/plenty.h"
 #include "tests/worker/socketio/world.h"
 
@@ -251,6 +252,17 @@ TEST(Events, ExceptionOfAHandlerHarmsNobody) {
   EXPECT_EQ(world.server.stats().handler_exceptions, 3u);
   EXPECT_TRUE(client.heard().empty());
   EXPECT_FALSE(client.closed_by_server());
+}
+
+TEST(Events, ExceptionsAsManyAsAClientLikesFillNoLog) {
+  World world;
+  world.io.on_connection(
+      [&](Socket& socket) { socket.on("throw", [] { throw std::runtime_error("broken"); }); });
+  Client client = world.join();
+  const auto left_out = base::log_lines_dropped();
+  for (int i = 0; i < 1000; ++i) client.say(R"(2["throw"])");
+  EXPECT_EQ(world.server.stats().handler_exceptions, 1000u);
+  EXPECT_EQ(base::log_lines_dropped() - left_out, 1000 - base::LogGate::kLinesPerSecond);
 }
 
 TEST(Events, ExceptionInTheConnectionHandlerIsCaught) {
