@@ -40,6 +40,9 @@ constexpr int kHandlersPerTurn = 64;
 /// What may end in one turn: sessions, sockets, their rooms and replies.
 constexpr std::uint32_t kClosesPerTurn = 10'000;
 constexpr std::chrono::microseconds kTimeForCloses{1500};
+/// What a turn may move to and from other workers, and look at for it: sessions, connections.
+constexpr std::uint32_t kMovesPerTurn = 10'000;
+constexpr std::chrono::microseconds kTimeForMoves{3000};
 /// WebSocket close code of a drain: "service restart" (RFC 6455 registry). Clients come back.
 constexpr std::uint16_t kServiceRestart = 1012;
 /// A worker whose supervisor has died, or that got SIGTERM, drains in its own time.
@@ -139,6 +142,7 @@ class Worker::Core {
   bool poller_ready_ = true;
   bool more_in_rings_ = false;
   bool more_in_inbox_ = false;
+  bool more_to_end_ = false;
   bool expecting_parent_death_signal_ = false;
 };
 
@@ -408,7 +412,8 @@ void Worker::Core::continue_drain() {
   const bool told =
       engine_.session_count() == 0 && (!engine_.has_lingering() || clock_.now() >= drain_linger_until_);
   // Idle connections are where the last polls come from: only when no session is left that wants one.
-  if (told && !(migration_ && migration_->gives_connections())) front_->http().end_idle();
+  const bool ends = told && !(migration_ && migration_->gives_connections());
+  more_to_end_ = ends && !front_->http().end_idle(allowance_);
   const bool empty = told && clients_.open() == 0;
   const bool unsent = (rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred());
   if ((empty && !unsent && (!migration_ || migration_->buckets_are_quiet())) ||
@@ -483,7 +488,10 @@ void Worker::Core::turn() {
   allowance_.begin(kClosesPerTurn, kTimeForCloses);
   socketio_->tick(allowance_);
   engine_.tick(allowance_);
-  if (migration_) migration_->turn();
+  if (migration_) {
+    allowance_.begin(kMovesPerTurn, kTimeForMoves);
+    migration_->turn(allowance_);
+  }
   if (departure_) {
     continue_migration();
   } else if (drain_) {
@@ -518,7 +526,7 @@ void Worker::Core::wait() {
 }
 
 bool Worker::Core::has_work() const {
-  return poller_ready_ || more_in_rings_ || more_in_inbox_ || clients_.has_work() ||
+  return poller_ready_ || more_in_rings_ || more_in_inbox_ || more_to_end_ || clients_.has_work() ||
          (migration_ && migration_->busy()) ||
          engine_.next_deadline().value_or(http::TimePoint::max()) <= clock_.now();
 }

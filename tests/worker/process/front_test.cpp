@@ -55,8 +55,8 @@ struct Slot {
     (void)poller.dispatch();
     clients.redeliver();
     (void)handovers.turn();
-    socketio->tick(test::plenty());
-    engine.tick(test::plenty());
+    socketio->tick(limpet::test::plenty());
+    engine.tick(limpet::test::plenty());
     clients.flush();
     clients.bury();
   }

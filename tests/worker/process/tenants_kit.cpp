@@ -65,9 +65,11 @@ void Tenant::turn() {
   clients.redeliver();
   (void)handovers.turn();
   (void)rings.poll();
-  socketio->tick(test::plenty());
-  engine.tick(test::plenty());
-  migration.turn();
+  socketio->tick(limpet::test::plenty());
+  engine.tick(limpet::test::plenty());
+  http::Allowance moves;
+  moves.begin(moves_per_turn, 1h);
+  migration.turn(moves);
   clients.flush();
   rings.flush(clock.now());
   clients.bury();
