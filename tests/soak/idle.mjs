@@ -7,7 +7,7 @@ import { until } from "../system/process.mjs";
 import { Load } from "./load.mjs";
 
 /// Seconds of CPU of the supervisor, of its living children, and of those it has buried.
-function cpuSeconds(supervisor) {
+export function cpuSeconds(supervisor) {
   let ticks = 0;
   for (const name of fs.readdirSync("/proc").filter((each) => /^\d+$/.test(each))) {
     try {

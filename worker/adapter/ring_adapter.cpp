@@ -181,6 +181,17 @@ bool RingAdapter::knows(std::span<const RingPosition> positions) const {
   });
 }
 
+std::uint64_t RingAdapter::behind(std::span<const RingPosition> positions) const {
+  std::uint64_t most = 0;
+  for (const RingPosition& position : positions) {
+    for (const Peer& peer : peers_) {
+      if (peer.gone || !(peer.reader.writer() == position.writer)) continue;
+      most = std::max(most, position.sequence - std::min(position.sequence, peer.reader.last_sequence()));
+    }
+  }
+  return most;
+}
+
 void RingAdapter::catch_up(std::span<const RingPosition> positions) {
   for (const RingPosition& position : positions) {
     for (Peer& peer : peers_) {

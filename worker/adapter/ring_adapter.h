@@ -65,6 +65,8 @@ class RingAdapter final : public socketio::Adapter {
   [[nodiscard]] std::vector<RingPosition> positions() const;
   /// Reads, or has read to its end, every ring of `positions` from which something may still come.
   [[nodiscard]] bool knows(std::span<const RingPosition> positions) const;
+  /// The most records that it has to read of one ring until it is nowhere behind `positions`.
+  [[nodiscard]] std::uint64_t behind(std::span<const RingPosition> positions) const;
   /// Reads on until it is nowhere behind `positions`, as far as the rings go, and not beyond.
   void catch_up(std::span<const RingPosition> positions);
   /// What is published from now on follows what stands in another ring up to `position`: who reads both gets

@@ -111,16 +111,9 @@ OpenSession* Core::find_open(std::string_view sid) const noexcept {
   return session != nullptr && session->open() ? session : nullptr;
 }
 
-std::vector<OpenSession*> Core::open_sessions(std::size_t at_most) const {
-  std::vector<OpenSession*> sessions;
-  sessions.reserve(std::min(at_most, open_count_));
-  for (const TimerList* list : {&next_ping_, &pong_overdue_}) {
-    for (TimerHook* hook = list->front(); hook != nullptr && sessions.size() < at_most;
-         hook = list->after(*hook)) {
-      sessions.push_back(static_cast<OpenSession*>(hook));
-    }
-  }
-  return sessions;
+OpenSession* Core::first_open() const noexcept {
+  TimerHook* const hook = next_ping_.front() != nullptr ? next_ping_.front() : pong_overdue_.front();
+  return static_cast<OpenSession*>(hook);
 }
 
 void Core::send(OpenSession& session, std::span<const http::Buffer> frames) {
@@ -255,7 +248,7 @@ void Core::shed_largest() {
 std::optional<http::TimePoint> Core::next_deadline() const noexcept {
   if (!ended_.empty() || !freed_.empty() || !poll_flush_.empty() || !posts_.empty()) return clock_.now();
   std::optional<http::TimePoint> next;
-  for (const TimerList* list : {&next_ping_, &pong_overdue_, &linger_, &probe_overdue_, &next_noop_}) {
+  for (const TimerWheel* list : {&next_ping_, &pong_overdue_, &linger_, &probe_overdue_, &next_noop_}) {
     const TimerHook* first = list->front();
     if (first != nullptr && (!next || first->due < *next)) next = first->due;
   }

@@ -15,7 +15,7 @@
 #include "worker/engineio/packet.h"
 #include "worker/engineio/server.h"
 #include "worker/engineio/session_table.h"
-#include "worker/engineio/timer_list.h"
+#include "worker/engineio/timer_wheel.h"
 #include "worker/http/accounts.h"
 #include "worker/http/fifo.h"
 
@@ -39,12 +39,13 @@ class Core {
   [[nodiscard]] std::optional<http::TimePoint> next_deadline() const noexcept;
   [[nodiscard]] OpenSession* find_open(std::string_view sid) const noexcept;
   [[nodiscard]] bool knows(std::string_view sid) const noexcept { return table_.find(sid) != nullptr; }
-  [[nodiscard]] std::vector<OpenSession*> open_sessions(std::size_t at_most) const;
+  /// Of those that are open: who is to hear of its time-out first; nullptr if none is.
+  [[nodiscard]] OpenSession* first_open() const noexcept;
 
   // moving.cpp
-  [[nodiscard]] std::vector<Session*> movable_sessions(std::size_t at_most,
-                                                       const std::function<bool(const Session&)>& also) const;
-  [[nodiscard]] std::size_t count(const std::function<bool(const Session&)>& which) const;
+  [[nodiscard]] std::vector<Session*> go_round(Round& round, std::size_t at_most, http::Allowance& allowance,
+                                               const std::function<bool(const Session&)>& which) const;
+  [[nodiscard]] bool can_depart(const OpenSession& session) const noexcept;
   [[nodiscard]] Departure depart(OpenSession& session);
   OpenSession* arrive(SessionImage image, http::Stream* stream);
 
@@ -152,7 +153,6 @@ class Core {
   void flush_polls(http::Allowance& allowance);
 
   // moving.cpp
-  [[nodiscard]] bool can_depart(const OpenSession& session) const noexcept;
   [[nodiscard]] std::string poll_again(const OpenSession& session,
                                        const http::Exchange::Withdrawn& poll) const;
 
@@ -181,11 +181,11 @@ class Core {
   Discarder discarder_;
   const http::Buffer ping_frame_;
   // An open session is in one of the first two, a lingering one in the third.
-  TimerList next_ping_;
-  TimerList pong_overdue_;
-  TimerList linger_;
-  TimerList probe_overdue_;
-  TimerList next_noop_;
+  TimerWheel next_ping_{options_.ping_interval};
+  TimerWheel pong_overdue_{options_.ping_timeout};
+  TimerWheel linger_{kLinger};
+  TimerWheel probe_overdue_{options_.upgrade_timeout};
+  TimerWheel next_noop_{kNoopInterval};
   http::Fifo<OpenSession*> ended_;       // to be reported, then freed
   http::Fifo<OpenSession*> freed_;       // reported; freed as soon as no list names them
   http::Fifo<OpenSession*> poll_flush_;  // have something for their parked poll

@@ -25,26 +25,19 @@ bool Core::can_depart(const OpenSession& session) const noexcept {
          session.polling->probe == nullptr;
 }
 
-std::vector<Session*> Core::movable_sessions(std::size_t at_most,
-                                             const std::function<bool(const Session&)>& also) const {
+std::vector<Session*> Core::go_round(Round& round, std::size_t at_most, http::Allowance& allowance,
+                                     const std::function<bool(const Session&)>& which) const {
   std::vector<Session*> sessions;
-  for (const TimerList* list : {&next_ping_, &pong_overdue_, &linger_}) {
-    for (TimerHook* hook = list->front(); hook != nullptr && sessions.size() < at_most;
-         hook = list->after(*hook)) {
-      auto& session = static_cast<OpenSession&>(*hook);
-      if (can_depart(session) && also(session)) sessions.push_back(&session);
+  while (round.place < table_.places() && sessions.size() < at_most && allowance.take()) {
+    for (OpenSession* session = table_.first_at(round.place); session != nullptr;
+         session = session->next_in_bucket) {
+      ++round.seen;
+      if (which(*session)) sessions.push_back(session);
     }
+    ++round.place;
   }
+  round.over = round.place >= table_.places();
   return sessions;
-}
-
-std::size_t Core::count(const std::function<bool(const Session&)>& which) const {
-  std::size_t count = 0;
-  for (const TimerList* list : {&next_ping_, &pong_overdue_, &linger_}) {
-    for (TimerHook* hook = list->front(); hook != nullptr; hook = list->after(*hook))
-      count += which(static_cast<OpenSession&>(*hook)) ? 1 : 0;
-  }
-  return count;
 }
 
 Departure Core::depart(OpenSession& session) {
@@ -103,7 +96,8 @@ OpenSession* Core::arrive(SessionImage image, http::Stream* stream) {
   auto* session = new OpenSession(*this, image.handshake_head, image.address, image.issued_ms);
   std::copy_n(image.sid.begin(), kSidBytes, session->sid_bytes().begin());
   table_.insert(*session);
-  const http::TimePoint due = clock_.now() + image.timer;
+  const http::TimePoint now = clock_.now();
+  const http::TimePoint due = now + image.timer;
   if (stream != nullptr) {
     session->stream = stream;
     stream->set_receiver(&websocket_receiver_, session);
@@ -126,11 +120,11 @@ OpenSession* Core::arrive(SessionImage image, http::Stream* stream) {
   if (image.lingering) {
     session->phase = OpenSession::Phase::Lingering;
     session->reported = true;
-    linger_.join_in_order(*session, due);
+    linger_.arrive(*session, due, now);
     return session;
   }
   session->awaits_pong = image.awaits_pong;
-  (image.awaits_pong ? pong_overdue_ : next_ping_).join_in_order(*session, due);
+  (image.awaits_pong ? pong_overdue_ : next_ping_).arrive(*session, due, now);
   ++open_count_;
   if (session->polling) ++counts_.polling;
   return session;

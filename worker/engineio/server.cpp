@@ -1,7 +1,6 @@
 #include "worker/engineio/server.h"
 
 #include <array>
-#include <limits>
 #include <utility>
 
 #include "worker/engineio/core.h"
@@ -56,17 +55,21 @@ void Server::close_transport(Session& session, std::uint16_t code, CloseReason r
 }
 
 std::size_t Server::drain(std::size_t count, std::uint16_t code) {
-  for (OpenSession* session : core_->open_sessions(count)) close_transport(*session, code);
+  while (count-- > 0) {
+    OpenSession* const session = core_->first_open();
+    if (session == nullptr) break;
+    close_transport(*session, code);
+  }
   return session_count();
 }
 
-std::vector<Session*> Server::movable_sessions(std::size_t at_most,
-                                               const std::function<bool(const Session&)>& also) const {
-  return core_->movable_sessions(at_most, also);
+std::vector<Session*> Server::go_round(Round& round, std::size_t at_most, http::Allowance& allowance,
+                                       const std::function<bool(const Session&)>& which) const {
+  return core_->go_round(round, at_most, allowance, which);
 }
 
-std::size_t Server::count(const std::function<bool(const Session&)>& which) const {
-  return core_->count(which);
+bool Server::can_depart(const Session& session) const noexcept {
+  return core_->can_depart(static_cast<const OpenSession&>(session));
 }
 
 Departure Server::depart(Session& session) { return core_->depart(static_cast<OpenSession&>(session)); }
@@ -76,12 +79,6 @@ Session* Server::arrive(SessionImage image, http::Stream* stream) {
 }
 
 bool Server::knows(std::string_view sid) const noexcept { return core_->knows(sid); }
-
-void Server::for_each(const std::function<void(Session&)>& visit) {
-  for (OpenSession* session : core_->open_sessions(std::numeric_limits<std::size_t>::max())) {
-    if (session->open()) visit(*session);
-  }
-}
 
 std::size_t Server::session_count() const noexcept { return core_->open_count(); }
 

@@ -8,8 +8,8 @@
 //
 // It must outlive the http::Server that feeds it; its own end touches no stream.
 //
-// All time-outs have constant durations, so each kind is a first-in-first-out list: O(1) per session and
-// turn.
+// All time-outs of one kind have one duration, so each kind is a first-in-first-out list: O(1) per session
+// and turn. Those of sessions that arrive are kept with them in a timer wheel.
 #pragma once
 
 #include <array>
@@ -99,6 +99,14 @@ struct Departure {
   std::string poll_request;      ///< asks again what it asked: goes in front of its unread bytes
 };
 
+/// One look at every session, in pieces (go_round). Who was there at its start and stays is met; who comes
+/// while it lasts may be met or not.
+struct Round {
+  std::size_t place = 0;
+  std::size_t seen = 0;  ///< sessions looked at so far
+  bool over = false;
+};
+
 /// The sid a request names, if it is well formed (20 characters of [A-Za-z0-9_-]). Looks at the query only:
 /// whether the request is Engine.IO's at all is Server::matches().
 [[nodiscard]] std::optional<std::string_view> sid_of(const http::RequestHead& head) noexcept;
@@ -139,21 +147,19 @@ class Server {
                        CloseReason reason = CloseReason::ServerShuttingDown);
   /// close_transport for up to `count` open sessions; returns how many are still open.
   std::size_t drain(std::size_t count, std::uint16_t code);
-  /// Up to `at_most` sessions that can leave now: no post is half here, no upgrade under way, the stream is
-  /// not ending; and `also` agrees. Closed ones that wait to tell their client so are among them.
-  [[nodiscard]] std::vector<Session*> movable_sessions(std::size_t at_most,
-                                                       const std::function<bool(const Session&)>& also) const;
-  /// Those that are open or wait to tell their client that they are closed.
-  [[nodiscard]] std::size_t count(const std::function<bool(const Session&)>& which) const;
-  /// One of movable_sessions(). The session is gone behind this, without on_close.
+  /// The next sessions of `round` for which `which` is true, open or lingering (closed, and waiting to tell
+  /// their client so): about `at_most`, and no more than `allowance` suffices to look for.
+  [[nodiscard]] std::vector<Session*> go_round(Round& round, std::size_t at_most, http::Allowance& allowance,
+                                               const std::function<bool(const Session&)>& which) const;
+  /// It can leave now: no post is half here, no upgrade under way, the stream is not ending.
+  [[nodiscard]] bool can_depart(const Session& session) const noexcept;
+  /// One that can_depart(). The session is gone behind this, without on_close.
   [[nodiscard]] Departure depart(Session& session);
   /// The inverse, in another process, without on_open. `stream`: the WebSocket; null: polling. Null, and
   /// nothing has happened, if the sid is there already.
   [[nodiscard]] Session* arrive(SessionImage image, http::Stream* stream);
   /// Is there a session of that sid, open or not?
   [[nodiscard]] bool knows(std::string_view sid) const noexcept;
-  /// Calls `visit` for every open session. It may close sessions, but not open any.
-  void for_each(const std::function<void(Session&)>& visit);
 
   [[nodiscard]] std::size_t session_count() const noexcept;
   /// Closed polling sessions that wait for their client's next poll, to tell it so.

@@ -42,6 +42,11 @@ class SessionTable {
     }
   }
 
+  // One place after the other. Whoever goes on from a place meets everybody who was here when the first was
+  // looked at, also if the table grows meanwhile: then some meet twice.
+  [[nodiscard]] std::size_t places() const noexcept { return buckets_.size(); }
+  [[nodiscard]] OpenSession* first_at(std::size_t place) const noexcept { return buckets_[place]; }
+
  private:
   /// A sid is random (but for its first two characters) and only our own ever get in: two words of it, mixed,
   /// will do.

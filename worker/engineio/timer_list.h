@@ -7,9 +7,12 @@
 
 namespace limpet::engineio {
 
-struct TimerHook {
-  TimerHook* previous = nullptr;  ///< nullptr: in no list
-  TimerHook* next = nullptr;
+struct TimerLink {
+  TimerLink* previous = nullptr;  ///< nullptr: in no list
+  TimerLink* next = nullptr;
+};
+
+struct TimerHook : TimerLink {
   http::TimePoint due{};
 
   [[nodiscard]] bool joined() const noexcept { return previous != nullptr; }
@@ -21,6 +24,7 @@ struct TimerHook {
     previous = next = nullptr;
   }
 };
+static_assert(sizeof(TimerHook) == 24, "every session has one");
 
 class TimerList {
  public:
@@ -37,31 +41,24 @@ class TimerList {
     ends_.previous->next = &hook;
     ends_.previous = &hook;
   }
-  /// Anywhere, by its due time; looks from the back.
-  void join_in_order(TimerHook& hook, http::TimePoint due) noexcept {
-    hook.leave();
-    hook.due = due;
-    TimerHook* before = ends_.previous;
-    while (before != &ends_ && before->due > due) before = before->previous;
-    hook.previous = before;
-    hook.next = before->next;
-    hook.next->previous = &hook;
-    before->next = &hook;
+  /// All that are in `others`, behind those that are here. The first of them must not be due before the last
+  /// one here.
+  void take_all(TimerList& others) noexcept {
+    if (others.empty()) return;
+    others.ends_.next->previous = ends_.previous;
+    others.ends_.previous->next = &ends_;
+    ends_.previous->next = others.ends_.next;
+    ends_.previous = others.ends_.previous;
+    others.ends_.previous = others.ends_.next = &others.ends_;
   }
   [[nodiscard]] bool empty() const noexcept { return ends_.next == &ends_; }
   /// Who is due next; nullptr if empty.
-  [[nodiscard]] TimerHook* front() const noexcept { return empty() ? nullptr : ends_.next; }
-  /// The first one if it is due at `now`.
-  [[nodiscard]] TimerHook* due(http::TimePoint now) const noexcept {
-    return !empty() && ends_.next->due <= now ? ends_.next : nullptr;
-  }
-  /// Behind `hook`; nullptr at the end.
-  [[nodiscard]] TimerHook* after(const TimerHook& hook) const noexcept {
-    return hook.next == &ends_ ? nullptr : hook.next;
+  [[nodiscard]] TimerHook* front() const noexcept {
+    return empty() ? nullptr : static_cast<TimerHook*>(ends_.next);
   }
 
  private:
-  TimerHook ends_;
+  TimerLink ends_;
 };
 
 }  // namespace limpet::engineio

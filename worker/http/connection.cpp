@@ -12,10 +12,8 @@ constexpr std::uint32_t kUnitsOfRequest = 16;
 
 }  // namespace
 
-Connection::Connection(Server& server, Stream& stream)
-    : server_(server), stream_(&stream), next_(server.connections_) {
-  if (next_ != nullptr) next_->previous_ = this;
-  server_.connections_ = this;
+Connection::Connection(Server& server, Stream& stream) : server_(server), stream_(&stream) {
+  link();
   ++server_.connection_count_;
   stream.set_receiver(this);
   wait_for(Stream::Waiting::Header);
@@ -23,10 +21,33 @@ Connection::Connection(Server& server, Stream& stream)
 
 Connection::~Connection() {
   if (exchange_ != nullptr) exchange_->connection_ = nullptr;
+  unlink();
+  --server_.connection_count_;
+}
+
+Connection*& Connection::list() const noexcept {
+  return asks_later_ ? server_.asking_later_ : server_.connections_;
+}
+
+void Connection::link() noexcept {
+  Connection*& first = list();
+  previous_ = nullptr;
+  next_ = first;
+  if (next_ != nullptr) next_->previous_ = this;
+  first = this;
+}
+
+void Connection::unlink() noexcept {
   if (previous_ != nullptr) previous_->next_ = next_;
   if (next_ != nullptr) next_->previous_ = previous_;
-  if (server_.connections_ == this) server_.connections_ = next_;
-  --server_.connection_count_;
+  if (Connection*& first = list(); first == this) first = next_;
+  if (server_.next_look_ == this) server_.next_look_ = next_;
+}
+
+void Connection::set_asks_later(bool later) noexcept {
+  unlink();
+  asks_later_ = later;
+  link();
 }
 
 void Connection::wait_for(Stream::Waiting what) { stream_->set_waiting(what); }
@@ -80,7 +101,7 @@ std::size_t Connection::take_head(std::string_view bytes, bool& stalled) {
       state_ = State::Gone;
       return 0;
     case RequestHandler::Route::Later:
-      asks_later_ = true;
+      set_asks_later(true);
       stream_->pause_reading(true);
       wait_for(Stream::Waiting::Response);
       stalled = true;
@@ -187,7 +208,7 @@ void Connection::on_closed(Stream&, int) {
 }
 
 void Connection::ask_again() {
-  if (!std::exchange(asks_later_, false)) return;
+  set_asks_later(false);
   wait_for(Stream::Waiting::Header);
   stream_->pause_reading(false);
 }

@@ -59,6 +59,11 @@ class Connection final : public StreamReceiver {
   void refuse(int status);
   void settle(Response response);
   void wait_for(Stream::Waiting what);
+  /// Of the two lists the one that this is in.
+  [[nodiscard]] Connection*& list() const noexcept;
+  void link() noexcept;
+  void unlink() noexcept;
+  void set_asks_later(bool later) noexcept;
 
   Server& server_;
   Stream* stream_;

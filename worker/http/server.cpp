@@ -63,6 +63,7 @@ Stream& Exchange::stream() const noexcept { return connection_->stream(); }
 
 Server::~Server() {
   while (connections_ != nullptr) delete connections_;
+  while (asking_later_ != nullptr) delete asking_later_;
 }
 
 void Server::adopt(Stream& stream) { new Connection(*this, stream); }
@@ -73,9 +74,11 @@ void Server::resume(Stream& stream) {
   connection->wait_for(Stream::Waiting::NextRequest);
 }
 
-void Server::end_idle() {
-  for (Connection* connection = connections_; connection != nullptr; connection = connection->next_)
-    connection->end_if_idle();
+bool Server::end_idle(Allowance& allowance) {
+  if (next_look_ == nullptr) next_look_ = connections_;
+  while (next_look_ != nullptr && allowance.take())
+    std::exchange(next_look_, next_look_->next_)->end_if_idle();
+  return next_look_ == nullptr;
 }
 
 void Server::end_unfinished() {
@@ -84,16 +87,24 @@ void Server::end_unfinished() {
 }
 
 void Server::ask_again() {
-  for (Connection* connection = connections_; connection != nullptr; connection = connection->next_)
-    connection->ask_again();
+  // They may ask for later once more: those are for the next call.
+  for (Connection* connection = std::exchange(asking_later_, nullptr); connection != nullptr;)
+    std::exchange(connection, connection->next_)->ask_again();
 }
 
-void Server::take_idle(const std::function<void(Stream&)>& visit) {
-  for (Connection* connection = connections_; connection != nullptr;) {
-    Connection* const next = connection->next_;  // only this one ends
-    if (Stream* stream = connection->leave_if_idle()) visit(*stream);
-    connection = next;
-  }
+bool Server::take_idle(std::size_t at_most, Allowance& allowance, const std::function<void(Stream&)>& visit) {
+  const auto take = [&](Connection& connection) {
+    Stream* const stream = connection.leave_if_idle();
+    if (stream == nullptr) return;
+    --at_most;
+    visit(*stream);
+  };
+  for (Connection* connection = asking_later_; connection != nullptr && at_most > 0 && allowance.take();)
+    take(*std::exchange(connection, connection->next_));
+  if (next_look_ == nullptr) next_look_ = connections_;
+  while (next_look_ != nullptr && at_most > 0 && allowance.take())
+    take(*std::exchange(next_look_, next_look_->next_));
+  return next_look_ == nullptr;
 }
 
 }  // namespace limpet::http

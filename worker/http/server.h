@@ -19,6 +19,7 @@
 #include <memory>
 #include <string>
 
+#include "worker/http/allowance.h"
 #include "worker/http/request.h"
 #include "worker/http/response.h"
 #include "worker/http/stream.h"
@@ -133,15 +134,16 @@ class Server {
   void resume(Stream& stream);
   /// From now on every answer ends its connection.
   void drain() noexcept { draining_ = true; }
-  /// Connections between two requests end.
-  void end_idle();
+  /// Connections between two requests end. Looks at one after the other, as far as `allowance` suffices, and
+  /// goes on there in the next call. True: those were the last ones, and the next call begins anew.
+  bool end_idle(Allowance& allowance);
   /// Requests whose bodies are not complete are answered 408, and their connections end.
   void end_unfinished();
   /// Routes the requests again to which the handler said Later.
   void ask_again();
-  /// Gives up every connection of which no request is being served or half read; `visit` gets its stream,
-  /// without a receiver.
-  void take_idle(const std::function<void(Stream&)>& visit);
+  /// Gives up connections of which no request is being served or half read, at most so many; `visit` gets
+  /// each one's stream, without a receiver. Otherwise like end_idle().
+  bool take_idle(std::size_t at_most, Allowance& allowance, const std::function<void(Stream&)>& visit);
   [[nodiscard]] std::size_t connection_count() const noexcept { return connection_count_; }
   [[nodiscard]] const ServerCounts& counts() const noexcept { return counts_; }
 
@@ -150,7 +152,9 @@ class Server {
   RequestHandler& handler_;
   ServerOptions options_;
   ServerCounts counts_;
-  Connection* connections_ = nullptr;
+  Connection* connections_ = nullptr;  ///< all but those in asking_later_
+  Connection* asking_later_ = nullptr;
+  Connection* next_look_ = nullptr;  ///< where a look at all of connections_ goes on; nullptr: at the first
   std::size_t connection_count_ = 0;
   bool draining_ = false;
 };

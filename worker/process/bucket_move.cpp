@@ -1,6 +1,7 @@
 #include "worker/process/bucket_move.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace limpet::process {
@@ -24,37 +25,42 @@ BucketMove::BucketMove(const MigrationParts& parts, std::uint32_t number, const 
       on_moved_(std::move(on_moved)),
       giver_(parts, std::move(stream), order.to_slot) {}
 
-void BucketMove::turn() {
-  giver_.turn();
+void BucketMove::turn(http::Allowance& allowance) {
+  giver_.turn(allowance);
   if (done_ || giver_.broken()) return;
   if (giver_.given()) {
     done_ = true;
     return on_moved_({.to_slot = to_slot_, .moved = giver_.sessions_taken(), .drained = drained_});
   }
   if (!giver_.passes_on() || !giver_.settled()) return;
-  const std::size_t left =
-      parts_.engine.count([this](const engineio::Session& session) { return giver_.wants(session); });
-  if (left > 0 && parts_.clock.now() >= drain_at_) drain_what_cannot_move(left);
+  const std::optional<std::size_t> left = giver_.left();
+  if (left > 0u && parts_.clock.now() >= drain_at_) drain_what_cannot_move(*left, allowance);
   // Left behind at the deadline are closed ones that wait to tell their client so: they do that here.
-  if (left == 0 || parts_.clock.now() >= deadline_) giver_.finish();
+  if (left == 0u || parts_.clock.now() >= deadline_) giver_.finish();
 }
 
-void BucketMove::drain_what_cannot_move(std::size_t left) {
+void BucketMove::drain_what_cannot_move(std::size_t left, http::Allowance& allowance) {
   if (!drain_) drain_.emplace(parts_.clock.now(), left, window_, window_);
-  std::size_t due = drain_->take_due(parts_.clock.now());
-  parts_.engine.for_each([&](engineio::Session& session) {
-    if (due == 0 || !giver_.wants(session)) return;
-    --due;
+  const std::size_t more = drain_->take_due(parts_.clock.now());
+  drain_due_ += std::min(more, std::numeric_limits<std::size_t>::max() - drain_due_);
+  if (drain_due_ == 0) return;
+  const auto is_due = [this](const engineio::Session& session) {
+    return giver_.wants(session) && parts_.engine.find(session.sid()) == &session;
+  };
+  for (engineio::Session* session : parts_.engine.go_round(drain_round_, drain_due_, allowance, is_due)) {
+    if (drain_due_ > 0) --drain_due_;
     ++drained_;
     parts_.counters.add(ipc::Counter::SessionsDrained);
-    parts_.engine.close_transport(session, kServiceRestart);
-  });
+    parts_.engine.close_transport(*session, kServiceRestart);
+  }
+  // Whoever was not met in it, or may leave meanwhile, is found by the next one.
+  if (drain_round_.over) drain_round_ = {};
 }
 
 http::TimePoint BucketMove::next_deadline() const noexcept {
   const http::TimePoint now = parts_.clock.now();
   if (giver_.broken()) return http::TimePoint::max();
-  auto next = http::TimePoint::max();
+  auto next = giver_.next_deadline();
   for (const http::TimePoint due : {drain_at_, drain_ ? drain_->next_due() : next, deadline_})
     if (due > now) next = std::min(next, due);
   return next;

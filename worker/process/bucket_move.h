@@ -28,13 +28,13 @@ class BucketMove {
   [[nodiscard]] bool done() const noexcept { return done_; }
 
   /// Once per turn, behind the rings.
-  void turn();
+  void turn(http::Allowance& allowance);
   [[nodiscard]] http::TimePoint next_deadline() const noexcept;
   /// Whoever is still here stays.
   void stop() { giver_.finish(); }
 
  private:
-  void drain_what_cannot_move(std::size_t left);
+  void drain_what_cannot_move(std::size_t left, http::Allowance& allowance);
 
   MigrationParts parts_;
   std::uint32_t number_;
@@ -45,6 +45,8 @@ class BucketMove {
   Migration::OnBucketsMoved on_moved_;
   Giver giver_;
   std::optional<DrainSchedule> drain_;
+  engineio::Round drain_round_;
+  std::size_t drain_due_ = 0;
   std::uint64_t drained_ = 0;
   bool done_ = false;
 };

@@ -43,8 +43,14 @@ std::optional<std::uint16_t> Handovers::other_owner_of(std::string_view sid) con
 std::uint16_t Handovers::owner_of(std::string_view sid) const { return table_.owner(bucket_of(sid)); }
 
 bool Handovers::owns_a_bucket() const {
-  for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket)
-    if (table_.owner(bucket) == own_slot_) return true;
+  if (table_.owner(own_bucket_) == own_slot_) return true;
+  if (owned_none_) return false;
+  for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket) {
+    if (table_.owner(bucket) != own_slot_) continue;
+    own_bucket_ = bucket;
+    return true;
+  }
+  owned_none_ = true;
   return false;
 }
 
@@ -98,6 +104,7 @@ bool Handovers::deferred() const noexcept {
 }
 
 bool Handovers::turn() {
+  owned_none_ = false;
   for (ipc::Channel& sender : senders_) {
     if (sender.wants_write()) (void)sender.flush();
   }

@@ -35,7 +35,7 @@ class Handovers {
   [[nodiscard]] std::optional<std::uint16_t> other_owner_of(std::string_view sid) const;
   /// The slot that owns `sid`.
   [[nodiscard]] std::uint16_t owner_of(std::string_view sid) const;
-  /// False in a slot that closes.
+  /// False in a slot that closes, until the next turn() at least.
   [[nodiscard]] bool owns_a_bucket() const;
   /// The table has given the bucket of `sid` to this slot since learn_own_buckets(): who owned it may still
   /// have its sessions, even if nobody has said so yet.
@@ -73,6 +73,8 @@ class Handovers {
   std::uint16_t own_slot_;
   const ipc::BucketTable& table_;
   std::bitset<ipc::kBuckets> own_buckets_;  ///< as of learn_own_buckets()
+  mutable std::uint16_t own_bucket_ = 0;    ///< was this slot's at the last look, if any was
+  mutable bool owned_none_ = false;         ///< as of a look at all of them in this turn
   Inbox inbox_;
   std::map<std::uint16_t, Inbox> borrowed_;  ///< by slot
   std::vector<ipc::Channel> senders_;

@@ -24,12 +24,18 @@ constexpr std::size_t kBatchSessions = 32;
 constexpr std::size_t kBatchBytes = 1u << 20;
 /// What is heavier cannot be in a batch, which has room for its positions and a batch's other sessions.
 constexpr std::size_t kHeaviestBytes = ipc::kFrameLimitBytes - (4u << 20);
-/// Batches of one turn: bounds it, so that clients who are still here get their share.
-constexpr int kBatchesPerTurn = 4;
-constexpr int kFramesPerTurn = 16;
+/// Units of an allowance: a session that leaves or arrives, but for what its handlers do.
+constexpr std::uint32_t kUnitsOfSession = 8;
 /// Sent and not taken: bounds memory and descriptors in flight.
 constexpr std::size_t kBytesOnTheirWay = 8u << 20;
 constexpr std::size_t kParcelsOnTheirWay = 64;
+/// A look at all sessions or connections is followed by a pause of as many microseconds: what cannot leave is
+/// looked at often enough, and takes a small part of the time. Nothing where there are few.
+http::TimePoint after_pause(http::TimePoint now, std::size_t seen) {
+  return now + std::chrono::floor<std::chrono::milliseconds>(std::chrono::microseconds(seen));
+}
+/// Records of a ring that are read before a batch arrives: as many as in any turn.
+constexpr std::uint64_t kRecordsAtOnce = 1024;
 /// Much longer than the supervisor takes to tell all workers of a new one.
 constexpr std::chrono::seconds kWaitForIntroductions{1};
 /// WebSocket close code of a session that has no place in the new worker: "service restart".
@@ -152,65 +158,122 @@ bool Giver::has_room() const noexcept {
          on_their_way_.size() < kParcelsOnTheirWay;
 }
 
-bool Giver::busy() const noexcept { return (readable_ || begins_) && !broken_; }
+bool Giver::busy() const noexcept {
+  if (broken_) return false;
+  const bool searches = gives_sessions() && !search_.round.over && has_room() && !parts_.rings.deferred();
+  return readable_ || begins_ || searches;
+}
 
-void Giver::turn() {
+http::TimePoint Giver::next_deadline() const noexcept {
+  const bool pauses = search_.is_wanted && gives_sessions() && has_room() && !parts_.rings.deferred();
+  return pauses ? std::max(search_.again_at, parts_.clock.now()) : http::TimePoint::max();
+}
+
+void Giver::turn(http::Allowance& allowance) {
   if (broken_) return;
   // Before anything is received: what comes back from the taker is looked at in the next turn.
   (void)stream_.flush();
   begins_ = false;
-  if (!waits_for_taker_ && gives_connections()) give_connections();
-  if (!waits_for_taker_ && !finished_) {
-    for (int i = 0; i < kBatchesPerTurn && has_room() && give_sessions(); ++i) {
-    }
+  if (!waits_for_taker_ && gives_connections()) give_connections(allowance);
+  while (gives_sessions() && has_room() && give_sessions(allowance)) {
   }
-  receive();
+  receive(allowance);
   if (!readable_ && !broken_) watch_.arm();
 }
 
 /// Those that wait between two requests, whoever they are for: the sessions they will ask for leave as well.
-void Giver::give_connections() {
-  if (!has_room()) return;
-  parts_.front.http().take_idle([this](http::Stream& stream) {
+void Giver::give_connections(http::Allowance& allowance) {
+  if (!has_room() || parts_.clock.now() < connections_again_at_) return;
+  http::Server& http = parts_.front.http();
+  const std::size_t room = kParcelsOnTheirWay - on_their_way_.size();
+  const bool were_all = http.take_idle(room, allowance, [this](http::Stream& stream) {
     auto& connection = static_cast<ClientConnection&>(stream);
     ClientConnection::Detached detached = connection.detach();
     give(HttpConnection{image_of(connection, detached)}, std::move(detached.socket));
   });
+  if (were_all) connections_again_at_ = after_pause(parts_.clock.now(), http.connection_count());
 }
 
-bool Giver::give_sessions() {
-  // What waits for room in the own ring was delivered here and has no place in a ring yet.
-  if (parts_.rings.deferred()) return false;
-  const auto ready = [this](const engineio::Session& session) {
-    const bool lingers = parts_.engine.find(session.sid()) == nullptr;
-    return wants(session) && (lingers || parts_.socketio.can_depart(session));
-  };
-  for (engineio::Session* session : parts_.engine.movable_sessions(kBatchSessions, ready))
+/// Grows whenever there may be a session to give that was not here before.
+std::uint64_t Giver::newcomers() const {
+  const engineio::Counts& counts = parts_.engine.counts();
+  // Those that open get a bucket of this slot, as long as it has one.
+  return counts.arrived + (gives_connections() ? counts.opened : 0);
+}
+
+std::optional<std::size_t> Giver::left() const {
+  if (!search_.round.over || search_.newcomers != newcomers()) return std::nullopt;
+  return search_.left;
+}
+
+/// A new round begins only for those that could not leave in the last one, or have come since.
+bool Giver::goes_round() {
+  if (!search_.round.over) return true;
+  search_.is_wanted = left() != 0;
+  if (!search_.is_wanted || parts_.clock.now() < search_.again_at) return false;
+  search_ = {.round = {}, .newcomers = newcomers()};
+  return true;
+}
+
+void Giver::end_round() {
+  search_.again_at = after_pause(parts_.clock.now(), search_.round.seen);
+  search_.is_wanted = !left();
+}
+
+bool Giver::can_leave(const engineio::Session& session) const {
+  const bool lingers = parts_.engine.find(session.sid()) == nullptr;
+  return parts_.engine.can_depart(session) && (lingers || parts_.socketio.can_depart(session));
+}
+
+/// Some that can leave, whose handlers have been told so.
+std::vector<engineio::Session*> Giver::announced(http::Allowance& allowance) {
+  const Search before = search_;
+  std::vector<engineio::Session*> sessions =
+      parts_.engine.go_round(search_.round, kBatchSessions, allowance,
+                             [this](const engineio::Session& session) { return wants(session); });
+  search_.left += std::erase_if(sessions, [this](const auto* session) { return !can_leave(*session); });
+  for (engineio::Session* session : sessions)
     if (parts_.engine.find(session->sid()) == session) parts_.socketio.announce_departure(*session);
-  // Again: those handlers may have closed sessions, and what they emitted may wait. Who comes in their place
-  // has not been told.
-  if (parts_.rings.deferred()) return false;
-  const auto told = [this, &ready](const engineio::Session& session) {
-    const bool lingers = parts_.engine.find(session.sid()) == nullptr;
-    return ready(session) && (lingers || parts_.socketio.announced_departure(session));
-  };
-  const std::vector<engineio::Session*> leaving = parts_.engine.movable_sessions(kBatchSessions, told);
-  if (leaving.empty()) return false;
+  // What those handlers emitted may wait: then so do these.
+  if (parts_.rings.deferred()) {
+    search_ = before;
+    return {};
+  }
+  // And they may have closed sessions.
+  search_.left += std::erase_if(sessions, [this](const auto* session) {
+    const bool lingers = parts_.engine.find(session->sid()) == nullptr;
+    return !can_leave(*session) || !(lingers || parts_.socketio.announced_departure(*session));
+  });
+  return sessions;
+}
+
+/// True: there may be more that can leave in this turn.
+bool Giver::give_sessions(http::Allowance& allowance) {
+  // What waits for room in the own ring was delivered here and has no place in a ring yet.
+  if (parts_.rings.deferred() || !goes_round()) return false;
+  const std::vector<engineio::Session*> leaving = announced(allowance);
+  if (!leaving.empty()) pack(leaving);
+  (void)allowance.take(static_cast<std::uint32_t>(leaving.size()) * kUnitsOfSession);
+  if (search_.round.over) end_round();
+  return !search_.round.over && !allowance.exhausted() && !parts_.rings.deferred();
+}
+
+/// All of them in this call, however many batches that takes: what the handlers put down must not grow old.
+void Giver::pack(const std::vector<engineio::Session*>& leaving) {
   parts_.rings.retain(kRetainedBytes);  // they may have to come back
-  // All of them in this call, however many batches that takes: what the handlers put down must not grow old.
   const std::vector<adapter::RingPosition> positions = parts_.rings.positions();
   Load load{{positions, {}}, {}, 0};
   Load too_large{{positions, {}}, {}, 0};
   std::vector<std::pair<HttpConnection, ipc::Descriptor>> polls;
   for (engineio::Session* session : leaving) {
     add(take_out(*session, polls), load, too_large);
-    if (load.weight >= kBatchBytes) give(std::exchange(load, {{positions, {}}, {}, 0}));
+    if (load.weight >= kBatchBytes || load.batch.sessions.size() >= kBatchSessions)
+      give(std::exchange(load, {{positions, {}}, {}, 0}));
   }
   if (!load.batch.sessions.empty()) give(std::move(load));
   for (auto& [poll, socket] : polls) give(poll, std::move(socket));
   // Behind all that leave: it runs handlers, whose broadcasts are beyond the positions of those.
   if (!too_large.batch.sessions.empty()) close_too_large(std::move(too_large));
-  return true;
 }
 
 /// One that leaves, with its socket if it has one; its parked poll goes to `polls`.
@@ -308,7 +371,8 @@ void Giver::send(const SocketAct& act) {
 void Giver::hear() {
   if (broken_) return;
   readable_ = true;
-  receive();
+  auto all = http::Allowance::unlimited();
+  receive(all);
 }
 
 void Giver::finish() {
@@ -325,9 +389,9 @@ void Giver::pass_on(ipc::Descriptor socket, const ClientConnection& from, std::s
   give(HttpConnection{image_of(from, detached), from.asked() != 0}, std::move(descriptors), 0);
 }
 
-void Giver::receive() {
+void Giver::receive(http::Allowance& allowance) {
   ipc::Datagram datagram;
-  while (readable_ && !broken_) {
+  while (readable_ && !broken_ && allowance.take()) {
     switch (stream_.receive(&datagram)) {
       case ipc::ReceiveStatus::Message: {
         std::string why;
@@ -436,19 +500,21 @@ Taker::Taker(const MigrationParts& parts, std::uint32_t number, ipc::Descriptor 
 
 void Taker::say_expecting() { stream_.send(encode(Expecting{})); }
 
-void Taker::turn() {
+void Taker::turn(http::Allowance& allowance) {
   if (over_) return;
   if (!stream_.flush()) readable_ = true;  // its end is read, behind all that came before
   if (stream_.queued_bytes() == 0) going_back_.clear();
   ipc::Datagram datagram;
   // What was taken may be touched in the next turn: only if the giver has been told.
   if (held_) take(*std::exchange(held_, std::nullopt));
-  for (int i = 0; i < kFramesPerTurn && readable_ && !held_ && stream_.queued_bytes() == 0; ++i) {
+  while (readable_ && !held_ && stream_.queued_bytes() == 0 && allowance.take()) {
     switch (stream_.receive(&datagram)) {
       case ipc::ReceiveStatus::Message: {
         std::string why;
         auto message = decode_migration_message(datagram, &why);
         if (!message) return refuse(why);
+        if (const auto* batch = std::get_if<SessionBatch>(&*message))
+          (void)allowance.take(static_cast<std::uint32_t>(batch->sessions.size()) * kUnitsOfSession);
         take({std::move(*message), std::move(datagram.descriptors)});
         break;
       }
@@ -476,9 +542,13 @@ void Taker::take(Frame frame) {
 /// The giver may have been told of a newborn worker first, and may have delivered what that one has
 /// published. Its ring must be here before those sessions, or they hear the same again. Waits once, for whom
 /// it waits may have died.
+///
+/// And where this worker is far behind the giver in a ring, it reads on as in every turn until that is
+/// little: what is left is read in one go.
 bool Taker::is_early(const Frame& frame) {
   const auto* const batch = std::get_if<SessionBatch>(&frame.message);
-  if (batch == nullptr || parts_.rings.knows(batch->positions)) return false;
+  if (batch == nullptr) return false;
+  if (parts_.rings.knows(batch->positions)) return parts_.rings.behind(batch->positions) > kRecordsAtOnce;
   if (held_until_ == http::TimePoint{}) held_until_ = parts_.clock.now() + kWaitForIntroductions;
   return parts_.clock.now() < held_until_;
 }
@@ -618,15 +688,15 @@ void Migration::forget_giver() {
   giver_.reset();
 }
 
-void Migration::turn() {
-  for (Taker& taker : takers_) taker.turn();
+void Migration::turn(http::Allowance& allowance) {
+  for (Taker& taker : takers_) taker.turn(allowance);
   takers_.remove_if([](const Taker& taker) { return taker.over(); });
   if (last_expected_ != 0) note_expectations();
   if (next_stream_ && last_expected_ == 0) {
     giver_.emplace(parts_, std::move(next_stream_));
     giver_number_ = ++last_number_;
   }
-  give();
+  give(allowance);
   end_moves();
   const bool settled = (!giver_ || giver_->settled()) &&
                        std::all_of(moves_.begin(), moves_.end(),
@@ -634,13 +704,13 @@ void Migration::turn() {
   if (last_expected_ == 0 && settled) parts_.rings.stop_retaining();
 }
 
-void Migration::give() {
+void Migration::give(http::Allowance& allowance) {
   for (BucketMove& move : moves_) {
     replies_before_ = move.number();
-    move.turn();
+    move.turn(allowance);
   }
   replies_before_ = giver_number_;
-  if (giver_) giver_->turn();
+  if (giver_) giver_->turn(allowance);
   replies_before_ = kAny;
 }
 
@@ -670,6 +740,7 @@ http::TimePoint Migration::next_deadline() const {
   auto next = http::TimePoint::max();
   for (const Taker& taker : takers_) next = std::min(next, taker.next_deadline());
   for (const BucketMove& move : moves_) next = std::min(next, move.next_deadline());
+  if (giver_) next = std::min(next, giver_->next_deadline());
   return next;
 }
 

@@ -26,6 +26,7 @@
 #include "ipc/messages.h"
 #include "worker/adapter/ring_adapter.h"
 #include "worker/engineio/server.h"
+#include "worker/http/allowance.h"
 #include "worker/process/clients.h"
 #include "worker/process/front.h"
 #include "worker/process/handover.h"
@@ -61,9 +62,14 @@ class Giver {
   ~Giver();
 
   /// Once per turn, behind the rings: sends what can leave and fits, hears what was taken.
-  void turn();
+  void turn(http::Allowance& allowance);
   /// Has work that waits for nothing but the next turn.
   [[nodiscard]] bool busy() const noexcept;
+  /// turn() is to be called then at the latest.
+  [[nodiscard]] http::TimePoint next_deadline() const noexcept;
+  /// How many sessions there were to give that could not leave, as of the last round. Nothing before the
+  /// first one is over, or if others have come since it began.
+  [[nodiscard]] std::optional<std::size_t> left() const;
   /// Says that no more comes. Whoever cannot leave has been drained.
   void finish();
   /// Is it for this giver to give?
@@ -99,8 +105,15 @@ class Giver {
   };
 
   [[nodiscard]] bool gives_connections() const;
-  void give_connections();
-  bool give_sessions();
+  void give_connections(http::Allowance& allowance);
+  [[nodiscard]] bool gives_sessions() const noexcept { return !waits_for_taker_ && !finished_; }
+  bool give_sessions(http::Allowance& allowance);
+  [[nodiscard]] bool can_leave(const engineio::Session& session) const;
+  [[nodiscard]] std::vector<engineio::Session*> announced(http::Allowance& allowance);
+  void pack(const std::vector<engineio::Session*>& leaving);
+  [[nodiscard]] bool goes_round();
+  void end_round();
+  [[nodiscard]] std::uint64_t newcomers() const;
   void give(const MigrationMessage& message, std::vector<ipc::Descriptor> descriptors, std::size_t sessions);
   void give(const HttpConnection& connection, ipc::Descriptor socket);
   void give(Load load);
@@ -108,15 +121,26 @@ class Giver {
   std::pair<SessionRecord, ipc::Descriptor> take_out(
       engineio::Session& session, std::vector<std::pair<HttpConnection, ipc::Descriptor>>& polls);
   static void add(std::pair<SessionRecord, ipc::Descriptor> leaving, Load& load, Load& too_large);
-  void receive();
+  void receive(http::Allowance& allowance);
   void obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors);
   void take_back();
   void give_up(const std::string& why);
   void break_off();
   [[nodiscard]] bool has_room() const noexcept;
 
+  /// One look at all sessions here, so that those that stay cost once and not once per batch.
+  struct Search {
+    engineio::Round round{.over = true};
+    std::size_t left = 0;                    ///< were to be given, and could not leave
+    std::optional<std::uint64_t> newcomers;  ///< when it began
+    http::TimePoint again_at{};              ///< once it is over
+    bool is_wanted = false;                  ///< again, as soon as may be
+  };
+
   MigrationParts parts_;
   std::optional<std::uint16_t> to_slot_;
+  Search search_;
+  http::TimePoint connections_again_at_{};
   ipc::FrameStream stream_;
   Watch watch_;
   std::deque<Parcel> on_their_way_;
@@ -146,7 +170,7 @@ class Taker {
   void say_expecting();
 
   /// Once per turn, behind the rings.
-  void turn();
+  void turn(http::Allowance& allowance);
   [[nodiscard]] bool busy() const noexcept { return readable_ && !over_ && !held_; }
   /// turn() is to be called then at the latest.
   [[nodiscard]] http::TimePoint next_deadline() const noexcept {
@@ -224,7 +248,8 @@ class Migration final : public socketio::Elsewhere {
   /// Whoever is still here stays.
   void stop_giving();
 
-  void turn();
+  /// Once per turn, behind the rings. What `allowance` does not suffice for is done in the next turn.
+  void turn(http::Allowance& allowance);
   [[nodiscard]] bool busy() const noexcept;
   [[nodiscard]] http::TimePoint next_deadline() const;
   /// Somebody before waits for acknowledgements that come by way of this worker.
@@ -248,7 +273,7 @@ class Migration final : public socketio::Elsewhere {
 
   Taker& expect(ipc::Descriptor stream, Taker::OnRefusal on_refusal);
   void note_expectations();
-  void give();
+  void give(http::Allowance& allowance);
   void end_moves();
   void act(const SocketAct& act, std::uint32_t behind);
   [[nodiscard]] bool has_taker_before(std::uint32_t number) const noexcept;

@@ -49,6 +49,7 @@ constexpr std::uint32_t kUnitsPerShare = 20'000;
 constexpr std::chrono::microseconds kTimeForInput{1500};
 constexpr std::chrono::microseconds kTimeForRings{1000};
 constexpr std::chrono::microseconds kTimeForCloses{500};
+constexpr std::chrono::microseconds kTimeForMoves{2000};
 constexpr std::chrono::microseconds kTimeForOutput{2500};
 /// Connections and sessions that are closed in one turn because limits.memory is exceeded.
 constexpr int kShedPerTurn = 64;
@@ -172,6 +173,7 @@ class Worker::Core {
   bool poller_ready_ = true;
   bool more_in_rings_ = false;
   bool more_in_inbox_ = false;
+  bool more_to_end_ = false;
   bool expecting_parent_death_signal_ = false;
 };
 
@@ -453,7 +455,8 @@ void Worker::Core::continue_drain() {
   const bool told =
       engine_.session_count() == 0 && (!engine_.has_lingering() || clock_.now() >= drain_linger_until_);
   // Idle connections are where the last polls come from: only when no session is left that wants one.
-  if (told && !(migration_ && migration_->gives_connections())) front_->http().end_idle();
+  const bool ends = told && !(migration_ && migration_->gives_connections());
+  more_to_end_ = ends && !front_->http().end_idle(allowance_);
   const bool empty = told && clients_.open() == 0;
   const bool unsent = (rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred());
   if ((empty && !unsent && (!migration_ || migration_->buckets_are_quiet())) ||
@@ -538,7 +541,10 @@ void Worker::Core::turn() {
   socketio_->tick(allowance_);
   begin_share(kTimeForCloses);
   engine_.tick(allowance_);
-  if (migration_) migration_->turn();
+  if (migration_) {
+    begin_share(kTimeForMoves);
+    migration_->turn(allowance_);
+  }
   if (departure_) {
     continue_migration();
   } else if (drain_) {
@@ -606,7 +612,7 @@ void Worker::Core::wait() {
 }
 
 bool Worker::Core::has_work() const {
-  return poller_ready_ || more_in_rings_ || more_in_inbox_ || clients_.has_work() ||
+  return poller_ready_ || more_in_rings_ || more_in_inbox_ || more_to_end_ || clients_.has_work() ||
          (migration_ && migration_->busy()) ||
          engine_.next_deadline().value_or(http::TimePoint::max()) <= clock_.now();
 }

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+#include <random>
+
 #include "worker/websocket/frame.h"
 
 namespace limpet::adapter {
@@ -98,6 +102,31 @@ TEST(Retained, BeyondTheLimitTheOldestGoAndThatIsToldToWhomItMatters) {
   EXPECT_FALSE(replay(retained, {{kOne, 9}, {kTwo, 7}}).whole);
   EXPECT_FALSE(replay(retained, {{kOne, 10}}).whole) << "of a writer that the giver did not know";
   EXPECT_EQ(replay(retained, {{kOne, 9}, {kTwo, 9}}).texts.size(), 2u);
+}
+
+TEST(Retained, ReplaysFromTheOldestPositionOnWhateverWentBefore) {
+  std::mt19937 random(8);
+  Retained retained(20'000);  // of 100 records or so
+  std::map<std::uint64_t, std::uint64_t> last;
+  std::vector<std::pair<RingPosition, std::string>> all;
+  for (int i = 0; i < 2000; ++i) {
+    const ipc::Incarnation& writer = i % 50 == 0 ? kOneAgain : (random() % 3 == 0 ? kTwo : kOne);
+    all.push_back({{writer, last[writer.generation] += 1 + random() % 2}, std::to_string(i)});
+    keep(retained, writer, all.back().first.sequence, all.back().second);
+    std::vector<RingPosition> given;
+    for (const ipc::Incarnation& each : {kOne, kTwo, kOneAgain})
+      given.push_back(
+          {each, last[each.generation] - std::min<std::uint64_t>(last[each.generation], random() % 20)});
+    Texts expected;
+    for (const auto& [position, text] : all) {
+      const auto of_writer = std::ranges::find(given, position.writer, &RingPosition::writer);
+      if (position.sequence > of_writer->sequence) expected.push_back(text);
+    }
+    const Replayed replayed = replay(retained, given);
+    const auto kept = static_cast<std::ptrdiff_t>(replayed.texts.size());
+    ASSERT_EQ(replayed.texts, Texts(expected.end() - kept, expected.end())) << i;
+    ASSERT_EQ(replayed.whole, replayed.texts.size() == expected.size()) << i;
+  }
 }
 
 TEST(Retained, OneThatIsLargerThanTheLimitIsToldAsLost) {

@@ -408,6 +408,21 @@ TEST(CatchUp, ReadsOnToTheSameInstantAndNoFurther) {
   EXPECT_EQ(young.story.size(), 2501u);
 }
 
+TEST(CatchUp, IsAsFarAsTheRingThatIsFarthestBehind) {
+  TestWorker writer(0), other(1), young(2);
+  join_both(writer, young);
+  join_both(other, young);
+  for (int i = 0; i < 5; ++i) (void)writer.emit("4x");
+  for (int i = 0; i < 3; ++i) (void)other.emit("4x");
+  const std::vector<RingPosition> positions{{writer.who, 5}, {other.who, 3}, {{3, 3, 99}, 1000}};
+  EXPECT_EQ(young.adapter.behind(positions), 5u);
+  young.adapter.catch_up(std::vector<RingPosition>{{writer.who, 4}});
+  EXPECT_EQ(young.adapter.behind(positions), 3u);
+  young.drain();
+  EXPECT_EQ(young.adapter.behind(positions), 0u) << "of a ring that is unknown nothing can be read";
+  EXPECT_EQ(young.adapter.behind(std::vector<RingPosition>{{writer.who, 2}}), 0u);
+}
+
 TEST(CatchUp, ToARingThatIsUnknownOrEndsEarlierDoesNotWait) {
   TestWorker young(1), writer(2);
   join_both(young, writer);

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
+#include <set>
 
 #include "tests/worker/engineio/rig.h"
 #include "tests/worker/plenty.h"
@@ -43,8 +45,16 @@ class Moving : public testing::Test {
   explicit Moving(const Options& options) : from(options), to(options) { to.sids = 1000; }
 
   static Session* the_movable(Rig& rig) {
-    const auto sessions = rig.engine.movable_sessions(1, always);
+    const auto sessions = movable(rig);
     return sessions.empty() ? nullptr : sessions.front();
+  }
+  /// Of one whole round those that can leave.
+  static std::vector<Session*> movable(Rig& rig) {
+    Round round;
+    auto sessions = rig.engine.go_round(round, 1000, test::plenty(), always);
+    EXPECT_TRUE(round.over);
+    std::erase_if(sessions, [&](const Session* each) { return !rig.engine.can_depart(*each); });
+    return sessions;
   }
   /// As the process layer does it: other stream objects, bytes in between.
   static Moved move(Session& session, Rig& from, Rig& to) {
@@ -529,16 +539,11 @@ TEST_F(Moving, AClosedSessionIsForgottenWhenItWouldHaveBeen) {
   EXPECT_THAT(log(), IsEmpty());
 }
 
-TEST_F(Moving, AClosedSessionLeavesIfTheOtherAgreesLikeAnOpenOne) {
+TEST_F(Moving, AClosedSessionLeavesLikeAnOpenOne) {
   from.open_polling();
   last().close(CloseReason::ForcedClose);
   from.engine.tick(test::plenty());
-  const auto never = [](const Session&) { return false; };
-  const auto always = [](const Session&) { return true; };
-  EXPECT_EQ(from.engine.movable_sessions(10, never).size(), 0u) << "its bucket may stay";
-  EXPECT_EQ(from.engine.movable_sessions(10, always).size(), 1u);
-  EXPECT_EQ(from.engine.count(never), 0u);
-  EXPECT_EQ(from.engine.count(always), 1u);
+  EXPECT_THAT(movable(from), testing::SizeIs(1));
 }
 
 // ---- what cannot leave now
@@ -583,20 +588,61 @@ TEST_F(Moving, NotWhenItsEndIsStillToBeReported) {
   last().close(CloseReason::ForcedClose);
   from.open_polling();
   last().close(CloseReason::ForcedClose);
-  EXPECT_THAT(from.engine.movable_sessions(10, always), IsEmpty());
+  EXPECT_THAT(movable(from), IsEmpty());
   from.engine.tick(test::plenty());
-  EXPECT_EQ(from.engine.movable_sessions(10, always).size(), 1u) << "that which lingers";
+  EXPECT_THAT(movable(from), testing::SizeIs(1)) << "that which lingers";
 }
 
-TEST_F(Moving, AsManyAsWantedOfThoseThatMay) {
-  for (int i = 0; i < 5; ++i) from.open_websocket();
+// ---- a look at all of them
+
+TEST_F(Moving, ARoundMeetsEachSessionOnceInPieces) {
+  for (int i = 0; i < 1000; ++i) from.open_websocket();
   const Session* const stays = from.handler.last;
   const auto others = [stays](const Session& session) { return &session != stays; };
-  EXPECT_EQ(from.engine.movable_sessions(0, always).size(), 0u);
-  EXPECT_EQ(from.engine.movable_sessions(3, always).size(), 3u);
-  EXPECT_EQ(from.engine.movable_sessions(10, always).size(), 5u);
-  EXPECT_THAT(from.engine.movable_sessions(10, others),
-              testing::AllOf(testing::SizeIs(4), testing::Each(testing::Ne(stays))));
+  std::map<const Session*, int> met;
+  Round round;
+  while (!round.over) {
+    const auto piece = from.engine.go_round(round, 10, test::plenty(), others);
+    EXPECT_LE(piece.size(), 10u + 8u) << "and who shares a place with the last one";
+    for (const Session* session : piece) ++met[session];
+  }
+  EXPECT_EQ(met.size(), 999u);
+  EXPECT_EQ(round.seen, 1000u);
+  EXPECT_FALSE(met.contains(stays));
+  for (const auto& [session, times] : met) EXPECT_EQ(times, 1);
+}
+
+TEST_F(Moving, ARoundMeetsWhoeverStaysAlsoIfOthersLeaveAndComeMeanwhile) {
+  std::set<const Session*> old;
+  for (int i = 0; i < 500; ++i) {
+    from.open_websocket();
+    old.insert(&last());
+  }
+  Round round;
+  for (int turn = 0; !round.over; ++turn) {
+    for (Session* session : from.engine.go_round(round, 10, test::plenty(), always)) {
+      old.erase(session);
+      if (turn % 2 == 0) (void)from.engine.depart(*session);
+    }
+    for (int i = 0; i < 4; ++i) from.open_websocket();  // the table grows
+    ASSERT_LT(turn, 1000);
+  }
+  EXPECT_THAT(old, IsEmpty());
+}
+
+TEST_F(Moving, ARoundTakesNoMoreOfATurnThanItIsAllowed) {
+  for (int i = 0; i < 1000; ++i) from.open_websocket();
+  http::Allowance allowance;
+  Round round;
+  int turns = 0;
+  std::size_t met = 0;
+  for (; !round.over; ++turns) {
+    allowance.begin(100, 1h);
+    met += from.engine.go_round(round, 1000, allowance, always).size();
+    ASSERT_LT(turns, 1000);
+  }
+  EXPECT_EQ(met, 1000u);
+  EXPECT_GE(turns, 10);
 }
 
 }  // namespace

@@ -2,16 +2,21 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <deque>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "tests/worker/memory_stream.h"
+#include "tests/worker/plenty.h"
 
 namespace limpet::http {
 namespace {
 
+using namespace std::chrono_literals;
 using test::MemoryStream;
 
 constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -36,6 +41,7 @@ class Handler final : public RequestHandler {
  public:
   Route route(Stream& stream, const RequestHead& head, std::size_t bytes_after_head) override {
     routed.emplace_back(std::string(head.target), bytes_after_head);
+    if (later) return Route::Later;
     if (head.target != take_target) return Route::Here;
     taken_bytes.assign(head.raw.data(), head.raw.size() + bytes_after_head);
     static_cast<MemoryStream&>(stream).take();
@@ -69,6 +75,7 @@ class Handler final : public RequestHandler {
   std::string taken_bytes;
   std::size_t limit = 1'000'000;
   bool park = false;
+  bool later = false;
   int awaited = 0;
   int abandoned = 0;
   std::vector<std::pair<std::string, std::size_t>> routed;
@@ -366,7 +373,7 @@ TEST_F(HttpServer, EndsConnectionsBehindTheirAnswerWhenItDrainsAndIdleOnesWhenTo
   busy.receive(kGet);
   server.drain();
   EXPECT_FALSE(stream.finished()) << "a poll may be about to come";
-  server.end_idle();
+  EXPECT_TRUE(server.end_idle(test::plenty()));
   EXPECT_TRUE(stream.finished());
   EXPECT_FALSE(busy.finished());
   EXPECT_FALSE(fresh.finished()) << "it may be about to ask";
@@ -375,6 +382,69 @@ TEST_F(HttpServer, EndsConnectionsBehindTheirAnswerWhenItDrainsAndIdleOnesWhenTo
   handler.park = false;
   fresh.receive(kGet);
   EXPECT_TRUE(fresh.finished());
+}
+
+// ---- a look at all connections
+
+TEST_F(HttpServer, GivesUpIdleConnectionsAFewAtATime) {
+  std::deque<MemoryStream> streams(20);
+  handler.park = true;
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    server.adopt(streams[i]);
+    if (i % 2 == 0) streams[i].receive(kGet);
+  }
+  std::set<const Stream*> taken;
+  const auto visit = [&](Stream& idle) { EXPECT_TRUE(taken.insert(&idle).second); };
+  EXPECT_FALSE(server.take_idle(3, test::plenty(), visit));
+  EXPECT_EQ(taken.size(), 3u);
+  Allowance allowance;
+  for (int turn = 0; turn < 100; ++turn) {
+    allowance.begin(2, 1h);
+    if (server.take_idle(100, allowance, visit)) break;
+  }
+  EXPECT_EQ(taken.size(), 11u) << "and the one of all these tests";
+  EXPECT_EQ(server.connection_count(), 10u);
+  for (MemoryStream& busy : streams) busy.close();
+}
+
+TEST_F(HttpServer, GoesOnWithItsLookIfTheNextConnectionEndsMeanwhile) {
+  std::deque<MemoryStream> streams(10);
+  for (MemoryStream& each : streams) server.adopt(each);
+  std::size_t taken = 0;
+  EXPECT_FALSE(server.take_idle(5, test::plenty(), [&](Stream&) { ++taken; }));
+  for (MemoryStream& each : streams)
+    if (each.receiver() != nullptr) each.close();
+  MemoryStream fresh;
+  server.adopt(fresh);
+  EXPECT_TRUE(server.take_idle(100, test::plenty(), [&](Stream&) { ++taken; }));
+  EXPECT_TRUE(server.take_idle(100, test::plenty(), [&](Stream&) { ++taken; })) << "who came meanwhile";
+  EXPECT_EQ(taken, 5u + 2u);
+  EXPECT_EQ(server.connection_count(), 0u);
+}
+
+TEST_F(HttpServer, AsksAgainThoseThatWereToldLaterAndGivesThemUpToo) {
+  handler.later = true;
+  MemoryStream other;
+  server.adopt(other);
+  stream.receive(kGet);
+  other.receive(kGet);
+  EXPECT_TRUE(stream.paused());
+  server.ask_again();
+  stream.deliver();
+  other.deliver();
+  EXPECT_EQ(handler.routed.size(), 4u);
+  EXPECT_TRUE(stream.paused()) << "later once more";
+  handler.later = false;
+  other.close();
+  server.ask_again();
+  stream.deliver();
+  EXPECT_EQ(handler.targets.size(), 1u);
+  handler.later = true;
+  stream.receive(kGet);
+  std::size_t taken = 0;
+  EXPECT_TRUE(server.take_idle(1, test::plenty(), [&](Stream&) { ++taken; }));
+  EXPECT_EQ(taken, 1u);
+  EXPECT_EQ(server.connection_count(), 0u);
 }
 
 TEST(HttpResponse, CannotBeSplitByAHeaderValue) {

@@ -158,7 +158,51 @@ TEST_F(BucketMoveTest, OfSeveralOrdersSaysEachForItself) {
   EXPECT_EQ(two.engine.session_count(), 3u);
 }
 
+TEST_F(BucketMoveTest, GoesOnInTheNextTurnWhereTheAllowanceOfOneEnds) {
+  std::vector<Peer> peers;
+  Texts sids(60);
+  for (std::string& sid : sids) peers.push_back(open_websocket(giver_, &sid));
+  Tenant& taker = start(1);
+  giver_.moves_per_turn = 60;
+  taker.moves_per_turn = 60;
+  move(giver_, taker, sids);
+  int turns_taken = 0;
+  for (std::size_t before = 60; giver_.moved.empty(); ++turns_taken) {
+    turn();
+    const std::size_t now = giver_.engine.session_count();
+    EXPECT_LE(before - now, 40u) << "a batch, for that leaves as a whole";
+    before = now;
+    const bool begun = now > 0 && now < 60;
+    EXPECT_EQ(giver_.migration.busy() && begun, begun) << "or the loop would sleep over it";
+    ASSERT_LT(turns_taken, 100);
+  }
+  EXPECT_GT(turns_taken, 3);
+  EXPECT_THAT(giver_.moved, ElementsAre(Moved(1, 60, 0)));
+  EXPECT_EQ(taker.engine.session_count(), 60u);
+  for (Peer& peer : peers) EXPECT_EQ(where(peer), R"(430["1 recovered"])");
+}
+
 // ---- what cannot move
+
+TEST_F(BucketMoveTest, LooksAgainAtThoseThatCouldNotLeaveButAmongManyOnlyAfterAPause) {
+  Peer poller = connect_to(giver_);
+  for (int i = 0; i < 1000; ++i) ask(poller, get("/socket.io/?EIO=4&transport=polling"));
+  const std::string stuck = open_stuck(giver_);
+  for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket) cluster_.table.assign(bucket, 0);
+  move(giver_, start(1), {stuck});
+  turns();
+  const std::size_t stay = giver_.engine.session_count();
+  probe().write(limpet::test::text_frame("2probe"));
+  turns();
+  probe().write(limpet::test::text_frame("5"));
+  turns();
+  EXPECT_EQ(giver_.engine.session_count(), stay) << "all of them were looked at just now";
+  EXPECT_EQ(giver_.migration.next_deadline(), cluster_.clock.now() + 1ms);
+  pass(1ms);
+  turns();
+  EXPECT_EQ(giver_.engine.session_count(), stay - 1);
+  EXPECT_EQ(giver_.moved.size(), 1u);
+}
 
 TEST_F(BucketMoveTest, DrainsWhatCannotMoveFromTheWindowBeforeTheDeadlineOn) {
   const std::string sid = open_stuck(giver_);

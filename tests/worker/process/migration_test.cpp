@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "tests/worker/plenty.h"
 #include "tests/worker/process/tenants_kit.h"
 #include "worker/process/migration_codec.h"
 
@@ -410,8 +411,9 @@ TEST_F(MigrationTest, ASessionThatIsThereAlreadyIsRefusedWithoutHarm) {
   turns();
   SessionBatch twin;
   SessionRecord record;
-  record.engine.sid =
-      std::string(young_->engine.movable_sessions(1, [](const auto&) { return true; })[0]->sid());
+  engineio::Round round;
+  record.engine.sid = std::string(
+      young_->engine.go_round(round, 1, limpet::test::plenty(), [](const auto&) { return true; })[0]->sid());
   record.engine.transport = engineio::Transport::WebSocket;
   record.connection = ConnectionImage{"127.0.0.1", 1, 0, false, false, false, {}, {}};
   twin.sessions.push_back(record);

@@ -67,7 +67,9 @@ void Tenant::turn() {
   (void)rings.poll(limpet::test::plenty());
   socketio->tick(limpet::test::plenty());
   engine.tick(limpet::test::plenty());
-  migration.turn();
+  http::Allowance moves;
+  moves.begin(moves_per_turn, 1h);
+  migration.turn(moves);
   clients.flush();
   rings.flush(clock.now());
   clients.bury();

@@ -53,6 +53,7 @@ struct Tenant {
 
   ipc::Incarnation who;
   http::Clock& clock;
+  std::uint32_t moves_per_turn = UINT32_MAX;  ///< units of the migration's allowance
   int gaps = 0;
   int sent_back = 0;                     ///< to a giver, for it may still have the session
   int passed_on = 0;                     ///< to a taker, on the stream that the session has taken
