@@ -65,8 +65,8 @@ void Tenant::turn() {
   clients.redeliver();
   (void)handovers.turn();
   (void)rings.poll();
-  socketio->tick(test::plenty());
-  engine.tick(test::plenty());
+  socketio->tick(limpet::test::plenty());
+  engine.tick(limpet::test::plenty());
   migration.turn();
   clients.flush();
   rings.flush(clock.now());
