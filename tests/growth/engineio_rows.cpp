@@ -245,7 +245,7 @@ Rows engineio_rows() {
       {"sessions_time_out", 512, sessions_time_out},
       {"websockets_close", 128, streams_close},
       {"drain_in_steps", 512, drain_in_steps},
-      {"upgrade_with_queue", 1024, upgrade_with_queue},
+      {"upgrade_with_queue", 4096, upgrade_with_queue},
       {"sessions_all_depart", 512, all_depart},
       {"sessions_half_depart", 512, half_depart},
       {"sessions_none_depart", 512, none_depart},

@@ -12,13 +12,14 @@ import { Process, run, until, within } from "./process.mjs";
 const quick = { "reload.drain_window": "200ms", "reload.drain_deadline": "5s", "reload.probation": "100ms" };
 
 export class Cluster {
-  /// `settings`: see limpetToml. `listen`: addresses, port 0 for a free one.
-  static async start({ app = "probe_app", workers = 4, settings = {}, listen = ["tcp://127.0.0.1:0"], ready = true } = {}) {
+  /// `settings`: see limpetToml. `listen`: addresses, port 0 for a free one. `limpet`: another binary, by its path.
+  static async start({ app = "probe_app", limpet = "limpet", workers = 4, settings = {}, listen = ["tcp://127.0.0.1:0"], ready = true } = {}) {
     const cluster = new Cluster();
     cluster.directory = fs.mkdtempSync(path.join(os.tmpdir(), "limpet-system-"));
     cluster.runtime = path.join(cluster.directory, "run");
     cluster.configuration = path.join(cluster.directory, "limpet.toml");
     cluster.workers = workers;
+    cluster.limpet = build(limpet);
     cluster.write({ ...quick, ...settings });
     cluster.launch({ app, listen });
     try {
@@ -37,7 +38,7 @@ export class Cluster {
   launch({ app, listen }) {
     const flags = listen.flatMap((address) => ["--listen", address]);
     const args = ["serve", build(app), "-c", this.configuration, ...flags, "--workers", String(this.workers), "--runtime-dir", this.runtime];
-    this.process = new Process(build("limpet"), args);
+    this.process = new Process(this.limpet, args);
   }
 
   /// Every slot serves; the ports are known.
@@ -54,7 +55,7 @@ export class Cluster {
 
   /// {code, text, lines}
   ctl(...words) {
-    return run(build("limpet"), ["ctl", "--runtime-dir", this.runtime, ...words], { deadlineMs: 60_000 });
+    return run(this.limpet, ["ctl", "--runtime-dir", this.runtime, ...words], { deadlineMs: 60_000 });
   }
 
   async #json(verb) {
