@@ -19,7 +19,7 @@ from pathlib import Path
 GROWTH = 8
 LIMIT = GROWTH * 1.25
 LEAST_PER_ELEMENT = 4  # instructions; less is no operation on each element
-ROW_CPU_SECONDS = 20  # of valgrind; a row that grows too much may need more, and fails
+ROW_CPU_SECONDS = 10  # of valgrind; a row that grows too much may need more, and fails
 
 
 @dataclass
