@@ -316,12 +316,12 @@ namespace {
 
 /// Of what a socket is opened with; the rest of a [[listen]] table is the workers'.
 bool same_sockets(const Options& before, const Options& after) {
-  for (std::size_t index = 0; index < before.listen.size(); ++index) {
-    const Options one = options_of_listener(before, index);
-    const Options other = options_of_listener(after, index);
-    if (one.backlog != other.backlog || one.unix_mode != other.unix_mode) return false;
-  }
-  return true;
+  const std::vector<Options> one = options_of_listeners(before);
+  const std::vector<Options> other = options_of_listeners(after);
+  return std::equal(one.begin(), one.end(), other.begin(), other.end(),
+                    [](const Options& a, const Options& b) {
+                      return a.backlog == b.backlog && a.unix_mode == b.unix_mode;
+                    });
 }
 
 }  // namespace

@@ -38,13 +38,18 @@ void append(std::vector<std::string> more, std::vector<std::string>* to) {
 
 }  // namespace
 
-Options options_of_listener(const Options& options, std::size_t index) {
-  Options result = options;
-  if (index >= options.listen_tables.size()) return result;
-  for (const GivenFlag& given : options.listen_tables[index]) {
-    const OptionRow& row = option_table()[given.row];
-    const std::string why = assign(row, given.values, &result);
-    CHECK(why.empty(), fmt::format("{} of a listener, which was checked: {}", row.key, why));
+std::vector<Options> options_of_listeners(const Options& options) {
+  // A copy of all addresses for each of them would be n² of them.
+  Options common = options;
+  common.listen.clear();
+  common.listen_tables.clear();
+  std::vector<Options> result(options.listen.size(), common);
+  for (std::size_t index = 0; index < options.listen_tables.size(); ++index) {
+    for (const GivenFlag& given : options.listen_tables[index]) {
+      const OptionRow& row = option_table()[given.row];
+      const std::string why = assign(row, given.values, &result.at(index));
+      CHECK(why.empty(), fmt::format("{} of a listener, which was checked: {}", row.key, why));
+    }
   }
   return result;
 }

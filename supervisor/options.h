@@ -84,9 +84,9 @@ struct LoadedOptions {
   std::vector<std::string> mistakes;  ///< one line each, "limpet.toml:3: …"; empty: `options` is good
 };
 
-/// What one listening address is served with: `options`, and over them what its [[listen]] table says.
-/// `index`: in options.listen.
-[[nodiscard]] Options options_of_listener(const Options& options, std::size_t index);
+/// What each listening address is served with, in the order of options.listen: `options` without the
+/// addresses, and over them what its [[listen]] table says.
+[[nodiscard]] std::vector<Options> options_of_listeners(const Options& options);
 
 /// Defaults, then the file, then the flags. Reads the file; never throws.
 [[nodiscard]] LoadedOptions load_options(const CommandLine& command_line);

@@ -30,8 +30,9 @@ constexpr int kMostSlots = 256;  // as the option table allows
 std::vector<ListenAddress> addresses_of(const Options& options) {
   std::vector<ListenAddress> result;
   std::string why;
+  const std::vector<Options> all = options_of_listeners(options);
   for (std::size_t index = 0; index < options.listen.size(); ++index) {
-    const Options its = options_of_listener(options, index);
+    const Options& its = all[index];
     result.push_back({.address = ipc::parse_address(options.listen[index], &why).value(),
                       .backlog = static_cast<int>(its.backlog),
                       .unix_mode = static_cast<mode_t>(its.unix_mode)});

@@ -49,8 +49,7 @@ std::string settings_json(const Options& options, const std::vector<std::string>
   json::object result;
   result["listen"] = json::value_from(listen);
   json::array& listeners = (result["listeners"] = json::array()).as_array();
-  for (std::size_t index = 0; index < options.listen.size(); ++index)
-    listeners.push_back(listener_json(options_of_listener(options, index)));
+  for (const Options& its : options_of_listeners(options)) listeners.push_back(listener_json(its));
   result["placement"] = options.placement;
   result["heartbeat_interval_ms"] = options.heartbeat_interval.count();
   for (const OptionRow& row : option_table()) {

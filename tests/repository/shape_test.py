@@ -76,6 +76,135 @@ WAITS = re.compile(r"\b(sleep_for|sleep_until|usleep|nanosleep)\b|(?<![\w.])slee
 SWITCHED_OFF = re.compile(r"\bGTEST_SKIP\b|\bDISABLED_\w|\b(?:test|it|describe)\.(?:skip|todo|only)\b")
 
 
+# Law 13. A loop that can take many rounds asks the allowance of its turn before each of them (worker/http/allowance.h), or
+# stands here with what bounds it. The loops of the worker that are meant: those without a number of rounds in their head
+# (`while`, `for (;;)`, `for (a; b; c)` but not over the elements of something), and every receiver of a client's bytes.
+ASKS = re.compile(r"\bmay_go_on\(|\ballowance\w*(?:\.|->)(?:take|exhausted)\(|\ballowance_\b")
+LOOP = re.compile(r"\bwhile \(|\bfor \((?:[^;:]|::)*;")
+ONE_PIECE = "walks one head, body, packet or message, which was asked for as a whole and has a limit in bytes"
+TABLE = "walks a table, which has a constant number of places or grows with what is in it, once for the whole of it"
+HASHED = "places of a table behind one hash"
+END = "at the worker's end, when nobody waits for the next turn"
+# `file:function`, or `file` for one that only walks through single pieces.
+BOUNDED_LOOPS: dict[str, str] = {
+    "worker/adapter/record.cpp": ONE_PIECE,
+    "worker/engineio/packet.cpp": ONE_PIECE,
+    "worker/http/body.cpp": ONE_PIECE,
+    "worker/http/request.cpp": ONE_PIECE,
+    "worker/http/request_end.cpp": ONE_PIECE,
+    "worker/process/client_address.cpp": ONE_PIECE,
+    "worker/process/migration_codec.cpp": ONE_PIECE,
+    "worker/socketio/args.cpp": ONE_PIECE,
+    "worker/socketio/encode.cpp": ONE_PIECE,
+    "worker/socketio/http_routes.cpp": ONE_PIECE,
+    "worker/socketio/json_scan.cpp": ONE_PIECE,
+    "worker/socketio/packet.cpp": ONE_PIECE,
+    "worker/websocket/frame.cpp": ONE_PIECE,
+    "worker/websocket/reader.cpp": ONE_PIECE,
+    "worker/websocket/utf8.cpp": ONE_PIECE,
+    "worker/engineio/session_table.h": HASHED,
+    "worker/socketio/id_table.h": HASHED,
+    "worker/process/sid_source.cpp": "random bytes for one sid, and a search among 4,096 buckets",
+    "worker/process/placement.cpp": "over the slots, of which there are at most 256",
+    "worker/process/handover.cpp:Handovers::learn_own_buckets": TABLE,
+    "worker/process/handover.cpp:Handovers::owns_a_bucket": TABLE,
+    "worker/process/handover.cpp:Handovers::read": "kArrivalsPerTurn",
+    "worker/process/acceptor.cpp:Acceptor::accept_from": "a constant number of connections a turn",
+    "worker/process/poller.cpp:Poller::dispatch": "one epoll_wait(2), whose array has a constant size",
+    "worker/process/clients.cpp:Clients::next_deadline": "over the listeners and what can be waited for",
+    "worker/process/client_connection.cpp:ClientConnection::drop_written": "frames that one write has taken",
+    "worker/process/front.cpp:Front::ProxyReader::on_bytes": "one header of at most kProxyHeaderLimitBytes",
+    "worker/process/front.cpp:to_route_request": ONE_PIECE,
+    "worker/process/relay.cpp:Relay::ClientSide::on_bytes": "passes on what one read has brought, in one piece",
+    "worker/process/relay.cpp:Relay::OwnerSide::on_bytes": "passes on what one read has brought, in one piece",
+    "worker/process/relay.cpp:Relay::count_response": ONE_PIECE,
+    "worker/engineio/core.h:on_bytes": "throws away what it gets",
+    "worker/process/supervisor_link.cpp:SupervisorLink::receive": "what a supervisor says: a few messages an operation",
+    "worker/process/worker.cpp:Worker::Core::Core": "at the start, over the listeners",
+    "worker/process/worker.cpp:Worker::Core::join_cluster": "at the start, over the peers",
+    "worker/process/worker.cpp:Worker::Core::run": "the loop itself",
+    "worker/process/worker.cpp:Worker::Core::wait": "until a turn is due",
+    "worker/http/server.cpp:Server::~Server": END,
+    "worker/http/server.cpp:Server::end_idle": "once in a drain: marks connections that end later, within the allowance",
+    "worker/http/server.cpp:Server::ask_again": "connections whose requests wait: they resume, and ask the allowance then",
+    "worker/socketio/dispatch.h:~Dispatch": "frees what the handlers of one piece of work have removed",
+    "worker/socketio/moving.cpp:Server::can_depart": "the sockets of one client, one for each namespace of the application",
+    "worker/socketio/moving.cpp:sockets_of": "the sockets of one client, one for each namespace of the application",
+    "worker/socketio/moving.cpp:Server::announce_departure": "the application's handlers",
+    "worker/socketio/moving.cpp:Server::announce_arrival": "the application's handlers",
+    "worker/socketio/server.cpp:Server::accept": "the application's handlers",
+    "worker/socketio/server.cpp:Server::receive_connect": "the application's handlers",
+    "worker/socketio/server.cpp:Server::report_gap": "the application's handlers",
+    "worker/socketio/server.cpp:Server::disconnect": "the sockets of one client, one for each namespace of the application",
+    "worker/socketio/server.cpp:Server::forget_socket": "the sockets of one client, one for each namespace of the application",
+    "worker/socketio/server.cpp:Server::retire_all": "the sockets of one client, one for each namespace of the application",
+    "worker/socketio/server.cpp:socket_in": "the sockets of one client, one for each namespace of the application",
+    "worker/socketio/rooms.cpp:Server::deliver_to": "one emit to its members: the unit of work of an application",
+    "worker/adapter/retained.cpp:Retained::keep": "forgets as much as one broadcast needs",
+    "worker/adapter/ring_adapter.cpp:RingAdapter::catch_up": "what stands in the rings, which have a constant capacity",
+    "worker/adapter/ring_adapter.cpp:RingAdapter::poll": "over the workers; each ring has a budget of records",
+}
+# Law 13 again: n of these cost n² if n can grow.
+AT_THE_FRONT = re.compile(r"\b(?:erase|insert)\(\s*[\w.>-]+(?:\.|->)begin\(\)|\.erase\(0,")
+AT_THE_FRONT_BUT: dict[str, str] = {
+    "ipc/frame_stream.cpp": "once for each read, behind all frames that were taken: what moves is less than one frame",
+    "supervisor/upgrade.cpp": "one argument of a command line",
+    "worker/process/worker.cpp": "one of a message's at most 16 descriptors",
+    "worker/socketio/server.cpp": "a slash before the name of a namespace",
+}
+
+
+def functions(path):
+    """(name, number of its first line, text) of each function defined in a file formatted by clang-format: from a line that
+    begins in the first column, or in a class, to the brace in the same column that ends it."""
+    head, begin = [], 0
+    text = [line for _, line in lines(path)]
+    at = 0
+    while at < len(text):
+        line = text[at]
+        at += 1
+        if not line.strip() or line.lstrip().startswith(("//", "#", "}")) or re.match(r"\s*(namespace|public|private|"
+                                                                                      r"protected)\b", line):
+            head = []
+            continue
+        if not head:
+            begin = at
+        head.append(line)
+        if line.endswith((";", ":")) or (line.endswith("}") and "(" not in " ".join(head)):
+            head = []
+            continue
+        if not line.endswith(("{", "}")):
+            continue
+        signature = " ".join(part.strip() for part in head)
+        name = re.search(r"([\w:~]+)\(", signature)
+        opens = re.match(r"(?:template <.*> )?(?:struct|class|enum|union|extern)\b", signature)
+        if opens or name is None or re.match(r"\s*(?:static )?(?:constexpr|const) .*= ?\{", signature):
+            head = []
+            continue
+        indent = re.match(r"\s*", head[0]).group()
+        body = []
+        if line.endswith("{"):
+            while at < len(text) and not re.match(indent + r"}", text[at]):
+                body.append(text[at])
+                at += 1
+        yield name.group(1), begin, "\n".join(head + body)
+        head = []
+
+
+def loops_that_ask_nobody():
+    """{file:function: line} of the worker's functions that loop, or receive a client's bytes, and ask no allowance."""
+    found = {}
+    for path in files():
+        if not is_cpp(path) or not path.startswith("worker/"):
+            continue
+        for name, number, text in functions(path):
+            code = re.sub(r"//.*", "", text)
+            receives = name.split("::")[-1] == "on_bytes"
+            if (receives or LOOP.search(code)) and not ASKS.search(code):
+                found[f"{path}:{name}"] = number
+    return found
+
+
 def files():
     listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
                             capture_output=True, check=True, text=True).stdout
@@ -233,6 +362,44 @@ class Shape(unittest.TestCase):
                           if path.startswith("tests/") and is_cpp(path) and not path.startswith("tests/bench/")
                           for number, line in lines(path) if WAITS.search(line)],
                          "poll, waitpid or an eventfd with a deadline instead")
+
+    def test_the_rule_of_loops_notices_what_it_forbids(self):
+        asks = "while (!bytes.empty() && stream.may_go_on()) take(bytes);"
+        self.assertTrue(ASKS.search(asks) and LOOP.search(asks))
+        self.assertTrue(ASKS.search("while (allowance.take()) one();"))
+        self.assertFalse(ASKS.search("while (more) take(bytes);"))
+        for loops in ("while (more) f();", "for (;;) {", "for (bool more = true; more;) {", "for (std::size_t i = 0; i < n;) {"):
+            self.assertTrue(LOOP.search(loops), loops)
+        for bounded in ("for (const auto& each : all) {", "for (const std::string& each : all) f();"):
+            self.assertFalse(LOOP.search(bounded), bounded)
+        names = [name for name, _, _ in functions("worker/process/relay.cpp")]
+        self.assertIn("Relay::ClientSide::on_bytes", names)
+        self.assertIn("Relay::delete_if_done", names)
+        self.assertIn("on_bytes", [name for name, _, _ in functions("worker/engineio/core.h")])
+        self.assertTrue(AT_THE_FRONT.search("descriptors.erase(descriptors.begin());"))
+        self.assertTrue(AT_THE_FRONT.search("it->second.queue.erase(it->second.queue.begin(), keep);"))
+        self.assertFalse(AT_THE_FRONT.search("rooms.erase(found);"))
+
+    def test_every_loop_over_what_comes_in_asks_the_allowance_of_its_turn(self):
+        found = loops_that_ask_nobody()
+        known = {key for key in found if key in BOUNDED_LOOPS or key.split(":")[0] in BOUNDED_LOOPS}
+        self.assert_none([f"{key} (line {found[key]})" for key in sorted(set(found) - known)],
+                         "law 13: ask may_go_on() or allowance.take() before each round, or say in BOUNDED_LOOPS what "
+                         "bounds it")
+
+    def test_a_loop_that_needs_no_allowance_is_there(self):
+        found = loops_that_ask_nobody()
+        there = set(found) | {key.split(":")[0] for key in found}
+        self.assert_none(sorted(key for key in BOUNDED_LOOPS if key not in there), "no such loop, or it asks now")
+
+    def test_nothing_is_taken_from_the_front_of_a_vector(self):
+        found = {f"{path}:{number}": line.strip() for path in files() if is_cpp(path) and path != "worker/http/fifo.h"
+                 and path.startswith(("worker/", "ipc/", "supervisor/"))
+                 for number, line in lines(path) if AT_THE_FRONT.search(line)}
+        self.assert_none([f"{at}: {line}" for at, line in found.items() if at.split(":")[0] not in AT_THE_FRONT_BUT],
+                         "law 13: worker/http/fifo.h, a deque or an index instead")
+        there = {at.split(":")[0] for at in found}
+        self.assert_none(sorted(path for path in AT_THE_FRONT_BUT if path not in there), "no such line")
 
     def test_no_test_is_switched_off(self):
         self.assert_none([f"{path}:{number}: {line.strip()}" for path in files() if path.startswith("tests/")

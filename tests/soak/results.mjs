@@ -11,6 +11,10 @@ const textOf = (command, ...args) => execFileSync(command, args, { encoding: "ut
 const versionOf = (folder, name) => JSON.parse(fs.readFileSync(path.join(root, folder, "node_modules", name, "package.json"), "utf8")).version;
 const packageOf = (name) => `${name} ${textOf("dpkg-query", "-W", "-f", "${Version}", name)}`;
 
+const commitIn = (folder) => textOf("git", "-C", folder, "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty");
+/// Of the sources that a build folder belongs to.
+const commitOf = (folder) => commitIn(/^CMAKE_HOME_DIRECTORY:\w+=(.*)$/m.exec(fs.readFileSync(path.join(folder, "CMakeCache.txt"), "utf8"))[1]);
+
 /// Lines of a list: machine, system, what took part, commit, date.
 function facts(...peers) {
   const { PRETTY_NAME = "Linux" } = Object.fromEntries([...fs.readFileSync("/etc/os-release", "utf8").matchAll(/^(\w+)="?(.*?)"?$/gm)].map(([, name, value]) => [name, value]));
@@ -18,7 +22,7 @@ function facts(...peers) {
     `machine: ${os.cpus().length} × ${os.cpus()[0].model}; the clients run on it too`,
     `system: ${PRETTY_NAME}, Linux ${os.release()}`,
     `with: ${[...peers, `Node ${process.version}`, `socket.io ${versionOf("tests", "socket.io")}`].join(", ")}`,
-    `commit: ${textOf("git", "-C", root, "rev-parse", "--short=12", "HEAD")}`,
+    `commit: ${commitIn(root)}`,
     `date: ${new Date().toISOString().slice(0, 10)}`,
   ]
     .map((line) => `- ${line}`)
@@ -98,6 +102,39 @@ ${facts()}
   Latencies count from the time at which a message was to leave: 10 s before the first operation → from then on.
 - The second: \`limpet ctl reload\` of ${workers} workers, one after the other. CPU time is that of the supervisor and all workers, old and
   new, their start included; the wall time has the 100 ms of probation in it. Meanwhile 500 echoes a second go over them in turns.
+`,
+  );
+}
+
+/// run: {older (build folder), upgrades: [{to, refused}], result, addedMs, seconds, workers, webSockets, pollers, echoes}
+export function writeUpgrades({ older, upgrades, result, seconds, workers, webSockets, pollers, echoes }) {
+  const headings = ["upgrade", "times", "refused", "each, ms"];
+  const row = (to) => {
+    const these = upgrades.filter((each) => each.to === to);
+    return [to === "newer" ? "older → newer" : "newer → older", these.length, these.filter(({ refused }) => refused).length, (these.reduce((sum, { ms }) => sum + ms, 0) / Math.max(1, these.length)).toFixed(0)];
+  };
+  const [, , , ...noticed] = soakRow({ operation: "", ...result });
+  const refusals = [...new Set(upgrades.map(({ refused }) => refused).filter(Boolean))];
+  write(
+    "results-upgrade.md",
+    `# Upgrades from the build before, and back
+
+Made by \`scripts/soak --from DIR\`; do not edit.
+
+${table(headings, [row("newer"), row("older")])}
+
+What the clients saw of all of them:
+
+${table(["failed requests", "disconnects", "messages lost", "twice or out of order", "echo, 99 %, ms", "HTTP, 99 %, ms", "longest echo, ms"], [noticed])}
+${refusals.map((text) => `\nRefused: ${text}\n`).join("")}
+${facts(`the older build of commit ${commitOf(older)}`)}
+
+## How it was measured
+
+- ${whole(webSockets)} WebSocket and ${whole(pollers)} long-polling sessions of ${workers} workers under the load of [results-soak.md](results-soak.md), ${whole(echoes)}
+  echoes a second. For ${seconds} s, in turns: the newer \`limpet\` and its application take the place of the older ones by rename, and
+  \`limpet ctl upgrade\` runs; then the older ones take it back. After each, the supervisor and every worker must run the
+  file that was put there, or the upgrade must have been refused in words.
 `,
   );
 }

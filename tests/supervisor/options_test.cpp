@@ -160,8 +160,8 @@ TEST_F(OptionsFile, a_listener_has_its_own_options_over_the_common_ones) {
   const LoadedOptions loaded = load(kTwoListeners);
   ASSERT_THAT(loaded.mistakes, IsEmpty());
   EXPECT_THAT(loaded.options.listen, ElementsAre("tcp://127.0.0.1:1", "tcp://127.0.0.1:2"));
-  const Options first = options_of_listener(loaded.options, 0);
-  const Options second = options_of_listener(loaded.options, 1);
+  const Options first = options_of_listeners(loaded.options).at(0);
+  const Options second = options_of_listeners(loaded.options).at(1);
   EXPECT_TRUE(first.proxy_protocol);
   EXPECT_THAT(first.trusted, ElementsAre("10.0.0.0/8", "unix"));
   EXPECT_EQ(first.header_timeout, 1s);
@@ -179,7 +179,7 @@ TEST_F(OptionsFile, a_listener_has_its_own_options_over_the_common_ones) {
 TEST_F(OptionsFile, addresses_as_flags_replace_the_files_listeners) {
   const LoadedOptions loaded = load(kTwoListeners, {flag("--listen", {"tcp://127.0.0.1:3"})});
   EXPECT_THAT(loaded.options.listen, ElementsAre("tcp://127.0.0.1:3"));
-  EXPECT_FALSE(options_of_listener(loaded.options, 0).proxy_protocol);
+  EXPECT_FALSE(options_of_listeners(loaded.options).at(0).proxy_protocol);
 }
 
 TEST_F(OptionsFile, what_a_socket_is_opened_with_needs_a_restart_and_the_rest_of_a_listener_does_not) {

@@ -12,14 +12,16 @@ import { Process, run, until, within } from "./process.mjs";
 const quick = { "reload.drain_window": "200ms", "reload.drain_deadline": "5s", "reload.probation": "100ms" };
 
 export class Cluster {
-  /// `settings`: see limpetToml. `listen`: addresses, port 0 for a free one. `through`: what stands before `limpet serve`
-  /// in the command. `output`: a descriptor that gets its stdout and stderr (then `ready` is not for lines to tell).
-  static async start({ app = "probe_app", workers = 4, settings = {}, listen = ["tcp://127.0.0.1:0"], through = [], output = undefined, ready = true } = {}) {
+  /// `settings`: see limpetToml. `listen`: addresses, port 0 for a free one. `limpet`: another binary, by its path. `through`:
+  /// what stands before `limpet serve` in the command. `output`: a descriptor that gets its stdout and stderr (then `ready` is
+  /// not for lines to tell).
+  static async start({ app = "probe_app", limpet = "limpet", workers = 4, settings = {}, listen = ["tcp://127.0.0.1:0"], through = [], output = undefined, ready = true } = {}) {
     const cluster = new Cluster();
     cluster.directory = fs.mkdtempSync(path.join(os.tmpdir(), "limpet-system-"));
     cluster.runtime = path.join(cluster.directory, "run");
     cluster.configuration = path.join(cluster.directory, "limpet.toml");
     cluster.workers = workers;
+    cluster.limpet = build(limpet);
     cluster.write({ ...quick, ...settings });
     cluster.launch({ app, listen, through, output });
     try {
@@ -38,7 +40,7 @@ export class Cluster {
   launch({ app, listen, through = [], output = undefined }) {
     const flags = listen.flatMap((address) => ["--listen", address]);
     const args = ["serve", build(app), "-c", this.configuration, ...flags, "--workers", String(this.workers), "--runtime-dir", this.runtime];
-    const [command, ...words] = [...through, build("limpet"), ...args];
+    const [command, ...words] = [...through, this.limpet, ...args];
     this.process = new Process(command, words, { output });
   }
 
@@ -66,7 +68,7 @@ export class Cluster {
 
   /// {code, text, lines}
   ctl(...words) {
-    return run(build("limpet"), ["ctl", "--runtime-dir", this.runtime, ...words], { deadlineMs: 60_000 });
+    return run(this.limpet, ["ctl", "--runtime-dir", this.runtime, ...words], { deadlineMs: 60_000 });
   }
 
   async #json(verb) {

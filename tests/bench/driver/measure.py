@@ -27,8 +27,8 @@ def load(generator, server, arguments, phases):
         raise Failure(f"{server.kind.name}: {arguments[0]}: {failure}\n{server.recent_lines()}") from failure
 
 
-def one_pass(generator, kind_name, kind, workload, quick):
-    phases = QUICK_PHASES if quick else NODE_PHASES if kind_name == "node" else NATIVE_PHASES
+def one_pass(generator, kind_name, kind, workload, quick, native_phases):
+    phases = QUICK_PHASES if quick else NODE_PHASES if kind_name == "node" else native_phases
     with Server(kind) as server:
         return load(generator, server, arguments_of(workload, quick), phases)
 
@@ -42,12 +42,12 @@ def turns(kind_names, pairs, node_turns):
             yield "node"
 
 
-def measure_workload(generator, kinds, workload, pairs, node_turns, quick):
+def measure_workload(generator, kinds, workload, pairs, node_turns, quick, native_phases=NATIVE_PHASES):
     """Gives {kind: [answer, …]}, in the order of the pairs."""
     pairs = min(pairs, workload.pairs_wanted or pairs)
     answers = {name: [] for name in kinds}
     for name in turns(kinds, pairs, node_turns):
-        answer = one_pass(generator, name, kinds[name], workload, quick)
+        answer = one_pass(generator, name, kinds[name], workload, quick, native_phases)
         answers[name].append(answer)
         print(f"  {workload.name:14} {kinds[name].name:15} pass {len(answers[name])}: "
               f"{answer[workload.figure_key]:9.3f} {workload.unit}", flush=True)

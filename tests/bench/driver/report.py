@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 
 from ratios import Estimate, estimate
-from workloads import COMPARISONS, WORKLOADS
+from workloads import COMPARISONS, SHORT_PHASES, WORKLOADS
 
 NAMES = {"raw": "raw loop", "limpet": "Limpet", "node": "Node socket.io"}
 
@@ -95,21 +95,30 @@ def markdown_table(headings, lines):
     return "\n".join("| " + " | ".join(line) + " |" for line in [headings, rule, *lines])
 
 
-BEFORE_HEADINGS = ("workload", "before", "now", "now : before (95 %)")
+BEFORE_HEADINGS = ("workload", "before", "now", "now : before (95 %)", "")
+
+
+def against_before(run):
+    """Of a run against an older build: (workload, figures before, figures now, ratio of the pairs) of each workload."""
+    for workload in WORKLOADS:
+        if answers := run["answers"].get(workload.name):
+            before, now = (figures_of(answers[kind], workload.figure_key) for kind in ("before", "limpet"))
+            yield workload, before, now, estimate([b / a for a, b in zip(before, now)])
+
+
+def is_slower(ratio, limit):
+    """More than noise, and more than is allowed."""
+    return ratio.low > 1.0 and ratio.median > limit
+
+
+def slower_workloads(run):
+    return [f"{workload.name} {ratio_text(ratio)}" for workload, _, _, ratio in against_before(run)
+            if is_slower(ratio, run["limit"])]
 
 
 def before_rows(run):
-    """Of a run against an older build."""
-    lines = []
-    for workload in WORKLOADS:
-        answers = run["answers"].get(workload.name)
-        if not answers:
-            continue
-        before, now = (figures_of(answers[kind], workload.figure_key) for kind in ("before", "limpet"))
-        ratio = estimate([b / a for a, b in zip(before, now)])
-        lines.append((f"{workload.title}, {workload.unit}", number(median(before)), number(median(now)),
-                      ratio_text(ratio)))
-    return lines
+    return [(f"{workload.title}, {workload.unit}", number(median(before)), number(median(now)), ratio_text(ratio),
+             "slower" if is_slower(ratio, run["limit"]) else "good") for workload, before, now, ratio in against_before(run)]
 
 
 def before_table(run):
@@ -119,7 +128,8 @@ def before_table(run):
 def before_markdown(run):
     facts = "\n".join(f"- {name}: {value}" for name, value in run["facts"].items())
     return (f"# Before and now\n\nMade by `{run['command']}`; do not edit. Two commits of Limpet, which take turns; what is "
-            f"measured, and how: [RESULTS.md](RESULTS.md).\n\n{markdown_table(BEFORE_HEADINGS, before_rows(run))}\n\n{facts}\n")
+            f"measured, and how: [RESULTS.md](RESULTS.md), but with {SHORT_PHASES.counted} s of the server's CPU time a pass. "
+            f"\"Slower\": the interval lies above 1.00 and the median above {run['limit']}.\n\n{markdown_table(BEFORE_HEADINGS, before_rows(run))}\n\n{facts}\n")
 
 
 COST_HEADINGS = ("what", "unit", "CPU time", "more than the base line above (95 %)")

@@ -102,6 +102,8 @@ class PhaseLengths:
 
 
 NATIVE_PHASES = PhaseLengths(warm_up=0.2, counted=1.0)
+# Many short passes say more than few long ones when two builds are compared: the machine drifts between them.
+SHORT_PHASES = PhaseLengths(warm_up=0.1, counted=0.4)
 # V8 compiles what is hot only after a while; a short phase would measure its interpreter.
 NODE_PHASES = PhaseLengths(warm_up=2.5, counted=2.0)
 QUICK_PHASES = PhaseLengths(warm_up=0.02, counted=0.1)

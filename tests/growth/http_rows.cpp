@@ -1,0 +1,96 @@
+// Heads, queries and bodies, as values and over memory. What a socket adds is in process_rows.cpp.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/growth/growth.h"
+#include "worker/http/fifo.h"
+#include "worker/http/request.h"
+#include "worker/http/request_end.h"
+
+namespace limpet::growth {
+namespace {
+
+constexpr std::size_t kNoLimit = 1 << 24;
+
+std::string head_with(const std::string& lines, const std::string& target = "/") {
+  return "GET " + target + " HTTP/1.1\r\nHost: h\r\n" + lines + "\r\n";
+}
+
+void headers(std::size_t n) {
+  std::string lines;
+  for (std::size_t i = 0; i < n; ++i) lines += "a: b\r\n";
+  const std::string bytes = head_with(lines);
+  http::ParsedHead parsed;
+  std::string_view last;
+  counted([&] {
+    parsed = http::parse_head(bytes, kNoLimit);
+    last = parsed.head.header("not-there");
+  });
+  EXPECT_EQ(parsed.status, http::HeadStatus::Complete);
+  EXPECT_EQ(last, "");
+}
+
+void query_keys(std::size_t n) {
+  std::string query = "a=%20";
+  for (std::size_t i = 1; i < n; ++i) query += "&k" + std::to_string(i) + "=v+%C3%BC";
+  std::size_t pairs = 0;
+  counted([&] {
+    std::size_t cursor = 0;
+    std::string_view name, value;
+    while (http::next_parameter(query, cursor, name, value))
+      pairs += http::decode_component(value).empty() ? 0 : 1;
+    EXPECT_FALSE(http::query_value(query, "not-there"));
+  });
+  EXPECT_EQ(pairs, n);
+}
+
+void tokens(std::size_t n) {
+  std::string list = "a";
+  for (std::size_t i = 1; i < n; ++i) list += ", b";
+  bool found = true;
+  counted([&] { found = http::has_token(list, "not-there"); });
+  EXPECT_FALSE(found);
+}
+
+/// The end of a chunked request that is sent on, with n chunks.
+void chunks_passed_on(std::size_t n) {
+  const std::string head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+  std::string bytes = head;
+  for (std::size_t i = 0; i < n; ++i) bytes += "3\r\nabc\r\n";
+  bytes += "0\r\n\r\n";
+  const auto parsed = http::parse_head(bytes, kNoLimit);
+  http::RequestEnd end(parsed.head, 1024);
+  counted([&] {
+    for (std::string_view left = bytes; !left.empty();) left.remove_prefix(end.pass(left));
+  });
+  EXPECT_EQ(end.status(), http::RequestEnd::Status::Complete);
+}
+
+void fifo(std::size_t n) {
+  http::Fifo<std::string> queue;
+  std::size_t sum = 0;
+  counted([&] {
+    for (std::size_t i = 0; i < n; ++i) queue.push_back("a");
+    for (std::size_t i = 0; i < n; ++i) {
+      sum += queue.pop_front().size();
+      if (i % 2 == 0) queue.push_back("b");
+    }
+  });
+  EXPECT_EQ(sum, n);
+  EXPECT_EQ(queue.size(), n / 2);
+}
+
+}  // namespace
+
+Rows http_rows() {
+  return {
+      {"headers", 512, headers},
+      {"query_keys", 1024, query_keys},
+      {"header_tokens", 2048, tokens},
+      {"chunks_passed_on", 1024, chunks_passed_on},
+      {"queue_from_both_ends", 2048, fifo},
+  };
+}
+
+}  // namespace limpet::growth
