@@ -12,14 +12,15 @@ import { Process, run, until, within } from "./process.mjs";
 const quick = { "reload.drain_window": "200ms", "reload.drain_deadline": "5s", "reload.probation": "100ms" };
 
 export class Cluster {
-  /// `settings`: see limpetToml. `listen`: addresses, port 0 for a free one.
-  static async start({ app = "probe_app", workers = 4, settings = {}, listen = ["tcp://127.0.0.1:0"], ready = true } = {}) {
+  /// `settings`: see limpetToml. `listen`: addresses, port 0 for a free one. `defaults`: what `settings` leaves out has
+  /// Limpet's own defaults, the long drains and probations too.
+  static async start({ app = "probe_app", workers = 4, settings = {}, listen = ["tcp://127.0.0.1:0"], ready = true, defaults = false } = {}) {
     const cluster = new Cluster();
     cluster.directory = fs.mkdtempSync(path.join(os.tmpdir(), "limpet-system-"));
     cluster.runtime = path.join(cluster.directory, "run");
     cluster.configuration = path.join(cluster.directory, "limpet.toml");
     cluster.workers = workers;
-    cluster.write({ ...quick, ...settings });
+    cluster.write(defaults ? settings : { ...quick, ...settings });
     cluster.launch({ app, listen });
     try {
       if (ready) await cluster.ready();
@@ -28,6 +29,11 @@ export class Cluster {
       throw error;
     }
     return cluster;
+  }
+
+  /// A cluster that another process has started, to be asked from here: with that one's fields, but its `process`.
+  static at(fields) {
+    return Object.assign(new Cluster(), fields);
   }
 
   write(settings) {
