@@ -11,9 +11,9 @@ class Bystander {
   said = 0;
   heard = new Map(); // sender -> number of the last line
 
-  constructor(crowd, number, url, from) {
+  constructor(crowd, number, url, from, transports) {
     Object.assign(this, { crowd, number });
-    this.socket = client(url, { from, transports: [["polling"], ["websocket"]][number % 2] });
+    this.socket = client(url, { from, transports: [transports[number % transports.length]] });
     this.socket.on("disconnect", (reason) => crowd.disconnects.push(`bystander ${number}: ${reason}`));
     this.socket.on("chat message", (line) => this.#hear(line));
     this.connected = new Promise((resolve) => this.socket.once("connect", resolve));
@@ -45,9 +45,9 @@ export class Crowd {
   mistakes = [];
   lateness = new Latencies();
 
-  static async connect(url, addresses) {
+  static async connect(url, addresses, transports = ["polling", "websocket"]) {
     const crowd = new Crowd();
-    crowd.members = addresses.map((from, i) => new Bystander(crowd, i, url, from));
+    crowd.members = addresses.map((from, i) => new Bystander(crowd, i, url, from, transports));
     try {
       await within(Promise.all(crowd.members.map(({ connected }) => connected)), "the bystanders' connects", 20_000);
     } catch (error) {

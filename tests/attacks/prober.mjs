@@ -5,7 +5,7 @@ import { Latencies } from "../soak/load.mjs";
 import { addresses } from "../system/cluster.mjs";
 
 const kEveryMs = 20;
-const kPatienceMs = 10_000;
+const kPatienceMs = 5_000;
 
 export class Prober {
   lateness = new Latencies();

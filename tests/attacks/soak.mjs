@@ -14,24 +14,24 @@ import { attack, attacksOf, measured, pages, underAttack } from "./stage.mjs";
 
 const kMostLateMs = 100;
 const kAll = ["limpet", ...Object.keys(kPeers)];
-const kPeerSeconds = 15; // then its attack is ended: others have waited long enough
+const kPeerSeconds = 10; // then its attack is ended: others have waited long enough
 
 const { values } = parseArgs({ options: { only: { type: "string", multiple: true, default: kAll }, attack: { type: "string", default: "" } } });
 
 /// Looks at the bystanders while the attack runs.
-function watch(crowd, { port }) {
+function watch(crowd, { port }, probed = true) {
   if (crowd) crowd.lateness.values = [];
-  const prober = new Prober(port);
-  return { stop: async () => ({ lines: crowd?.lateness.summary(), requests: await prober.stop() }) };
+  const prober = probed ? new Prober(port) : undefined;
+  return { stop: async () => ({ lines: crowd?.lateness.summary(), requests: await prober?.stop() }) };
 }
 
 const longest = ({ lines, requests } = {}) => Math.max(lines?.max ?? 0, requests?.max ?? 0);
 
 async function onLimpet(row) {
-  const { problems, seconds, cpuMs, turnUs, grewMiB, watched } = await underAttack(row, watch);
+  const { problems, seconds, cpuMs, turnUs, grewMiB, watched } = await underAttack(row, (crowd, cluster) => watch(crowd, cluster, row.probed));
   const late = longest(watched);
   if (late > kMostLateMs) problems.push(`others were up to ${late.toFixed(0)} ms late`);
-  if (watched?.requests.failed) problems.push(`${watched.requests.failed} requests of the prober failed`);
+  if (watched?.requests?.failed) problems.push(`${watched.requests.failed} requests of the prober failed`);
   return { problems, seconds, cpuMs, turnUs, grewMiB, watched };
 }
 

@@ -1,5 +1,6 @@
 // The stage of an attack: two workers with their defaults, 20 official clients that chat with each other from both workers,
 // the attacker in a process of its own, and what all of that looks like before and after.
+import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -60,6 +61,23 @@ export function pages(directory) {
   return directory;
 }
 
+/// A pipe that is full and that nobody reads: {descriptor, fill, close}.
+function unreadPipe(file) {
+  execFileSync("mkfifo", [file]);
+  const { O_RDONLY, O_WRONLY, O_NONBLOCK } = fs.constants;
+  const reader = fs.openSync(file, O_RDONLY | O_NONBLOCK);
+  const descriptor = fs.openSync(file, O_WRONLY); // a description of its own: this one may block
+  const writer = fs.openSync(file, O_WRONLY | O_NONBLOCK);
+  const fill = () => {
+    try {
+      for (const junk = Buffer.alloc(1, "x"); ; ) fs.writeSync(writer, junk);
+    } catch (error) {
+      if (error.code !== "EAGAIN") throw error;
+    }
+  };
+  return { descriptor, fill, close: () => [reader, descriptor, writer].forEach((each) => fs.closeSync(each)) };
+}
+
 /// {name, group, number, ...} of every attack; of those of a group; or those with the words in their name.
 export const attacksOf = (groups = Object.keys(kAttacks), words = "") => groups.flatMap((group) => kAttacks[group].map((row, number) => ({ ...row, group, number }))).filter(({ name }) => name.includes(words));
 
@@ -70,11 +88,12 @@ class Stage {
   }
 
   async open() {
-    const { app = "probe_app", settings = {} } = this.row;
+    const { app = "probe_app", settings = {}, transports, unread } = this.row;
     this.directory = fs.mkdtempSync(path.join(os.tmpdir(), "limpet-attack-"));
     const ours = app === "chat" ? { "app.public": pages(path.join(this.directory, "public")) } : {};
-    this.cluster = await Cluster.start({ app, workers: 2, settings: { ...settings, ...ours }, defaults: true });
-    this.crowd = await Crowd.connect(this.cluster.url, addresses(kBystanders));
+    this.pipe = unread && unreadPipe(path.join(this.directory, "stderr"));
+    this.cluster = await Cluster.start({ app, workers: 2, settings: { ...settings, ...ours }, defaults: true, stderr: this.pipe?.descriptor });
+    this.crowd = await Crowd.connect(this.cluster.url, addresses(kBystanders), transports);
     await this.#warm();
     this.workers = await this.cluster.seated();
     this.pids = this.workers.map(({ pid }) => pid);
@@ -105,7 +124,7 @@ class Stage {
     this.calm = await this.#calmCpu();
     forgetPeaks(this.pids);
     this.before = measured(this.pids);
-    const undo = this.row.around?.(this.cluster);
+    this.pipe?.fill();
     const watching = beside?.(this.crowd, this.cluster);
     const begun = performance.now();
     const { port, runtime, configuration, workers } = this.cluster;
@@ -116,7 +135,6 @@ class Stage {
     if (problem) this.problems.push(problem);
     await this.crowd.stop();
     this.watched = await watching?.stop();
-    undo?.();
   }
 
   /// CPU of both workers in a second in which the bystanders chat and nobody attacks.
@@ -185,6 +203,7 @@ class Stage {
     } catch (error) {
       this.problems.push(`the end: ${error.message.split("\n")[0]}`);
     } finally {
+      this.pipe?.close();
       if (this.directory) fs.rmSync(this.directory, { recursive: true, force: true });
     }
   }

@@ -10,7 +10,10 @@
 //   turnUs    the longest turn outside handlers; kTurnUs if it is not said
 //   cpu       {elements, each}: the attack has so many elements, each may cost the workers that many µs of CPU
 //   replaces  the attack replaces workers, so there are others afterwards
-//   around    (cluster) -> undo: what the cluster's owner does to it while the attack runs
+//   transports, probed   of the bystanders, if not both; false: a prober's requests would be refused with right
+//   keepsSessions   sessions of the attack go on after it, so its bytes stay accounted
+//   afterSeconds    its memory is back by then, if not after 10 s
+//   unread    stderr is a pipe that is full and that nobody reads
 //   seconds   by then the attack has ended, or is ended
 //   peers     what else it is done to in scripts/soak --attacks: node, nginx
 import { kCaps } from "./caps.mjs";

@@ -1,6 +1,7 @@
 // scripts/soak --chaos: whatever may befall a cluster, at random and one on top of the other, while official clients chat and come
 // back: SIGKILL and SIGSTOP of workers, signals and verbs to the supervisor. At the end it is as healthy as at the start, and
 // holds no process, descriptor or memfd more. The order of events follows from the seed, their moments from the machine.
+import assert from "node:assert/strict";
 import fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { client, leave } from "../client/official.mjs";
@@ -8,7 +9,8 @@ import { Cluster, addresses } from "../system/cluster.mjs";
 import { until } from "../system/process.mjs";
 
 const kWorkers = 3;
-const kSettings = { "reload.probation": "100ms", "reload.drain_window": "200ms", "reload.drain_deadline": "3s", "supervision.heartbeat_interval": "500ms", "supervision.boot_deadline": "20s" };
+const kMostWorkers = 5;
+const kSettings = { max_workers: kMostWorkers, "reload.probation": "100ms", "reload.drain_window": "200ms", "reload.drain_deadline": "3s", "supervision.heartbeat_interval": "500ms", "supervision.boot_deadline": "20s" };
 
 /// Numbers from 0 to 1 that follow from a seed (mulberry32).
 function numbersOf(seed) {
@@ -42,6 +44,13 @@ function connections() {
   return new Set(fields.filter(([, , , state]) => state !== "0A").map((each) => `socket:[${each[9]}]`));
 }
 
+/// "3 socket, 2 memfd:limpet-ring, …": for whoever has to find out what is left.
+function kindsOf(links) {
+  const counts = new Map();
+  for (const kind of links.map((link) => link.replace(/\[?\d+\]?/g, "").replace(/^.*memfd:/, "memfd:"))) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return [...counts].map(([kind, count]) => `${count} ${kind}`).sort().join(", ");
+}
+
 /// How many descriptors a process has that are no client's, how many memfds among them, and among what it has mapped.
 function heldBy(pid) {
   const links = fs.readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
@@ -54,14 +63,19 @@ function heldBy(pid) {
   const clients = connections();
   const isMemory = (line) => line.includes("/memfd:");
   const maps = fs.readFileSync(`/proc/${pid}/maps`, "latin1").split("\n");
-  return { descriptors: links.filter((link) => !clients.has(link)).length, memfds: links.filter(isMemory).length, mapped: maps.filter(isMemory).length };
+  const ours = links.filter((link) => !clients.has(link));
+  return { kinds: kindsOf(ours), descriptors: ours.length, memfds: links.filter(isMemory).length, mapped: maps.filter(isMemory).length };
 }
+
+const kCounts = ["descriptors", "memfds", "mapped"];
 
 /// What the supervisor holds, and the most that any of its workers does.
 function holdings(cluster) {
-  const most = { descriptors: 0, memfds: 0, mapped: 0 };
+  const most = { descriptors: 0, memfds: 0, mapped: 0, kinds: "" };
   for (const pid of childrenOf(cluster.pid).alive) {
-    for (const [what, count] of Object.entries(heldBy(pid))) most[what] = Math.max(most[what], count);
+    const held = heldBy(pid);
+    if (held.descriptors > most.descriptors) most.kinds = held.kinds;
+    for (const what of kCounts) most[what] = Math.max(most[what], held[what]);
   }
   return { supervisor: heldBy(cluster.pid), worker: most };
 }
@@ -86,7 +100,7 @@ const kEvents = [
   { name: "TTOU", share: 2, act: ({ cluster }) => cluster.process.signal("SIGTTOU") },
   { name: "reload", share: 2, act: ({ cluster }) => cluster.ctl("reload", "--no-wait") },
   { name: "upgrade", share: 1, act: ({ cluster }) => cluster.ctl("upgrade", "--no-wait") },
-  { name: "scale", share: 2, act: ({ cluster, random }) => cluster.ctl("scale", String(1 + Math.floor(random() * 5)), "--no-wait") },
+  { name: "scale", share: 2, act: ({ cluster, random }) => cluster.ctl("scale", String(1 + Math.floor(random() * kMostWorkers)), "--no-wait") },
 ];
 const kDeck = kEvents.flatMap((event) => Array(event.share).fill(event));
 
@@ -130,8 +144,8 @@ export async function chaos({ seconds, seed, clients = 40, progress = () => {} }
     members = addresses(clients, 77).map((from, i) => client(cluster.url, { from, transports: [["polling"], ["websocket"]][i % 2], reconnectionDelayMax: 1_000 }));
     let reconnects = -clients;
     members.forEach((member) => member.on("connect", () => (reconnects += 1)));
-    // The first generations have seen what every later one will: a reload and an upgrade.
-    for (const verb of ["upgrade", "reload"]) await cluster.ctl(verb);
+    // What stays for good, is there: every slot was open once (its listening socket is lent to an heir), and there was an upgrade.
+    for (const words of [["scale", String(kMostWorkers)], ["upgrade"], ["scale", String(kWorkers)]]) assert.equal((await cluster.ctl(...words)).code, 0, cluster.process.tail());
     await settled(cluster);
     await chatGoesThrough(members, "before");
     const before = holdings(cluster);
@@ -162,9 +176,9 @@ export async function chaos({ seconds, seed, clients = 40, progress = () => {} }
 
 function faultsOf(before, after, zombies) {
   const more = ["supervisor", "worker"].flatMap((who) =>
-    Object.keys(before[who])
+    kCounts
       .filter((what) => after[who][what] > before[who][what])
-      .map((what) => `${who}: ${what}: ${before[who][what]} before, ${after[who][what]} after`),
+      .map((what) => `${who}: ${what}: ${before[who][what]} before, ${after[who][what]} after; ${before[who].kinds}; now ${after[who].kinds}`),
   );
   return [...more, ...(zombies.length ? [`zombies: ${zombies}`] : [])];
 }

@@ -14,14 +14,14 @@ const quick = { "reload.drain_window": "200ms", "reload.drain_deadline": "5s", "
 export class Cluster {
   /// `settings`: see limpetToml. `listen`: addresses, port 0 for a free one. `defaults`: what `settings` leaves out has
   /// Limpet's own defaults, the long drains and probations too.
-  static async start({ app = "probe_app", workers = 4, settings = {}, listen = ["tcp://127.0.0.1:0"], ready = true, defaults = false } = {}) {
+  static async start({ app = "probe_app", workers = 4, settings = {}, listen = ["tcp://127.0.0.1:0"], ready = true, defaults = false, stderr = "pipe" } = {}) {
     const cluster = new Cluster();
     cluster.directory = fs.mkdtempSync(path.join(os.tmpdir(), "limpet-system-"));
     cluster.runtime = path.join(cluster.directory, "run");
     cluster.configuration = path.join(cluster.directory, "limpet.toml");
     cluster.workers = workers;
     cluster.write(defaults ? settings : { ...quick, ...settings });
-    cluster.launch({ app, listen });
+    cluster.launch({ app, listen, stderr });
     try {
       if (ready) await cluster.ready();
     } catch (error) {
@@ -40,10 +40,10 @@ export class Cluster {
     fs.writeFileSync(this.configuration, limpetToml(settings));
   }
 
-  launch({ app, listen }) {
+  launch({ app, listen, stderr }) {
     const flags = listen.flatMap((address) => ["--listen", address]);
     const args = ["serve", build(app), "-c", this.configuration, ...flags, "--workers", String(this.workers), "--runtime-dir", this.runtime];
-    this.process = new Process(build("limpet"), args);
+    this.process = new Process(build("limpet"), args, { stderr });
   }
 
   /// Every slot serves; the ports are known.

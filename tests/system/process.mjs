@@ -39,18 +39,19 @@ export class Process {
   exit = undefined; // {code, signal}
   #waiters = new Set();
 
-  constructor(command, args, { env = {}, cwd = undefined } = {}) {
+  /// `stderr`: a descriptor for it, whose lines are then not collected.
+  constructor(command, args, { env = {}, cwd = undefined, stderr = "pipe" } = {}) {
     this.marker = `LIMPET_TEST_MARKER=${randomBytes(8).toString("hex")}`;
     const [name, value] = this.marker.split("=");
     this.command = [command, ...args].join(" ");
-    this.child = spawn(command, args, { cwd, env: { ...process.env, ...env, [name]: value }, stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(command, args, { cwd, env: { ...process.env, ...env, [name]: value }, stdio: ["ignore", "pipe", stderr] });
     this.exited = new Promise((resolve) => {
       this.child.on("error", (error) => resolve((this.exit = { code: -1, signal: null, error })));
       this.child.on("close", (code, signal) => resolve((this.exit = { code, signal })));
       this.child.on("exit", (code, signal) => (this.exit ??= { code, signal }));
     });
     this.exited.then(() => this.#wake());
-    for (const stream of [this.child.stdout, this.child.stderr]) this.#collect(stream);
+    for (const stream of [this.child.stdout, this.child.stderr]) if (stream) this.#collect(stream);
   }
 
   get pid() {
