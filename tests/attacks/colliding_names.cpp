@@ -1,7 +1,8 @@
-// Names with the same std::hash of libstdc++ (MurmurHash64A with a seed that everybody knows), one a line in hex:
+// Names with the same std::hash of libstdc++ (MurmurHash64A with a seed that everybody knows), one a line in
+// hex:
 //   colliding_names COUNT
-// Two blocks of 8 bytes: the first is a number, the second is what brings the hash's state back to one value, taken if it is
-// ASCII. So any unseeded table keyed by such names is a list.
+// Two blocks of 8 bytes: the first is a number, the second is what brings the hash's state back to one value,
+// taken if it is ASCII. So any unseeded table keyed by such names is a list.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

@@ -107,7 +107,7 @@ class Stage {
   async #warm() {
     for (const from of addresses(20, 5)) await request(this.cluster.port, { path: "/worker", from });
     this.crowd.start();
-    await until(() => this.crowd.heard >= 19 * 40, "40 lines", 20_000);
+    await until(() => this.crowd.heard >= 19 * 20, "20 lines", 20_000);
     await this.crowd.stop();
   }
 
