@@ -198,6 +198,9 @@ class Stage {
 
   async close() {
     this.crowd?.leave();
+    // Else the workers would drain for drain_window the sessions that are just ending; those of an attack may stay.
+    const empty = async () => (await this.cluster.stats()).sessions_open.total === 0;
+    if (this.cluster && !this.cluster.process.exit) await within(until(empty, "no session is left", 3_000), "no session is left", 4_000).catch(() => {});
     try {
       await this.cluster?.close();
     } catch (error) {
