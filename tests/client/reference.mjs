@@ -52,6 +52,9 @@ export function handlers(io) {
       for (let i = 0; i < count; i += 1) socket.emit("burst", i, text);
     });
     socket.on("disconnect me", (close) => socket.disconnect(close));
+    socket.on("throw", () => {
+      throw new Error("a handler's mistake");
+    });
     socket.on("disconnect", (reason) => io.emit("gone", socket.id, reason));
   });
 

@@ -211,3 +211,47 @@ ${facts(packageOf("nginx"), packageOf("haproxy"))}
 `,
   );
 }
+
+const rounded = (number, digits = 0) => (number === undefined ? "–" : number.toLocaleString("en-US", { maximumFractionDigits: digits, minimumFractionDigits: digits }));
+const longestLate = (...summaries) => rounded(Math.max(0, ...summaries.map((summary) => summary?.max ?? 0)));
+const wordsOfProblems = (problems) => (problems.length === 0 ? "nobody noticed" : problems.slice(0, 2).join("; ").replaceAll("|", "/").slice(0, 160) + (problems.length > 2 ? `; and ${problems.length - 2} more` : ""));
+
+function limpetAttackRow({ name, limpet: { cpuMs, turnUs, grewMiB, watched, problems } }) {
+  const { lines, requests } = watched ?? {};
+  return [name, rounded(cpuMs), rounded(turnUs === undefined ? undefined : turnUs / 1_000, 1), `${lines?.p50 ?? "–"} / ${lines?.p99 ?? "–"}`, `${requests?.p50 ?? "–"} / ${requests?.p99 ?? "–"}`, longestLate(lines, requests), rounded(grewMiB), wordsOfProblems(problems)];
+}
+
+const peerAttackRow = ({ name }, who, { cpuMs, grewMiB, watched, problems }) => [name, who, rounded(cpuMs), longestLate(watched?.lines, watched?.requests), rounded(grewMiB), wordsOfProblems(problems)];
+
+/// run: {command, runs: [{name, limpet, node, nginx}], mostLateMs, peerSeconds}
+export function writeAttacks({ command, runs, mostLateMs, peerSeconds }) {
+  const headings = ["attack", "CPU, ms", "longest turn, ms", "lines, 50 / 99 %, ms", "requests, 50 / 99 %, ms", "longest lateness, ms", "memory, MiB", "outcome"];
+  const peers = runs.flatMap((run) => [["Node socket.io", run.node], ["nginx", run.nginx]].filter(([, figures]) => figures).map(([who, figures]) => peerAttackRow(run, who, figures)));
+  write(
+    "results-attacks.md",
+    `# Attacks, beside Node and nginx
+
+Made by \`${command}\`; do not edit. What one stranger, or some, do to a cluster of two workers while 20 official clients chat.
+The bar: nobody is disconnected, no line is lost, and nobody waits more than ${mostLateMs} ms.
+
+${table(headings, runs.filter(({ limpet }) => limpet).map(limpetAttackRow))}
+
+The same on others:
+
+${table(["attack", "server", "CPU, ms", "longest lateness, ms", "memory, MiB", "outcome"], peers)}
+
+${facts(packageOf("nginx"))}
+
+## How it was measured
+
+- Every attack has a server of its own, with its defaults but where the attack is about a limit. \`tests/attacks/table.mjs\` names them; the attacker is a
+  process of its own with a lower priority (nice 10): it would have another machine. An attack on a peer is ended after ${peerSeconds} s.
+- Lines: 40 a second, each to 19 others, half of them over long-polling. Requests: \`GET /worker\` every 20 ms on a new connection. Both leave at their time, and
+  latencies count from it. Clients, attacker and server share the machine.
+- CPU: of both workers, while the attack runs, what the bystanders cost included unless the attack says its cost for each element. Longest turn: CPU time of a turn of a
+  worker's loop without the application's handlers. Memory: the most that one worker had, less what it had before.
+- **Node**: \`cluster\` of 2 with @socket.io/sticky and @socket.io/cluster-adapter, the primary process counted. An exception in a handler ends a process there.
+- **nginx**: two workers with \`open_file_cache\` and no access log; it has no chat, and answers the prober by itself.
+`,
+  );
+}

@@ -14,16 +14,28 @@ const quick = { "reload.drain_window": "200ms", "reload.drain_deadline": "5s", "
 export class Cluster {
   /// `settings`: see limpetToml. `listen`: addresses, port 0 for a free one. `limpet`: another binary, by its path. `through`:
   /// what stands before `limpet serve` in the command. `output`: a descriptor that gets its stdout and stderr (then `ready` is
-  /// not for lines to tell).
-  static async start({ app = "probe_app", limpet = "limpet", workers = 4, settings = {}, listen = ["tcp://127.0.0.1:0"], through = [], output = undefined, ready = true } = {}) {
+  /// not for lines to tell); `stderr`: one for that alone. `defaults`: what `settings` leaves out has Limpet's own defaults,
+  /// the long drains and probations too.
+  static async start({
+    app = "probe_app",
+    limpet = "limpet",
+    workers = 4,
+    settings = {},
+    listen = ["tcp://127.0.0.1:0"],
+    through = [],
+    output = "pipe",
+    stderr = output,
+    ready = true,
+    defaults = false,
+  } = {}) {
     const cluster = new Cluster();
     cluster.directory = fs.mkdtempSync(path.join(os.tmpdir(), "limpet-system-"));
     cluster.runtime = path.join(cluster.directory, "run");
     cluster.configuration = path.join(cluster.directory, "limpet.toml");
     cluster.workers = workers;
     cluster.limpet = build(limpet);
-    cluster.write({ ...quick, ...settings });
-    cluster.launch({ app, listen, through, output });
+    cluster.write(defaults ? settings : { ...quick, ...settings });
+    cluster.launch({ app, listen, through, output, stderr });
     try {
       if (ready) await cluster.ready();
     } catch (error) {
@@ -33,15 +45,20 @@ export class Cluster {
     return cluster;
   }
 
+  /// A cluster that another process has started, to be asked from here: with that one's fields, but its `process`.
+  static at(fields) {
+    return Object.assign(new Cluster(), fields);
+  }
+
   write(settings) {
     fs.writeFileSync(this.configuration, limpetToml(settings));
   }
 
-  launch({ app, listen, through = [], output = undefined }) {
+  launch({ app, listen, through = [], output = "pipe", stderr = output }) {
     const flags = listen.flatMap((address) => ["--listen", address]);
     const args = ["serve", build(app), "-c", this.configuration, ...flags, "--workers", String(this.workers), "--runtime-dir", this.runtime];
     const [command, ...words] = [...through, this.limpet, ...args];
-    this.process = new Process(command, words, { output });
+    this.process = new Process(command, words, { output, stderr });
   }
 
   /// Every slot serves; the ports are known.

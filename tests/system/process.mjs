@@ -39,12 +39,12 @@ export class Process {
   exit = undefined; // {code, signal}
   #waiters = new Set();
 
-  /// `output`: a descriptor that gets stdout and stderr; `lines` stays empty then.
-  constructor(command, args, { env = {}, cwd = undefined, output = "pipe" } = {}) {
+  /// `output`: a descriptor that gets stdout and stderr, `stderr`: one for that alone; what goes there is not in `lines`.
+  constructor(command, args, { env = {}, cwd = undefined, output = "pipe", stderr = output } = {}) {
     this.marker = `LIMPET_TEST_MARKER=${randomBytes(8).toString("hex")}`;
     const [name, value] = this.marker.split("=");
     this.command = [command, ...args].join(" ");
-    this.child = spawn(command, args, { cwd, env: { ...process.env, ...env, [name]: value }, stdio: ["ignore", output, output] });
+    this.child = spawn(command, args, { cwd, env: { ...process.env, ...env, [name]: value }, stdio: ["ignore", output, stderr] });
     this.exited = new Promise((resolve) => {
       this.child.on("error", (error) => resolve((this.exit = { code: -1, signal: null, error })));
       this.child.on("close", (code, signal) => resolve((this.exit = { code, signal })));

@@ -1,0 +1,3 @@
+import { testAttacks } from "./tests.mjs";
+
+testAttacks("caps", "more than the limits allow");

@@ -1,0 +1,3 @@
+import { testAttacks } from "./tests.mjs";
+
+testAttacks("logs", "logs that nobody reads");

@@ -1,0 +1,3 @@
+import { testAttacks } from "./tests.mjs";
+
+testAttacks("turns", "much work in little input");
