@@ -206,7 +206,7 @@ void Core::send_pings(http::TimePoint now, http::Allowance& allowance) {
 }
 
 void Core::end_overdue(http::TimePoint now, http::Allowance& allowance) {
-  const auto next_due = [now, &allowance](TimerList& list) -> TimerHook* {
+  const auto next_due = [now, &allowance](TimerWheel& list) -> TimerHook* {
     TimerHook* const hook = list.due(now);
     return hook != nullptr && allowance.take() ? hook : nullptr;
   };
