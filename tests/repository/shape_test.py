@@ -33,6 +33,7 @@ DOORS = {
     r"boost/process/": {"ipc/spawn.cpp"},
     r"boost/beast/": {"worker/http/request.cpp", "worker/http/request_end.cpp", "worker/http/body.cpp",
                       "worker/http/response.cpp"},
+    r"sodium(/|\.h)": {"worker/http/keyed_hash.cpp"},
     r"toml\+\+/": {"supervisor/options_file.cpp"},
     r"CLI/": {"supervisor/command_line.cpp", "worker/process/run.cpp", "tests/bench/load_generator/main.cpp"},
 }

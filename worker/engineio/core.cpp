@@ -159,7 +159,9 @@ void Core::report_ended() {
   while (!ended_.empty()) {
     const std::vector<OpenSession*> batch = std::exchange(ended_, {});
     for (OpenSession* session : batch) {
-      if (!std::exchange(session->reported, true)) handler_.on_close(*session, session->reason);
+      if (session->reported) continue;
+      session->reported = true;
+      handler_.on_close(*session, session->reason);
     }
     // Before anything is freed: the list may name a session that ended.
     flush_polls();

@@ -163,7 +163,8 @@ void Core::queue(OpenSession& session, std::span<const http::Buffer> frames) {
     ++counts_.overflowed;
     polling.queue.clear();
     end(session, CloseReason::TransportError, websocket::CloseCode::Normal);
-  } else if (polling.poll.open() && !std::exchange(session.flush_pending, true)) {
+  } else if (polling.poll.open() && !session.flush_pending) {
+    session.flush_pending = true;
     poll_flush_.push_back(&session);
   }
 }
