@@ -35,6 +35,7 @@ DOORS = {
     r"boost/beast/": {"worker/http/request.cpp", "worker/http/request_end.cpp", "worker/http/body.cpp",
                       "worker/http/response.cpp"},
     r"spdlog/": {"base/log.cpp"},
+    r"sodium(/|\.h)": {"worker/http/keyed_hash.cpp"},
     r"toml\+\+/": {"supervisor/options_file.cpp"},
     r"CLI/": {"supervisor/command_line.cpp", "worker/process/run.cpp", "tests/bench/load_generator/main.cpp"},
 }
@@ -72,6 +73,8 @@ PRINTS = re.compile(r"\bspdlog::|\bstd::(?:cout|cerr|clog|printf|puts|fputs|fpri
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]')
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|home)/\w")
+STRING_TABLE = re.compile(r"\bunordered_\w+<\s*(?:std::|const )*string")
+KEYED = re.compile(r"\b(KeyedHash|NameHash|RoomHash)\b")
 WAITS = re.compile(r"\b(sleep_for|sleep_until|usleep|nanosleep)\b|(?<![\w.])sleep\(\s*[\w]")
 SWITCHED_OFF = re.compile(r"\bGTEST_SKIP\b|\bDISABLED_\w|\b(?:test|it|describe)\.(?:skip|todo|only)\b")
 
@@ -252,6 +255,11 @@ def unlimited_lines(path, text):
     return found + [f"{path}: {match.group(0)}" for match in PRINTS.finditer(re.sub(r"//[^\n]*", "", text))]
 
 
+def is_foreseeable(declaration):
+    """A hash table by text whose hash has no key of this process."""
+    return bool(STRING_TABLE.search(declaration)) and not KEYED.search(declaration)
+
+
 class Shape(unittest.TestCase):
     def assert_none(self, found, rule):
         self.assertEqual([], found, f"{rule}:\n  " + "\n  ".join(found))
@@ -317,6 +325,23 @@ class Shape(unittest.TestCase):
         known = set(files())
         self.assert_none(sorted(owner for owners in DOORS.values() for owner in owners if owner not in known),
                          "no such file")
+
+    def test_no_table_is_hashed_in_a_way_that_a_client_can_foresee(self):
+        self.assertTrue(is_foreseeable("std::unordered_map<std::string, int> by_name_;"))
+        self.assertTrue(is_foreseeable("boost::unordered_flat_map<std::string_view, int> by_name_;"))
+        self.assertFalse(is_foreseeable("std::unordered_map<std::string, int, http::KeyedHash, std::equal_to<>> a;"))
+        self.assertFalse(is_foreseeable("std::unordered_map<std::uint64_t, std::string> by_number_;"))
+        # A declaration may go on in the next line.
+        found = []
+        for path in files():
+            if not (is_cpp(path) and path.startswith("worker/")):
+                continue
+            text = lines(path)
+            found += [f"{path}:{number}: {line.strip()}" for (number, line), (_, following)
+                      in zip(text, text[1:] + [(0, "")])
+                      if STRING_TABLE.search(line) and is_foreseeable(line + " " + following)
+                      or re.search(r"std::hash<std::string|std::hash<std::string_view", line)]
+        self.assert_none(found, "law 13: http::KeyedHash (worker/http/keyed_hash.h) for keys that are text")
 
     def test_headers_include_no_heavy_library(self):
         self.assert_none([f"{path}:{number}: {header}" for path in files()

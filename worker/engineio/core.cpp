@@ -170,7 +170,10 @@ void Core::release(OpenSession& session) {
 void Core::report_ended(http::Allowance& allowance) {
   while (!ended_.empty() && allowance.take(kUnitsOfEnd)) {
     OpenSession* const session = ended_.pop_front();
-    if (!std::exchange(session->reported, true)) handler_.on_close(*session, session->reason);
+    if (!session->reported) {
+      session->reported = true;
+      handler_.on_close(*session, session->reason);
+    }
     if (session->phase == OpenSession::Phase::Ended) freed_.push_back(session);
   }
 }

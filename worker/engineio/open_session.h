@@ -94,7 +94,10 @@ class OpenSession final : public Session, public TimerHook {
   [[nodiscard]] std::string address() const override { return std::string(handshake_.address()); }
   [[nodiscard]] bool secure() const noexcept override { return false; }
   [[nodiscard]] std::int64_t issued_ms() const noexcept override { return issued_ms_; }
+  void hold(std::ptrdiff_t bytes) noexcept override { held_ += static_cast<std::uint32_t>(bytes); }
 
+  /// Bytes that the layer above keeps for it.
+  [[nodiscard]] std::size_t held() const noexcept { return held_; }
   [[nodiscard]] bool open() const noexcept { return phase == Phase::Open; }
   [[nodiscard]] bool poll_parked() const noexcept { return polling && polling->poll.open(); }
   [[nodiscard]] std::span<char, kSidBytes> sid_bytes() noexcept { return sid_; }
@@ -107,17 +110,21 @@ class OpenSession final : public Session, public TimerHook {
  private:
   Core& core_;
   HandshakeRecord handshake_;
-  std::int64_t issued_ms_;
   std::array<char, kSidBytes> sid_{};
+  // Modulo 2^32: a sum that fits counts right whatever it was on the way.
+  std::uint32_t held_ = 0;
+  // With what follows in one word, for there are many of these. 48 bits of milliseconds last for 4,000 years.
+  std::int64_t issued_ms_ : 48;
 
  public:
-  // Behind the sid, where padding would be: there are many of these.
   Phase phase : 4 = Phase::Open;
   CloseReason reason : 4 = CloseReason::TransportClose;  // once it is not Open
-  bool reported = false;                                 // on_close was called
-  bool flush_pending = false;    // is in Core's list of polls to answer at the end of the turn
-  bool awaits_pong : 1 = false;  // a ping is out: waits in Core's list of pongs
-  bool has_post : 1 = false;     // is in Core's list of posts
+  bool reported : 1 = false;                             // on_close was called
+  bool flush_pending : 1 = false;  // is in Core's list of polls to answer at the end of the turn
+  bool awaits_pong : 1 = false;    // a ping is out: waits in Core's list of pongs
+  bool has_post : 1 = false;       // is in Core's list of posts
 };
+
+static_assert(sizeof(OpenSession) <= 120);
 
 }  // namespace limpet::engineio

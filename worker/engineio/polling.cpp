@@ -214,7 +214,9 @@ void Core::queue(OpenSession& session, std::span<const http::Buffer> frames) {
     polling.queued_bytes += frame.size() + kFrameCost;
   }
   note_account(session);
-  if (polling.poll.open() && !std::exchange(session.flush_pending, true)) poll_flush_.push_back(&session);
+  if (!polling.poll.open() || session.flush_pending) return;
+  session.flush_pending = true;
+  poll_flush_.push_back(&session);
 }
 
 /// Looked at before more is queued, so that a single emit may have any size. False: the session has ended.

@@ -2,6 +2,7 @@
 // it has. Owned by engineio::Server; a reference is good until on_close for it has returned.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -47,6 +48,10 @@ class Session {
   [[nodiscard]] virtual bool secure() const noexcept = 0;
   /// Wall-clock time of the handshake, ms since 1970.
   [[nodiscard]] virtual std::int64_t issued_ms() const noexcept = 0;
+
+  /// The layer above keeps so many bytes more for this session, or fewer. At its end, and when it leaves for
+  /// another process, they add up to nothing.
+  virtual void hold([[maybe_unused]] std::ptrdiff_t bytes) noexcept {}
 
   /// The layer above's word for this session.
   void* user = nullptr;

@@ -247,6 +247,7 @@ engineio::Options Worker::Core::engine_options(const Settings& settings) {
 socketio::Options Worker::Core::socketio_options(const ipc::Heritage& heritage, const Settings& settings) {
   socketio::Options options;
   options.connect_timeout = settings.socketio.connect_timeout;
+  options.max_packet_bytes = 4 * settings.socketio.max_payload_bytes;
   options.path = with_slashes(settings.socketio.path);
   options.slot = heritage.slot;
   options.worker_generation = heritage.generation;

@@ -216,16 +216,14 @@ std::vector<std::string> Socket::rooms() const {
   const socketio::SocketState* const socket = state();
   if (socket == nullptr) return names;
   names.emplace_back(id());
-  for (const socketio::Membership& place : socket->rooms) names.push_back(place.room->name);
+  if (socket->ended) return names;
+  for (const socketio::Membership& place : socket->rooms) names.emplace_back(place.room->name);
   return names;
 }
 
 bool Socket::in_room(std::string_view room) const noexcept {
   const socketio::SocketState* const socket = state();
-  if (socket == nullptr) return false;
-  return room == id() ||
-         std::any_of(socket->rooms.begin(), socket->rooms.end(),
-                     [room](const socketio::Membership& place) { return place.room->name == room; });
+  return socket != nullptr && socketio::Server::is_in(*socket, room);
 }
 
 bool Socket::disconnect(bool close) const {

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "worker/limpet/invoke.h"
+#include "worker/socketio/costs.h"
 #include "worker/socketio/dispatch.h"
 #include "worker/socketio/server.h"
 
@@ -14,6 +15,27 @@ namespace {
 /// Of what an application or a client names, in one line of the log.
 constexpr std::size_t kLongestTextInLog = 500;
 
+ManyHandlers* many_handlers_of(const SocketState& socket) noexcept {
+  return socket.extras == nullptr ? nullptr : socket.extras->many_handlers.get();
+}
+
+std::ptrdiff_t cost_of_reply(TimerQueue::Id timer) noexcept {
+  return kReplyBytes + (timer == 0 ? 0 : kReplyTimerBytes);
+}
+
+void keep(ManyHandlers& many, const HandlerEntry& entry) {
+  many.by_event[entry.event].push_back(entry);
+  ++many.count;
+}
+
+template <typename Visit>
+void for_each_handler(const SocketState& socket, Visit visit) {
+  for (const HandlerEntry& entry : socket.handlers) visit(entry);
+  if (const ManyHandlers* const many = many_handlers_of(socket))
+    for (const auto& [event, entries] : many->by_event)
+      for (const HandlerEntry& entry : entries) visit(entry);
+}
+
 }  // namespace
 
 Socket Server::handle_of(const SocketState& socket) noexcept {
@@ -21,7 +43,29 @@ Socket Server::handle_of(const SocketState& socket) noexcept {
 }
 
 void Server::add_handler(SocketState& socket, std::uint32_t event, Handler handler, bool once) {
-  socket.handlers.push_back({event, once, handler});
+  charge(socket, kHandlerBytes);
+  ManyHandlers* many = many_handlers_of(socket);
+  if (many == nullptr && socket.handlers.size() == kFewHandlers) {
+    many = (extras(socket).many_handlers = std::make_unique<ManyHandlers>()).get();
+    for (const HandlerEntry& entry : std::exchange(socket.handlers, {})) keep(*many, entry);
+  }
+  if (many != nullptr)
+    keep(*many, {event, once, handler});
+  else
+    socket.handlers.push_back({event, once, handler});
+}
+
+/// The handlers of that event are among these.
+std::span<const HandlerEntry> Server::candidates(const SocketState& socket, std::uint32_t event) noexcept {
+  const ManyHandlers* const many = many_handlers_of(socket);
+  if (many == nullptr) return socket.handlers;
+  const auto found = many->by_event.find(event);
+  return found == many->by_event.end() ? std::span<const HandlerEntry>() : found->second;
+}
+
+std::size_t Server::handler_count(const SocketState& socket) noexcept {
+  const ManyHandlers* const many = many_handlers_of(socket);
+  return many == nullptr ? socket.handlers.size() : many->count;
 }
 
 bool Server::remove_handlers(SocketState& socket, std::string_view event) {
@@ -31,22 +75,43 @@ bool Server::remove_handlers(SocketState& socket, std::string_view event) {
 
 bool Server::remove_handlers(SocketState& socket, std::uint32_t event) {
   const Dispatch dispatch(*this);
-  return remove_handlers_if(socket, [event](const HandlerEntry& entry) { return entry.event == event; });
+  return remove_handlers_if(socket, event, [](const HandlerEntry&) { return true; });
 }
 
 template <typename Predicate>
-bool Server::remove_handlers_if(SocketState& socket, Predicate matches) {
-  const auto removed = std::erase_if(socket.handlers, [&](const HandlerEntry& entry) {
-    if (!matches(entry)) return false;
+bool Server::remove_handlers_if(SocketState& socket, std::uint32_t event, Predicate matches) {
+  ManyHandlers* const many = many_handlers_of(socket);
+  if (many != nullptr && !many->by_event.contains(event)) return false;
+  std::vector<HandlerEntry>& entries = many == nullptr ? socket.handlers : many->by_event[event];
+  const auto removed = std::erase_if(entries, [&](const HandlerEntry& entry) {
+    if (entry.event != event || !matches(entry)) return false;
     drop_handler(entry);
     return true;
   });
+  if (many != nullptr) {
+    many->count -= removed;
+    if (entries.empty()) many->by_event.erase(event);
+  }
+  charge(socket, -kHandlerBytes * static_cast<std::ptrdiff_t>(removed));
   return removed > 0;
 }
 
 void Server::drop_handler(const HandlerEntry& entry) {
   if (entry.event >= kFirstNamedEvent) names_.release(entry.event);
   graveyard_.handlers.push_back(entry.handler);
+}
+
+/// All of a socket that ends; it is not charged with them any more.
+void Server::drop_handlers(SocketState& socket) {
+  for_each_handler(socket, [this](const HandlerEntry& entry) { drop_handler(entry); });
+  socket.handlers.clear();
+  if (socket.extras != nullptr) socket.extras->many_handlers.reset();
+}
+
+void Server::destroy_callbacks(const SocketState& socket) noexcept {
+  for_each_handler(socket, [](const HandlerEntry& entry) { entry.handler.destroy(); });
+  if (socket.extras != nullptr && socket.extras->replies != nullptr)
+    socket.extras->replies->for_each([](const PendingReply& reply) { reply.handler.destroy(); });
 }
 
 void Server::receive_event(SocketState& socket, const Packet& packet,
@@ -66,7 +131,8 @@ void Server::receive_event(SocketState& socket, const Packet& packet,
 }
 
 bool Server::has_handler(const SocketState& socket, std::uint32_t event) noexcept {
-  return std::any_of(socket.handlers.begin(), socket.handlers.end(),
+  const std::span<const HandlerEntry> entries = candidates(socket, event);
+  return std::any_of(entries.begin(), entries.end(),
                      [event](const HandlerEntry& entry) { return entry.event == event; });
 }
 
@@ -75,7 +141,7 @@ void Server::run_handlers(SocketState& socket, std::uint32_t event, Call& call, 
   Handler first;
   std::vector<Handler> others;
   bool any_once = false;
-  for (const HandlerEntry& entry : socket.handlers) {
+  for (const HandlerEntry& entry : candidates(socket, event)) {
     if (entry.event != event) continue;
     any_once = any_once || entry.once;
     if (first.type == nullptr)
@@ -84,8 +150,7 @@ void Server::run_handlers(SocketState& socket, std::uint32_t event, Call& call, 
       others.push_back(entry.handler);
   }
   if (first.type == nullptr) return;
-  if (any_once)
-    remove_handlers_if(socket, [event](const HandlerEntry& e) { return e.event == event && e.once; });
+  if (any_once) remove_handlers_if(socket, event, [](const HandlerEntry& entry) { return entry.once; });
   run_handler(first, call, name);
   for (const Handler& handler : others) run_handler(handler, call, name);
 }
@@ -93,8 +158,7 @@ void Server::run_handlers(SocketState& socket, std::uint32_t event, Call& call, 
 void Server::run_handler(const Handler& handler, Call& call, std::string_view name) {
   guarded(name, [&] {
     if (!handler.invoke(call))
-      note_failure(
-          name, "argument " + std::to_string(call.misfit + 1) + " is missing or of another type; not called");
+      note_failure(name, "is missing or of another type; not called", call.misfit + 1);
   });
 }
 
@@ -120,7 +184,10 @@ std::optional<std::uint64_t> Server::expect_reply(SocketState& socket, Handler h
   if (moved) timeout = std::chrono::milliseconds(0);
   const TimerQueue::Id timer =
       moved || timeout.count() > 0 ? timers_.add(clock_.now() + timeout, {}, give_up) : 0;
-  more.replies.push_back({id, handler, timer});
+  if (more.replies == nullptr) more.replies = std::make_unique<PendingReplies>();
+  more.replies->add({id, handler, timer});
+  charge(socket, cost_of_reply(timer));
+  if (moved) ++awaited_moved_;
   // Sent with this id, it would take away the answer to an emit of the new place, which counts on from here.
   if (moved) return std::nullopt;
   return id;
@@ -147,31 +214,35 @@ bool Server::resolve_moved_reply(std::string_view socket_id, const Packet& packe
 }
 
 bool Server::resolve_reply(SocketState& socket, std::uint64_t id, Call& call) {
-  if (socket.extras == nullptr) return false;
-  std::vector<PendingReply>& replies = socket.extras->replies;
-  const auto found =
-      std::find_if(replies.begin(), replies.end(), [id](const PendingReply& one) { return one.id == id; });
-  if (found == replies.end()) return false;
-  const PendingReply reply = *found;
-  replies.erase(found);
-  if (reply.timer != 0) timers_.cancel(reply.timer);
-  graveyard_.handlers.push_back(reply.handler);
-  run_handler(reply.handler, call, "reply");
+  if (socket.extras == nullptr || socket.extras->replies == nullptr) return false;
+  const std::optional<PendingReply> reply = socket.extras->replies->take(id);
+  if (!reply) return false;
+  charge(socket, -cost_of_reply(reply->timer));
+  if (socket.phase == SocketState::Phase::Moved) --awaited_moved_;
+  if (reply->timer != 0) timers_.cancel(reply->timer);
+  graveyard_.handlers.push_back(reply->handler);
+  run_handler(reply->handler, call, "reply");
   return true;
 }
 
-void Server::give_up_replies(SocketState& socket, const char* why) {
+bool Server::give_up_replies(SocketState& socket, const char* why, http::Allowance& allowance) {
+  if (socket.extras == nullptr || socket.extras->replies == nullptr) return true;
   const Error error{why};
   Call call(handle_of(socket), Args(), &error);
-  while (socket.extras != nullptr && !socket.extras->replies.empty())
-    resolve_reply(socket, socket.extras->replies.front().id, call);
+  const PendingReplies& replies = *socket.extras->replies;
+  while (!replies.empty()) {
+    if (!allowance.take()) return false;
+    resolve_reply(socket, replies.front().id, call);
+  }
+  return true;
 }
 
-void Server::note_failure(std::string_view what, std::string_view why) noexcept {
+void Server::note_failure(std::string_view what, std::string_view why, std::size_t argument) noexcept {
   ++stats_.handler_exceptions;
   try {
     base::log_at_most(failures_, clock_.now(), base::LogLevel::Warning, [&] {
-      return fmt::format("handler of {}: {}", what.substr(0, kLongestTextInLog),
+      const std::string subject = argument == 0 ? "" : fmt::format("argument {} ", argument);
+      return fmt::format("handler of {}: {}{}", what.substr(0, kLongestTextInLog), subject,
                          why.substr(0, kLongestTextInLog));
     });
   } catch (...) {  // the counter has it

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "worker/socketio/costs.h"
 #include "worker/socketio/dispatch.h"
 #include "worker/socketio/server.h"
 
@@ -84,29 +85,32 @@ ClientImage Server::depart(engineio::Session& session) {
   ClientImage image;
   if (client.is_waiting) {
     image.connect_timer =
-        std::max(milliseconds(0), std::chrono::ceil<milliseconds>(client.waiting->deadline - clock_.now()));
+        std::max(milliseconds(0), std::chrono::ceil<milliseconds>(client.waiting->first - clock_.now()));
     stop_waiting(client);
   }
   if (client.assembly != nullptr) {
-    image.assembly = {std::move(client.assembly->text), client.assembly->expected,
-                      std::move(client.assembly->attachments)};
-    client.assembly.reset();
+    const auto assembly = take_assembly(client);
+    image.assembly = {std::move(assembly->text), assembly->expected, std::move(assembly->attachments)};
   }
   for (SocketState* socket : sockets_of(client)) {
     SocketImage& one = image.sockets.emplace_back();
     one.nsp = socket->nsp->name;
     one.id = view_of(socket->id);
-    for (const Membership& place : socket->rooms) one.rooms.push_back(place.room->name);
+    for (const Membership& place : socket->rooms) one.rooms.emplace_back(place.room->name);
     if (socket->extras != nullptr) {
       one.data = json_of(socket->extras->data);
       one.auth = socket->extras->auth;
       one.next_reply_id = socket->extras->next_reply_id;
     }
     leave_namespace(*socket);
-    leave_rooms(*socket);
+    cut_off(*socket);
+    if (has_rooms_to_leave(*socket)) endings_.push_back({socket, {}, false, false});
     socket->phase = SocketState::Phase::Moved;
+    if (socket->extras != nullptr && socket->extras->replies != nullptr)
+      awaited_moved_ += socket->extras->replies->size();
     moved_.emplace(one.id, socket->index);
   }
+  session.hold(-kClientBytes);
   client.session = nullptr;
   session.user = nullptr;
   if (client.first == nullptr) delete &client;  // no handle can know it
@@ -119,17 +123,17 @@ bool Server::arrive(engineio::Session& session, const ClientImage& image) {
   auto owned = std::make_unique<ClientState>();
   ClientState& client = *owned;
   client.session = &session;
+  session.hold(kClientBytes);
   if (image.connect_timer) wait_for_connect(client, clock_.now() + *image.connect_timer);
   if (image.assembly) {
-    client.assembly = std::make_unique<ClientState::Assembly>();
-    client.assembly->text = image.assembly->text;
-    client.assembly->expected = image.assembly->expected;
-    client.assembly->attachments = image.assembly->attachments;
+    await_attachments(client, image.assembly->text, image.assembly->expected);
+    for (const http::Buffer& frame : image.assembly->attachments) keep_attachment(client, frame);
   }
   for (const SocketImage& one : image.sockets) {
     SocketState& socket = create_socket(client, namespace_named(one.nsp), id_of(one.id));
     enter_namespace(socket);
     socket.recovered = true;
+    if (one.rooms.size() > kFewRooms) become_many(socket, one.rooms.size());
     for (const std::string& room : one.rooms) (void)join(socket, room);
     if (one.data.empty() && one.auth.empty() && one.next_reply_id == 0) continue;
     boost::system::error_code error;
@@ -139,7 +143,7 @@ bool Server::arrive(engineio::Session& session, const ClientImage& image) {
         return fmt::format("migration: the data() of a socket is lost: {}", error.message());
       });
     }
-    extras(socket).auth = one.auth;
+    keep_auth(socket, one.auth);
     extras(socket).next_reply_id = one.next_reply_id;
   }
   session.user = owned.release();
@@ -175,11 +179,8 @@ void Server::deliver_late(const Broadcast& broadcast, std::span<engineio::Sessio
 
 bool Server::is_for(const SocketState& socket, const Broadcast& broadcast) const noexcept {
   const auto in_any_of = [&socket](std::span<const std::string_view> rooms) {
-    return std::any_of(rooms.begin(), rooms.end(), [&socket](std::string_view room) {
-      return room == view_of(socket.id) ||
-             std::any_of(socket.rooms.begin(), socket.rooms.end(),
-                         [room](const Membership& place) { return place.room->name == room; });
-    });
+    return std::any_of(rooms.begin(), rooms.end(),
+                       [&socket](std::string_view room) { return is_in(socket, room); });
   };
   return socket.phase == SocketState::Phase::Connected && socket.nsp->name == broadcast.nsp &&
          (broadcast.rooms.empty() || in_any_of(broadcast.rooms)) && !in_any_of(broadcast.except);
@@ -205,31 +206,14 @@ void Server::take_reply(std::string_view nsp, std::string_view id, std::string_v
   if (came_from_elsewhere) elsewhere_->reply(nsp, id, text, attachments);
 }
 
-std::size_t Server::awaited_replies() const noexcept {
-  std::size_t awaited = 0;
-  for (const auto& [id, index] : moved_) {
-    const SocketState* const socket = sockets_[index];
-    if (socket->extras != nullptr) awaited += socket->extras->replies.size();
-  }
-  return awaited;
-}
-
 void Server::give_up_moved_replies() {
   const Dispatch dispatch(*this);
   std::vector<SocketState*> sockets;
   for (const auto& [id, index] : moved_) sockets.push_back(sockets_[index]);
-  for (SocketState* socket : sockets) give_up_replies(*socket, "moved");
-}
-
-void Server::forget_moved() {
-  give_up_moved_replies();
-  const Dispatch dispatch(*this);
-  for (const auto& [id, index] : std::exchange(moved_, {})) {
-    SocketState& socket = *sockets_[index];
-    ClientState& client = *socket.client;
-    forget_socket(socket);
-    if (client.first == nullptr) graveyard_.clients.emplace_back(&client);
-  }
+  for (const MovedSockets& forgotten : forgotten_)
+    for (const auto& [id, index] : forgotten) sockets.push_back(sockets_[index]);
+  http::Allowance all = http::Allowance::unlimited();
+  for (SocketState* socket : sockets) (void)give_up_replies(*socket, kMovedReply, all);
 }
 
 }  // namespace limpet::socketio

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
+#include <vector>
 
 namespace limpet::socketio {
 namespace {
@@ -55,10 +57,16 @@ bool payload_fits(Packet& packet) {
   return false;
 }
 
+/// Each attachment is named once at most: a client's encoder makes a new one for each place, and so does ours
+/// on the way out, which would make ten of one that came in.
 bool placeholders_fit(const Packet& packet) {
   if (!has_attachments(packet.type)) return true;
   std::vector<Placeholder> found;
-  return find_placeholders(packet.json, packet.attachments, found);
+  if (!find_placeholders(packet.json, packet.attachments, found)) return false;
+  std::array<bool, kMaxAttachments> named{};
+  return std::none_of(found.begin(), found.end(), [&named](const Placeholder& place) {
+    return std::exchange(named[place.number], true);
+  });
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "worker/socketio/costs.h"
 #include "worker/socketio/dispatch.h"
 #include "worker/websocket/frame.h"
 
@@ -22,8 +23,12 @@ http::Buffer control_frame(PacketType type, std::string_view nsp, std::string_vi
 }
 
 SocketState* socket_in(const ClientState& client, std::string_view nsp) noexcept {
+  // One that is ending is not seen any more: the client may have joined anew.
+  const auto is_it = [nsp](const SocketState& one) {
+    return one.phase != SocketState::Phase::Closing && one.nsp->name == nsp;
+  };
   SocketState* socket = client.first;
-  while (socket != nullptr && socket->nsp->name != nsp) socket = socket->next;
+  while (socket != nullptr && !is_it(*socket)) socket = socket->next;
   return socket;
 }
 
@@ -48,15 +53,15 @@ Server::~Server() {
       graveyard_.clients.emplace_back(client);
     }
   }
-  for (const ClientState::Waiting& waiting : unconnected_) {
-    waiting.client->session->user = nullptr;
-    graveyard_.clients.emplace_back(waiting.client);
+  for (const auto& [deadline, client] : unconnected_) {
+    client->session->user = nullptr;
+    graveyard_.clients.emplace_back(client);
   }
+  for (const Ending& ending : endings_)
+    if (sockets_[ending.socket->index] != ending.socket) graveyard_.sockets.emplace_back(ending.socket);
   for (SocketState* socket : sockets_) {
     if (socket == nullptr) continue;
-    for (const HandlerEntry& entry : socket->handlers) entry.handler.destroy();
-    if (socket->extras != nullptr)
-      for (const PendingReply& reply : socket->extras->replies) reply.handler.destroy();
+    destroy_callbacks(*socket);
     delete socket;
   }
 }
@@ -76,6 +81,7 @@ NamespaceState& Server::namespace_named(std::string_view name) {
 void Server::on_open(engineio::Session& session) {
   auto client = std::make_unique<ClientState>();
   client->session = &session;
+  session.hold(kClientBytes);
   wait_for_connect(*client, clock_.now() + options_.connect_timeout);
   session.user = client.release();
 }
@@ -89,12 +95,7 @@ void Server::on_text(engineio::Session& session, std::string_view text) {
     ++stats_.decode_errors;
     return close_client(*client, "parse error", engineio::CloseReason::ParseError);
   }
-  if (packet.attachments > 0) {
-    client->assembly = std::make_unique<ClientState::Assembly>();
-    client->assembly->text = text;
-    client->assembly->expected = packet.attachments;
-    return;
-  }
+  if (packet.attachments > 0) return await_attachments(*client, text, packet.attachments);
   receive(*client, packet, {});
 }
 
@@ -102,27 +103,52 @@ void Server::on_binary(engineio::Session& session, std::string_view bytes) {
   ClientState* const client = client_of(session);
   if (client == nullptr || client->closing) return;
   const Dispatch dispatch(*this);
-  if (client->assembly == nullptr) {
+  if (client->assembly == nullptr || client->assembly->bytes + bytes.size() > options_.max_packet_bytes) {
     ++stats_.decode_errors;
     return close_client(*client, "parse error", engineio::CloseReason::ParseError);
   }
-  ClientState::Assembly& assembly = *client->assembly;
-  assembly.attachments.push_back(websocket::make_frame(websocket::Opcode::Binary, bytes));
-  if (assembly.attachments.size() < assembly.expected) return;
-  const std::unique_ptr<ClientState::Assembly> complete = std::move(client->assembly);
+  keep_attachment(*client, websocket::make_frame(websocket::Opcode::Binary, bytes));
+  if (client->assembly->attachments.size() < client->assembly->expected) return;
+  const std::unique_ptr<ClientState::Assembly> complete = take_assembly(*client);
   Packet packet;
   if (decode_packet(complete->text, packet)) receive(*client, packet, complete->attachments);
 }
 
+void Server::await_attachments(ClientState& client, std::string_view text, std::uint32_t expected) {
+  client.assembly = std::make_unique<ClientState::Assembly>();
+  client.assembly->text = text;
+  client.assembly->expected = expected;
+  client.assembly->bytes = text.size();
+  client.session->hold(kAssemblyBytes + static_cast<std::ptrdiff_t>(text.size()));
+}
+
+void Server::keep_attachment(ClientState& client, http::Buffer frame) {
+  const std::size_t bytes = frame.payload().size();
+  client.assembly->attachments.push_back(std::move(frame));
+  client.assembly->bytes += bytes;
+  client.session->hold(kAttachmentBytes + static_cast<std::ptrdiff_t>(bytes));
+}
+
+std::unique_ptr<ClientState::Assembly> Server::take_assembly(ClientState& client) {
+  if (client.assembly != nullptr)
+    client.session->hold(-kAssemblyBytes - static_cast<std::ptrdiff_t>(client.assembly->bytes) -
+                         kAttachmentBytes * static_cast<std::ptrdiff_t>(client.assembly->attachments.size()));
+  return std::move(client.assembly);
+}
+
 void Server::on_close(engineio::Session& session, engineio::CloseReason reason) {
-  std::unique_ptr<ClientState> client(client_of(session));
+  ClientState* const client = client_of(session);
   if (client == nullptr) return;
   const Dispatch dispatch(*this);
   client->closing = true;
   stop_waiting(*client);
+  (void)take_assembly(*client);
   retire_all(*client, to_string(reason));
+  session.hold(-kClientBytes);
   session.user = nullptr;
-  graveyard_.clients.push_back(std::move(client));
+  client->session = nullptr;
+  // With a socket that has not ended yet it is kept, and freed with the last of these.
+  if (client->first == nullptr) graveyard_.clients.emplace_back(client);
 }
 
 void Server::receive(ClientState& client, const Packet& packet, std::span<const http::Buffer> attachments) {
@@ -152,7 +178,7 @@ void Server::receive_connect(ClientState& client, const Packet& packet) {
   SocketState& socket = create_socket(client, *found->second, id);
   const std::uint32_t index = socket.index;
   const std::uint32_t epoch = socket.epoch;
-  if (!packet.json.empty()) extras(socket).auth = packet.json;
+  if (!packet.json.empty()) keep_auth(socket, packet.json);
 
   std::optional<Error> error;
   // By index: a middleware may add another one.
@@ -192,6 +218,7 @@ SocketState& Server::create_socket(ClientState& client, NamespaceState& nsp, con
   socket->client = &client;
   socket->nsp = &nsp;
   socket->next = std::exchange(client.first, socket.get());
+  charge(*socket, kSocketBytes);
   sockets_[socket->index] = socket.get();
   return *socket.release();
 }
@@ -227,32 +254,6 @@ void Server::leave_namespace(SocketState& socket) {
   members.pop_back();
   by_id_.erase(socket.index, [this](std::uint32_t index) { return view_of(sockets_[index]->id); });
   --stats_.sockets_open;
-}
-
-/// Ends a socket: handlers are told, and afterwards its handles are of no effect. Sends nothing.
-void Server::retire_socket(SocketState& socket, std::string_view reason) {
-  if (socket.phase == SocketState::Phase::Closing) return;  // a handler disconnects the socket that is going
-  const bool was_connected = socket.phase == SocketState::Phase::Connected;
-  socket.phase = SocketState::Phase::Closing;
-  if (was_connected) {
-    run_special(socket, kDisconnectingEvent, reason);
-    leave_namespace(socket);
-  }
-  leave_rooms(socket);
-  give_up_replies(socket, "socket has been disconnected");
-  if (was_connected) run_special(socket, kDisconnectEvent, reason);
-  forget_socket(socket);
-}
-
-void Server::forget_socket(SocketState& socket) {
-  SocketState** link = &socket.client->first;
-  while (*link != &socket) link = &(*link)->next;
-  *link = socket.next;
-  sockets_[socket.index] = nullptr;
-  free_indices_.push_back(socket.index);
-  for (const HandlerEntry& entry : socket.handlers) drop_handler(entry);
-  socket.handlers.clear();
-  graveyard_.sockets.emplace_back(&socket);
 }
 
 void Server::disconnect(SocketState& socket, bool close) {
@@ -293,16 +294,14 @@ void Server::close_client(ClientState& client, std::string_view reason,
   if (client.closing) return;
   client.closing = true;
   stop_waiting(client);
-  client.assembly.reset();
+  (void)take_assembly(client);
   retire_all(client, reason);
   client.session->close(session_reason);
 }
 
 void Server::wait_for_connect(ClientState& client, http::TimePoint deadline) {
-  // From the back: only clients that arrive from elsewhere are not due last.
-  auto place = unconnected_.end();
-  while (place != unconnected_.begin() && std::prev(place)->deadline > deadline) --place;
-  client.waiting = unconnected_.insert(place, {deadline, &client});
+  // Only clients that arrive from elsewhere are not due last.
+  client.waiting = unconnected_.emplace_hint(unconnected_.end(), deadline, &client);
   client.is_waiting = true;
 }
 
@@ -319,25 +318,6 @@ void Server::send(SocketState& socket, std::span<const http::Buffer> frames) {
   if (socket.client->closing) return;
   socket.client->session->send(frames);
   ++stats_.packets_out;
-}
-
-SocketExtras& Server::extras(SocketState& socket) {
-  if (socket.extras == nullptr) socket.extras = std::make_unique<SocketExtras>();
-  return *socket.extras;
-}
-
-void Server::tick([[maybe_unused]] http::Allowance& allowance) {
-  const Dispatch dispatch(*this);
-  timers_.run_due(clock_.now(), [this](const std::function<void()>& task) { guarded("timer", task); });
-  while (!unconnected_.empty() && unconnected_.front().deadline <= clock_.now())
-    close_client(*unconnected_.front().client, "forced server close", engineio::CloseReason::ForcedClose);
-}
-
-std::optional<http::TimePoint> Server::next_deadline() const {
-  std::optional<http::TimePoint> next = timers_.next_deadline();
-  if (!unconnected_.empty())
-    next = std::min(next.value_or(http::TimePoint::max()), unconnected_.front().deadline);
-  return next;
 }
 
 void Server::report_gap(const Gap& gap) {

@@ -15,7 +15,7 @@
 #include <deque>
 #include <exception>
 #include <functional>
-#include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,6 +28,7 @@
 #include "worker/engineio/session.h"
 #include "worker/http/allowance.h"
 #include "worker/http/clock.h"
+#include "worker/http/fifo.h"
 #include "worker/limpet/io.h"
 #include "worker/socketio/broadcast.h"
 #include "worker/socketio/client_image.h"
@@ -47,6 +48,8 @@ struct Options {
   std::uint32_t slot = 0;
   std::uint64_t worker_generation = 0;
   boost::json::object config;  ///< table [app]
+  /// Of one packet with its attachments; a client that sends more is closed (parse error).
+  std::size_t max_packet_bytes = 4'000'000;
 };
 
 /// Totals since the start, but for the gauge sockets_open. Copied out by the loop.
@@ -97,10 +100,11 @@ class Server final : public engineio::SessionHandler {
   void take_reply(std::string_view nsp, std::string_view id, std::string_view packet,
                   std::span<const http::Buffer> attachments);
   /// Callbacks of moved sockets that still wait for an answer.
-  [[nodiscard]] std::size_t awaited_replies() const noexcept;
-  /// They are given the error `moved`.
+  [[nodiscard]] std::size_t awaited_replies() const noexcept { return awaited_moved_; }
+  /// They are given the error `moved`, all of them at once.
   void give_up_moved_replies();
-  /// That, and what is left here of moved sockets ends: handles that know them are of no effect any more.
+  /// That, in this turn and the next ones, and what is left here of moved sockets ends: handles that know
+  /// them are of no effect any more.
   void forget_moved();
 
   void on_open(engineio::Session& session) override;
@@ -112,7 +116,8 @@ class Server final : public engineio::SessionHandler {
   void deliver(const Broadcast& broadcast);
   void report_gap(const Gap& gap);
 
-  /// Runs timers, and closes sessions that joined no namespace in time.
+  /// Runs timers, closes sessions that joined no namespace in time, goes on with what sockets have left
+  /// behind.
   /// What `allowance` does not suffice for is done in the next turn.
   void tick(http::Allowance& allowance);
   [[nodiscard]] std::optional<http::TimePoint> next_deadline() const;
@@ -123,6 +128,8 @@ class Server final : public engineio::SessionHandler {
   [[nodiscard]] std::optional<HttpResponse> handle_http(const HttpRequest& request);
 
   [[nodiscard]] const Stats& stats() const noexcept { return stats_; }
+  /// Bytes kept for sockets that have ended or moved; for the others their sessions know (Session::hold).
+  [[nodiscard]] std::size_t held_for_ended() const noexcept { return held_for_ended_; }
   [[nodiscard]] const Options& options() const noexcept { return options_; }
 
   // What the public classes are made of.
@@ -145,6 +152,7 @@ class Server final : public engineio::SessionHandler {
                                             std::chrono::milliseconds timeout);
   bool join(SocketState& socket, std::string_view room);
   bool leave(SocketState& socket, std::string_view room);
+  [[nodiscard]] static bool is_in(const SocketState& socket, std::string_view room) noexcept;
   void disconnect(SocketState& socket, bool close);
   /// To the sockets of this worker, and through the adapter unless `local`.
   EmitResult broadcast(const NamespaceState& nsp, const Broadcast& broadcast, bool local);
@@ -180,14 +188,42 @@ class Server final : public engineio::SessionHandler {
   void enter_namespace(SocketState& socket);
   void leave_namespace(SocketState& socket);
   void wait_for_connect(ClientState& client, http::TimePoint deadline);
+  void await_attachments(ClientState& client, std::string_view text, std::uint32_t expected);
+  void keep_attachment(ClientState& client, http::Buffer frame);
+  std::unique_ptr<ClientState::Assembly> take_assembly(ClientState& client);
+  void keep_auth(SocketState& socket, std::string_view auth);
+
+  // endings.cpp
   void retire_socket(SocketState& socket, std::string_view reason);
+  void cut_off(SocketState& socket);
+  void end_socket(SocketState& socket, bool was_connected, std::string_view reason);
   void forget_socket(SocketState& socket);
-  void give_up_replies(SocketState& socket, const char* why);
+  void go_on_with_endings(http::Allowance& allowance);
+  void go_on_forgetting(http::Allowance& allowance);
+  void run_timers(http::Allowance& allowance);
+  void close_unconnected(http::Allowance& allowance);
+  /// To its session, or once it has ended to the server itself.
+  void charge(SocketState& socket, std::ptrdiff_t bytes) noexcept;
+  [[nodiscard]] static std::ptrdiff_t held_without_rooms(const SocketState& socket) noexcept;
   void retire_all(ClientState& client, std::string_view reason);
   void close_client(ClientState& client, std::string_view reason, engineio::CloseReason session_reason);
   void stop_waiting(ClientState& client);
-  void leave_room(const Membership& place);
+
+  // memberships.cpp
+  void add_membership(SocketState& socket, RoomState& room);
+  void remove_membership(SocketState& socket, std::uint32_t place);
+  void become_many(SocketState& socket, std::size_t expected);
+  void leave_room(const Membership& gone);
   void leave_rooms(SocketState& socket);
+  [[nodiscard]] static bool has_rooms_to_leave(const SocketState& socket) noexcept;
+  /// False: the allowance did not suffice.
+  bool leave_more_rooms(SocketState& socket, http::Allowance& allowance);
+  void charge_rooms(SocketState& socket, std::ptrdiff_t bytes) noexcept;
+  [[nodiscard]] static std::size_t held_by_rooms(const SocketState& socket) noexcept;
+
+  // handlers.cpp
+  /// False: the allowance did not suffice.
+  bool give_up_replies(SocketState& socket, const char* why, http::Allowance& allowance);
 
   void run_handlers(SocketState& socket, std::uint32_t event, Call& call, std::string_view name);
   void run_handler(const Handler& handler, Call& call, std::string_view name);
@@ -198,9 +234,14 @@ class Server final : public engineio::SessionHandler {
   bool resolve_moved_reply(std::string_view socket_id, const Packet& packet,
                            std::span<const http::Buffer> attachments);
   [[nodiscard]] static bool has_handler(const SocketState& socket, std::uint32_t event) noexcept;
+  [[nodiscard]] static std::span<const HandlerEntry> candidates(const SocketState& socket,
+                                                                std::uint32_t event) noexcept;
+  [[nodiscard]] static std::size_t handler_count(const SocketState& socket) noexcept;
   template <typename Predicate>
-  bool remove_handlers_if(SocketState& socket, Predicate matches);
+  bool remove_handlers_if(SocketState& socket, std::uint32_t event, Predicate matches);
   void drop_handler(const HandlerEntry& entry);
+  void drop_handlers(SocketState& socket);
+  static void destroy_callbacks(const SocketState& socket) noexcept;
   /// The one door for what an application throws.
   template <typename F>
   void guarded(std::string_view what, F&& function) noexcept {
@@ -212,7 +253,9 @@ class Server final : public engineio::SessionHandler {
       note_failure(what, "something that is no std::exception");
     }
   }
-  void note_failure(std::string_view what, std::string_view why) noexcept;
+  /// `argument`: the one, counted from 1, that `why` is about; 0: none. Nothing is put together for a line
+  /// that is not written: a client can cause many of these.
+  void note_failure(std::string_view what, std::string_view why, std::size_t argument = 0) noexcept;
 
   [[nodiscard]] bool is_for(const SocketState& socket, const Broadcast& broadcast) const noexcept;
   [[nodiscard]] SocketState* socket_with_id(const NamespaceState& nsp, std::string_view id) const noexcept;
@@ -239,10 +282,26 @@ class Server final : public engineio::SessionHandler {
   std::vector<SocketState*> sockets_;  // by index; null: free
   std::vector<std::uint32_t> free_indices_;
   // By id: index. A client that had to come back and left again stands here more than once.
-  std::unordered_multimap<std::string, std::uint32_t, NameHash, std::equal_to<>> moved_;
+  using MovedSockets = std::unordered_multimap<std::string, std::uint32_t, NameHash, std::equal_to<>>;
+  MovedSockets moved_;
+  http::Fifo<MovedSockets> forgotten_;  // to be given up, and to end
+  std::size_t awaited_moved_ = 0;       // replies that moved sockets wait for
   std::uint32_t last_epoch_ = 0;
   std::uint32_t last_mark_ = 0;
-  std::list<ClientState::Waiting> unconnected_;  // in the order of their deadlines
+  std::multimap<http::TimePoint, ClientState*> unconnected_;
+
+  /// A socket that has ended, or moved, with rooms that it has not left or replies that are not given up.
+  struct Ending {
+    SocketState* socket = nullptr;  // ours, if it is not in sockets_
+    std::string reason;
+    bool is_awaited = false;  // there are replies, and behind these the disconnect handlers
+    bool was_connected = false;
+  };
+  static constexpr const char* kDisconnectedReply = "socket has been disconnected";
+  static constexpr const char* kMovedReply = "moved";
+  http::Fifo<Ending> endings_;
+  std::size_t held_for_ended_ = 0;
+  std::size_t first_part_ = 0;  // of the next tick
 
   // What a running handler may still stand in is freed when the outermost dispatch ends.
   unsigned dispatch_depth_ = 0;

@@ -5,22 +5,25 @@
 
 #include <array>
 #include <boost/json.hpp>
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "worker/engineio/session.h"
 #include "worker/http/buffer.h"
 #include "worker/http/clock.h"
+#include "worker/http/keyed_hash.h"
 #include "worker/limpet/io.h"
-#include "worker/socketio/timer_queue.h"
+#include "worker/socketio/many_rooms.h"
+#include "worker/socketio/pending_replies.h"
+#include "worker/socketio/room_table.h"
 
 namespace limpet::socketio {
 
@@ -33,21 +36,7 @@ class Server;
 struct NamespaceState;
 
 /// Hashing for string keys looked up by view.
-struct NameHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view name) const noexcept { return std::hash<std::string_view>()(name); }
-};
-
-/// One entry of a room or namespace: the session first, so that a broadcast touches nothing else of a socket.
-struct Member {
-  engineio::Session* session;
-  SocketState* socket;
-};
-
-struct RoomState {
-  std::string name;
-  std::vector<Member> members;
-};
+using NameHash = http::KeyedHash;
 
 /// A socket's place in a room: room->members[index] is this socket.
 struct Membership {
@@ -59,7 +48,7 @@ struct NamespaceState {
   Server* server;
   std::string name;
   std::vector<Member> members;  // connected sockets
-  std::unordered_map<std::string, std::unique_ptr<RoomState>, NameHash, std::equal_to<>> rooms;
+  RoomTable rooms;
   // Deques: a handler that adds another must not move the one that runs.
   std::deque<std::function<void(Socket&)>> connection_handlers;
   std::deque<std::function<void(Socket&)>> leaving_handlers;
@@ -78,37 +67,37 @@ struct HandlerEntry {
   Handler handler;
 };
 
-/// A reply that the application waits for.
-struct PendingReply {
-  std::uint64_t id;
-  Handler handler;
-  TimerQueue::Id timer;  // 0: waits as long as the socket lives
+/// The handlers of a socket with many, by event, in the order in which they came.
+struct ManyHandlers {
+  boost::unordered_flat_map<std::uint32_t, std::vector<HandlerEntry>> by_event;
+  std::size_t count = 0;
 };
+/// A socket with more handlers than this has them in ManyHandlers.
+inline constexpr std::size_t kFewHandlers = 64;
 
 struct SocketExtras {
   boost::json::value data;
   std::string auth;  // JSON text of the CONNECT packet; empty: none
-  std::vector<PendingReply> replies;
+  std::unique_ptr<PendingReplies> replies;
   std::uint64_t next_reply_id = 0;
+  std::unique_ptr<ManyRooms> many_rooms;
+  std::unique_ptr<ManyHandlers> many_handlers;  // then SocketState::handlers is empty
 };
 
 /// A client: one session, with a socket in each namespace it has joined.
 struct ClientState {
-  engineio::Session* session = nullptr;  // null: the client has moved to another process
+  engineio::Session* session = nullptr;  // null: gone, or moved to another process
   SocketState* first = nullptr;          // intrusive list through SocketState::next
   /// A packet whose attachments are still to come.
   struct Assembly {
     std::string text;
     std::uint32_t expected = 0;
     std::vector<http::Buffer> attachments;
+    std::size_t bytes = 0;  // of the text and the attachments
   };
   std::unique_ptr<Assembly> assembly;
   /// Until the first namespace is joined: the place in Server::unconnected_.
-  struct Waiting {
-    http::TimePoint deadline;
-    ClientState* client;
-  };
-  std::list<Waiting>::iterator waiting;
+  std::multimap<http::TimePoint, ClientState*>::iterator waiting;
   bool is_waiting = false;
   bool closing = false;  // close() has been called: what arrives is ignored
   bool told_of_departure = false;
@@ -122,6 +111,7 @@ struct SocketState {
   SocketId id;
   Phase phase = Phase::Connecting;
   bool recovered = false;  // came from another process
+  bool ended = false;      // in no room any more, whatever stands in `rooms`; charged to the server
   std::uint32_t index;     // in Server::sockets_
   std::uint32_t epoch;
   std::uint32_t member_index = 0;  // in nsp->members
@@ -133,5 +123,8 @@ struct SocketState {
   std::vector<Membership> rooms;
   std::unique_ptr<SocketExtras> extras;
 };
+
+// There is one for each client: not one byte more by accident.
+static_assert(sizeof(ClientState) <= 40 && sizeof(SocketState) <= 120 && sizeof(SocketExtras) <= 88);
 
 }  // namespace limpet::socketio

@@ -1,7 +1,6 @@
 #include "worker/socketio/timer_queue.h"
 
 #include <algorithm>
-#include <vector>
 
 namespace limpet::socketio {
 
@@ -26,14 +25,15 @@ std::optional<http::TimePoint> TimerQueue::next_deadline() const {
   return timers_.begin()->first.first;
 }
 
-void TimerQueue::run_due(http::TimePoint now, const std::function<void(const std::function<void()>&)>& door) {
+void TimerQueue::run_due(http::TimePoint now, http::Allowance& allowance,
+                         const std::function<void(const std::function<void()>&)>& door) {
   // What a task adds waits for the next call, due or not: a task that re-arms itself with no delay must not
   // hold the loop.
   const Id newest = last_id_;
   for (auto next = timers_.begin(); next != timers_.end() && next->first.first <= now;
        next = timers_.begin()) {
     const auto [due, id] = next->first;
-    if (id > newest) break;
+    if (id > newest || !allowance.take()) break;
     auto node = timers_.extract(next);
     door(node.mapped().task);
     const auto entry = due_.find(id);

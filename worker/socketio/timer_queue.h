@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "worker/http/allowance.h"
 #include "worker/http/clock.h"
 
 namespace limpet::socketio {
@@ -19,8 +20,10 @@ class TimerQueue {
   Id add(http::TimePoint due, std::chrono::nanoseconds period, std::function<void()> task);
   bool cancel(Id id);
   [[nodiscard]] std::optional<http::TimePoint> next_deadline() const;
-  /// Runs, through `door`, what was due at `now` when the call began. Tasks may add and cancel.
-  void run_due(http::TimePoint now, const std::function<void(const std::function<void()>&)>& door);
+  /// Runs, through `door`, what was due at `now` when the call began, the earliest first, each for a unit of
+  /// `allowance`; what that does not suffice for is still due then. Tasks may add and cancel.
+  void run_due(http::TimePoint now, http::Allowance& allowance,
+               const std::function<void(const std::function<void()>&)>& door);
 
  private:
   using Key = std::pair<http::TimePoint, Id>;

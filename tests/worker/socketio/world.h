@@ -44,11 +44,13 @@ class FakeSession final : public engineio::Session {
   [[nodiscard]] std::string address() const override { return "127.0.0.9"; }
   [[nodiscard]] bool secure() const noexcept override { return false; }
   [[nodiscard]] std::int64_t issued_ms() const noexcept override { return 1'700'000'000'123; }
+  void hold(std::ptrdiff_t bytes) noexcept override { held += bytes; }
 
   Texts sent;
   std::vector<engineio::CloseReason> closed;
   bool is_writable = true;
   const char* last_frame = nullptr;
+  std::ptrdiff_t held = 0;
 
  private:
   std::string head_;

@@ -1,6 +1,4 @@
-// Rooms, and who gets a broadcast.
-#include <algorithm>
-
+// Who gets a broadcast.
 #include "worker/socketio/server.h"
 
 namespace limpet::socketio {
@@ -10,62 +8,6 @@ namespace {
 constexpr std::size_t kPrefetchAhead = 6;
 
 }  // namespace
-
-bool Server::join(SocketState& socket, std::string_view room) {
-  if (socket.phase == SocketState::Phase::Closing) return false;
-  if (socket.phase == SocketState::Phase::Moved) {
-    if (elsewhere_ != nullptr) elsewhere_->join(socket.nsp->name, view_of(socket.id), room);
-    return elsewhere_ != nullptr;
-  }
-  if (room == view_of(socket.id)) return true;  // its own room is implicit
-  auto found = socket.nsp->rooms.find(room);
-  if (found == socket.nsp->rooms.end()) {
-    found = socket.nsp->rooms.emplace(std::string(room), std::make_unique<RoomState>()).first;
-    found->second->name = found->first;
-  }
-  RoomState& state = *found->second;
-  const auto is_it = [&state](const Membership& place) { return place.room == &state; };
-  if (std::any_of(socket.rooms.begin(), socket.rooms.end(), is_it)) return true;
-  socket.rooms.push_back({&state, static_cast<std::uint32_t>(state.members.size())});
-  state.members.push_back({socket.client->session, &socket});
-  return true;
-}
-
-bool Server::leave(SocketState& socket, std::string_view room) {
-  if (socket.phase == SocketState::Phase::Moved) {
-    if (elsewhere_ != nullptr) elsewhere_->leave(socket.nsp->name, view_of(socket.id), room);
-    return elsewhere_ != nullptr;
-  }
-  const auto found = std::find_if(socket.rooms.begin(), socket.rooms.end(),
-                                  [room](const Membership& place) { return place.room->name == room; });
-  if (found == socket.rooms.end()) return false;
-  const Membership place = *found;
-  socket.rooms.erase(found);
-  leave_room(place);
-  return true;
-}
-
-/// The last member takes the place that becomes free. Ends an empty room.
-void Server::leave_room(const Membership& place) {
-  RoomState& room = *place.room;
-  NamespaceState& nsp = *room.members[place.index].socket->nsp;
-  const auto last = static_cast<std::uint32_t>(room.members.size() - 1);
-  if (place.index != last) {
-    room.members[place.index] = room.members[last];
-    for (Membership& moved : room.members[place.index].socket->rooms)
-      if (moved.room == &room) moved.index = place.index;
-  }
-  room.members.pop_back();
-  if (room.members.empty()) nsp.rooms.erase(nsp.rooms.find(room.name));
-}
-
-void Server::leave_rooms(SocketState& socket) {
-  while (!socket.rooms.empty()) {
-    const Membership place = socket.rooms.back();
-    socket.rooms.pop_back();
-    leave_room(place);
-  }
-}
 
 EmitResult Server::broadcast(const NamespaceState& nsp, const Broadcast& broadcast, bool local) {
   deliver_in(nsp, broadcast);
@@ -92,9 +34,9 @@ std::uint32_t Server::next_mark() {
 
 void Server::mark_members(const NamespaceState& nsp, std::string_view room, std::uint32_t mark) {
   if (SocketState* const socket = socket_with_id(nsp, room)) socket->mark = mark;
-  const auto found = nsp.rooms.find(room);
-  if (found == nsp.rooms.end()) return;
-  for (const Member& member : found->second->members) member.socket->mark = mark;
+  const RoomState* const state = nsp.rooms.find(room);
+  if (state == nullptr) return;
+  for (const Member& member : state->members) member.socket->mark = mark;
 }
 
 void Server::deliver(const Broadcast& broadcast) {
@@ -108,7 +50,7 @@ void Server::deliver_in(const NamespaceState& nsp, const Broadcast& broadcast) {
   // The two common forms, all but the sender and one room, look at no socket's state: only at the list.
   const SocketState* left_out = nullptr;
   std::uint32_t mark = 0;
-  if (broadcast.except.size() == 1 && !nsp.rooms.contains(broadcast.except[0])) {
+  if (broadcast.except.size() == 1 && nsp.rooms.find(broadcast.except[0]) == nullptr) {
     left_out = socket_with_id(nsp, broadcast.except[0]);
   } else if (!broadcast.except.empty()) {
     mark = next_mark();
@@ -118,14 +60,14 @@ void Server::deliver_in(const NamespaceState& nsp, const Broadcast& broadcast) {
   // Several rooms, or one that is both a socket's own and joined by others: each socket gets it once.
   if (mark == 0 && broadcast.rooms.size() > 1) mark = next_mark();
   for (const std::string_view room : broadcast.rooms) {
-    const auto members = nsp.rooms.find(room);
+    const RoomState* const state = nsp.rooms.find(room);
     SocketState* const own = socket_with_id(nsp, room);
-    if (mark == 0 && own != nullptr && members != nsp.rooms.end()) mark = next_mark();
+    if (mark == 0 && own != nullptr && state != nullptr) mark = next_mark();
     if (own != nullptr) {
       const Member member{own->client->session, own};
       deliver_to({&member, 1}, broadcast, left_out, mark);
     }
-    if (members != nsp.rooms.end()) deliver_to(members->second->members, broadcast, left_out, mark);
+    if (state != nullptr) deliver_to(state->members, broadcast, left_out, mark);
   }
 }
 
