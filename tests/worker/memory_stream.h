@@ -2,9 +2,12 @@
 // server sends is collected.
 #pragma once
 
+#include <unistd.h>
+
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "worker/http/allowance.h"
 #include "worker/http/stream.h"
@@ -19,11 +22,21 @@ class MemoryStream final : public http::Stream {
   void send(http::Buffer bytes) override {
     if (!finished_ && !aborted_) sent_ += bytes.view();
   }
+  void send_file(http::FileRange range) override {
+    std::string content(range.length, '\0');
+    const ssize_t got =
+        ::pread(range.file.descriptor(), content.data(), content.size(), static_cast<off_t>(range.offset));
+    content.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
+    if (!finished_ && !aborted_) sent_ += content;
+    if (content.size() < range.length) aborted_ = true;
+    files.push_back(std::move(range));
+  }
   void finish() override { finished_ = true; }
   void abort() override { aborted_ = true; }
   void drop_unsent() override { unsent = 0; }
   void hold(std::ptrdiff_t bytes) override { held += bytes; }
   [[nodiscard]] std::size_t unsent_bytes() const noexcept override { return unsent; }
+  [[nodiscard]] bool can_travel() const noexcept override { return may_travel; }
   [[nodiscard]] bool closing() const noexcept override { return finished_ || aborted_ || closed_; }
   void pause_reading(bool paused) override { paused_ = paused; }
   [[nodiscard]] std::string peer_address() const override { return address_; }
@@ -66,8 +79,10 @@ class MemoryStream final : public http::Stream {
   [[nodiscard]] bool paused() const noexcept { return paused_; }
   [[nodiscard]] Waiting waiting() const noexcept { return waiting_; }
 
-  std::size_t unsent = 0;   ///< what unsent_bytes() says
-  std::ptrdiff_t held = 0;  ///< sum of hold()
+  bool may_travel = true;
+  std::vector<http::FileRange> files;  ///< that were sent
+  std::size_t unsent = 0;              ///< what unsent_bytes() says
+  std::ptrdiff_t held = 0;             ///< sum of hold()
   http::Allowance allowance = http::Allowance::unlimited();
 
  private:

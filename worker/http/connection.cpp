@@ -164,11 +164,12 @@ void Connection::refuse(int status) {
   answer(Response(status));
 }
 
-void Connection::answer(const Response& response) {
+void Connection::answer(Response response) {
   if (response.status >= 400) ++server_.counts_.errors;
   const bool was_parked = state_ == State::Pending && !inside_;
   const bool keep = keep_alive_ && !response.close && !server_.draining_;
   stream_->send(render(response, {.head_only = head_only_, .keep_alive = keep, .say_keep_alive = http_1_0_}));
+  if (response.file.file && !head_only_) stream_->send_file(std::move(response.file));
   served_ = true;
   if (!keep) {
     state_ = State::Ending;
@@ -181,10 +182,9 @@ void Connection::answer(const Response& response) {
   if (was_parked) stream_->pause_reading(false);
 }
 
-Stream& Connection::upgrade(const Response& response, StreamReceiver& receiver, void* attachment) {
+Stream& Connection::upgrade(Response switching, StreamReceiver& receiver, void* attachment) {
   Stream& stream = *stream_;
   ++server_.counts_.upgraded;
-  Response switching = response;
   switching.status = 101;
   stream.send(render(switching, {}));
   stream.set_receiver(&receiver, attachment);
@@ -214,7 +214,7 @@ void Connection::ask_again() {
 }
 
 Stream* Connection::leave_if_idle() {
-  if (state_ != State::Idle || inside_ || stream_->closing()) return nullptr;
+  if (state_ != State::Idle || inside_ || stream_->closing() || !stream_->can_travel()) return nullptr;
   Stream* const stream = stream_;
   stream->set_receiver(nullptr);
   delete this;

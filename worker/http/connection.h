@@ -27,13 +27,14 @@ class Connection final : public StreamReceiver {
   std::size_t on_bytes(Stream& stream, std::span<char> bytes) override;
   void on_closed(Stream& stream, int error) override;
 
-  void answer(const Response& response);
-  Stream& upgrade(const Response& response, StreamReceiver& receiver, void* attachment);
+  void answer(Response response);
+  Stream& upgrade(Response switching, StreamReceiver& receiver, void* attachment);
   [[nodiscard]] Stream& stream() noexcept { return *stream_; }
   void end_if_idle();
   void end_if_unfinished();
   void ask_again();
-  /// Ends this object, unless a request is being served or half read: then null.
+  /// Ends this object, unless a request is being served or half read, or its answer has to go out from here:
+  /// then null.
   [[nodiscard]] Stream* leave_if_idle();
   [[nodiscard]] Exchange::Withdrawn withdraw();
 
@@ -57,7 +58,6 @@ class Connection final : public StreamReceiver {
   std::size_t begin_body(const RequestHead& head, std::string_view bytes, bool& stalled);
   void hand_over(const RequestHead& head, std::string_view body);
   void refuse(int status);
-  void settle(Response response);
   void wait_for(Stream::Waiting what);
   /// Of the two lists the one that this is in.
   [[nodiscard]] Connection*& list() const noexcept;

@@ -27,7 +27,7 @@ Buffer join(std::initializer_list<std::string_view> parts) {
 }
 
 struct Decimal {
-  explicit Decimal(std::size_t value)
+  explicit Decimal(std::uint64_t value)
       : end(std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr) {}
   [[nodiscard]] std::string_view view() const noexcept {
     return {digits.data(), static_cast<std::size_t>(end - digits.data())};
@@ -60,23 +60,50 @@ std::string_view reason_phrase(int status) noexcept {
   return phrase.empty() ? std::string_view("Unknown") : std::string_view(phrase.data(), phrase.size());
 }
 
-Buffer render(const Response& response, const RenderOptions& options) {
-  const std::string_view body =
-      response.shared_body ? response.shared_body.view() : std::string_view(response.body);
+namespace {
+
+std::string_view connection_line(const Response& response, const RenderOptions& options) noexcept {
+  if (response.status < 200) return {};
+  if (!options.keep_alive) return "Connection: close\r\n";
+  return options.say_keep_alive ? std::string_view("Connection: keep-alive\r\n") : std::string_view();
+}
+
+Buffer render_whole(const Response& response, const RenderOptions& options) {
+  const Buffer& whole = response.whole;
+  const std::string_view connection = connection_line(response, options);
+  if (connection.empty() && !options.head_only) return whole;
+  const std::string_view head = whole.view().substr(0, whole.payload_offset() - 2);
+  return join({head, connection, "\r\n", options.head_only ? std::string_view() : whole.payload()});
+}
+
+Buffer render_parts(const Response& response, std::uint64_t body_bytes, std::string_view body,
+                    std::string_view connection) {
   const bool with_length = may_have_length(response.status);
-  const bool with_body = with_length && response.status != 304 && !options.head_only;
   const Decimal status(static_cast<std::size_t>(std::clamp(response.status, 100, 999)));
-  const Decimal length(body.size());
-  std::string_view connection;
-  if (response.status >= 200) {
-    connection = !options.keep_alive      ? "Connection: close\r\n"
-                 : options.say_keep_alive ? "Connection: keep-alive\r\n"
-                                          : "";
-  }
+  const Decimal length(body_bytes);
   return join({"HTTP/1.1 ", status.view(), " ", reason_phrase(response.status), "\r\n",
                response.header_lines(), with_length ? "Content-Length: " : "",
                with_length ? length.view() : std::string_view(), with_length ? "\r\n" : "", connection,
-               "\r\n", with_body ? body : std::string_view()});
+               "\r\n", body});
+}
+
+}  // namespace
+
+Buffer render(const Response& response, const RenderOptions& options) {
+  if (response.whole) return render_whole(response, options);
+  const std::string_view body =
+      response.shared_body ? response.shared_body.view() : std::string_view(response.body);
+  const bool with_body = may_have_length(response.status) && response.status != 304 && !options.head_only;
+  return render_parts(response, response.file.file ? response.file.length : body.size(),
+                      with_body ? body : std::string_view(), connection_line(response, options));
+}
+
+Buffer room_for_body(const Response& response, std::size_t body_bytes) {
+  const Buffer head = render_parts(response, body_bytes, {}, {});
+  Buffer whole = Buffer::allocate(head.size() + body_bytes);
+  std::copy(head.view().begin(), head.view().end(), whole.data());
+  whole.set_payload_offset(head.size());
+  return whole;
 }
 
 }  // namespace limpet::http

@@ -1,11 +1,13 @@
 // An HTTP response as a value, and its one rendering to bytes: status line, headers, Content-Length,
-// Connection, body, side by side in one buffer. No Date: nothing here reads a wall clock.
+// Connection, body, side by side in one buffer. The body may be a file instead, which goes out behind that
+// buffer and is never read here. No Date: nothing here reads a wall clock.
 #pragma once
 
 #include <string>
 #include <string_view>
 
 #include "worker/http/buffer.h"
+#include "worker/http/open_file.h"
 
 namespace limpet::http {
 
@@ -25,6 +27,9 @@ class Response {
   int status;
   std::string body;
   Buffer shared_body;  ///< sent instead of `body` if set: a body that many responses share
+  FileRange file;      ///< the body, if its file is open; its length is what the client is promised
+  /// If set, all of the above is in it, `status` excepted: see room_for_body(). Many responses share it.
+  Buffer whole;
   bool close = false;  ///< end the connection behind this response
 
  private:
@@ -37,7 +42,12 @@ struct RenderOptions {
   bool say_keep_alive = false;  ///< for HTTP/1.0 clients, to whom `keep-alive` has to be said
 };
 
+/// Without the file.
 [[nodiscard]] Buffer render(const Response& response, const RenderOptions& options);
+
+/// The head of `response` as a client gets it that stays connected, and behind it, from payload_offset() on,
+/// uninitialised room for a body of that many bytes: to become Response::whole once that is filled in.
+[[nodiscard]] Buffer room_for_body(const Response& response, std::size_t body_bytes);
 
 /// "Not Found"; "Unknown" for a status nobody knows.
 [[nodiscard]] std::string_view reason_phrase(int status) noexcept;

@@ -38,14 +38,14 @@ void Exchange::answer(Response response) {
   if (!open()) return;
   Connection* connection = std::exchange(connection_, nullptr);
   connection->exchange_ = nullptr;
-  connection->answer(response);
+  connection->answer(std::move(response));
 }
 
-Stream& Exchange::upgrade(const Response& response, StreamReceiver& receiver, void* attachment) {
+Stream& Exchange::upgrade(Response response, StreamReceiver& receiver, void* attachment) {
   abandoned_ = nullptr;
   Connection* connection = std::exchange(connection_, nullptr);
   connection->exchange_ = nullptr;
-  return connection->upgrade(response, receiver, attachment);
+  return connection->upgrade(std::move(response), receiver, attachment);
 }
 
 Exchange::Withdrawn Exchange::withdraw() {

@@ -48,7 +48,7 @@ class Exchange {
   void answer(Response response);
   /// Answers 101 with `response`'s headers and gives the stream to `receiver`, which is called with the bytes
   /// behind the request. Only while open(). The stream stays valid until `receiver` gets on_closed.
-  Stream& upgrade(const Response& response, StreamReceiver& receiver, void* attachment);
+  Stream& upgrade(Response response, StreamReceiver& receiver, void* attachment);
   /// Calls `callback` when the client goes away before the answer: the last thing this exchange does. It may
   /// destroy the exchange.
   void on_abandoned(std::function<void()> callback) { abandoned_ = std::move(callback); }
@@ -141,8 +141,9 @@ class Server {
   void end_unfinished();
   /// Routes the requests again to which the handler said Later.
   void ask_again();
-  /// Gives up connections of which no request is being served or half read, at most so many; `visit` gets
-  /// each one's stream, without a receiver. Otherwise like end_idle().
+  /// Gives up connections of which no request is being served or half read, and which owe their clients nothing
+  /// that must be sent from here, at most so many; `visit` gets each one's stream, without a receiver.
+  /// Otherwise like end_idle().
   bool take_idle(std::size_t at_most, Allowance& allowance, const std::function<void(Stream&)>& visit);
   [[nodiscard]] std::size_t connection_count() const noexcept { return connection_count_; }
   [[nodiscard]] const ServerCounts& counts() const noexcept { return counts_; }

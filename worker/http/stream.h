@@ -9,6 +9,7 @@
 #include <string>
 
 #include "worker/http/buffer.h"
+#include "worker/http/open_file.h"
 
 namespace limpet::http {
 
@@ -40,6 +41,10 @@ class Stream {
   /// Queues `bytes`; one write per stream and loop turn sends all that is queued. Ignored after
   /// finish()/abort().
   virtual void send(Buffer bytes) = 0;
+  /// Queues a part of a file behind what is queued: it is read while it is sent. A file that turns out to be
+  /// shorter ends the connection, for the peer waits for what it was promised. Ignored after
+  /// finish()/abort().
+  virtual void send_file(FileRange range) = 0;
   /// Closes once everything queued has been written; on_bytes comes no more. The implementation lingers: it
   /// shuts down the sending side, then reads and drops what still comes until the peer's end or a short time
   /// has passed. Closing at once would let a reset overtake the answer (413, 431, WebSocket close 1009) at a
@@ -49,8 +54,10 @@ class Stream {
   virtual void abort() = 0;
   /// Forgets what is queued, but for the rest of a buffer of which a part has been written.
   virtual void drop_unsent() = 0;
-  /// Bytes queued and not yet taken by the kernel.
+  /// Bytes queued and not yet taken by the kernel. A file counts as one.
   [[nodiscard]] virtual std::size_t unsent_bytes() const noexcept = 0;
+  /// What is unsent can be sent by another process as well: no file, and not much.
+  [[nodiscard]] virtual bool can_travel() const noexcept = 0;
   /// After finish(), abort(), or the peer's end.
   [[nodiscard]] virtual bool closing() const noexcept = 0;
   /// Stops and restarts on_bytes (one request at a time while its response is pending). End of stream is

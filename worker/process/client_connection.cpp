@@ -1,6 +1,7 @@
 #include "worker/process/client_connection.h"
 
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -16,6 +17,10 @@ namespace {
 constexpr std::size_t kMaxVectors = 256;
 /// What one connection writes before others have their turn.
 constexpr std::size_t kMaxWritten = 256 * 1024;
+/// The same of a file.
+constexpr std::uint64_t kMaxFileWritten = 512 * 1024;
+/// A connection that owes its client more than this does not travel: first it sends that.
+constexpr std::size_t kMaxMovedUnsent = 64 * 1024;
 /// What a queued buffer costs beside its bytes: its handle, and its block if nobody shares it.
 constexpr std::size_t kBufferCost = 48;
 /// Unsent answers to its own input at which a connection is read no more, and below which it is again.
@@ -58,6 +63,18 @@ void ClientConnection::send(http::Buffer bytes) {
   }
   make_dirty();
 }
+
+void ClientConnection::send_file(http::FileRange range) {
+  if (state_ != State::Open || range.length == 0) return;
+  backlog().files.push_back(std::move(range));
+  send(clients_.file_mark_);
+}
+
+bool ClientConnection::is_file_mark(const http::Buffer& frame) const noexcept {
+  return frame.view().data() == clients_.file_mark_.view().data();
+}
+
+bool ClientConnection::can_travel() const noexcept { return unsent_ <= kMaxMovedUnsent && !has_file(); }
 
 void ClientConnection::make_dirty() {
   if (dirty_) return;
@@ -107,6 +124,7 @@ void ClientConnection::drop_unsent() {
   if (sent_of_first_ == 0) first_ = {};
   if (backlog_ != nullptr) {
     backlog_->frames.clear();
+    backlog_->files.clear();
     backlog_->answers = 0;
   }
   unsent_ = first_.size() - sent_of_first_;
@@ -129,7 +147,8 @@ void ClientConnection::resume_reading() {
 }
 
 bool ClientConnection::may_go_on(std::uint32_t units) {
-  if (backlog_ != nullptr && backlog_->answers > kMostAnswers) {
+  // One file at a time: each has a descriptor open.
+  if (backlog_ != nullptr && (backlog_->answers > kMostAnswers || has_file())) {
     waits_for_room_ = yields_ = true;
     return false;
   }
@@ -323,7 +342,12 @@ void ClientConnection::discard_input() {
 
 ClientConnection::Written ClientConnection::write() {
   const std::size_t enough = unsent_ - std::min(unsent_, kMaxWritten);
+  std::uint64_t of_files = kMaxFileWritten;
   while (first_) {
+    if (has_file() && is_file_mark(first_)) [[unlikely]] {
+      if (const Written written = write_file(of_files); written != Written::All) return written;
+      continue;
+    }
     if (enough > 0 && unsent_ <= enough) return Written::Later;
     const bool several = backlog_ != nullptr && !backlog_->frames.empty();
     if (!(several ? write_many() : send_now(first_.view().substr(sent_of_first_, kMaxWritten))))
@@ -333,7 +357,7 @@ ClientConnection::Written ClientConnection::write() {
 }
 
 bool ClientConnection::write_many() {
-  if (unsent_ <= Clients::kGatherBytes) return send_now(clients_.gather(*this));
+  if (unsent_ <= Clients::kGatherBytes && !has_file()) return send_now(clients_.gather(*this));
   if (first_.size() - sent_of_first_ > kMaxWritten)
     return send_now(first_.view().substr(sent_of_first_, kMaxWritten));
   std::array<iovec, kMaxVectors> vectors;
@@ -343,7 +367,12 @@ bool ClientConnection::write_many() {
   vectors[0] = entry(first_.view().substr(sent_of_first_));
   std::size_t total = vectors[0].iov_len;
   std::size_t count = 1;
+  int flags = MSG_NOSIGNAL;
   for (const http::Buffer& frame : backlog_->frames) {
+    if (is_file_mark(frame)) {
+      flags |= MSG_MORE;  // the head of an answer need not be a segment of its own
+      break;
+    }
     if (count == kMaxVectors || total > kMaxWritten) break;
     vectors[count] = entry(frame.view());
     total += vectors[count++].iov_len;
@@ -351,7 +380,31 @@ bool ClientConnection::write_many() {
   msghdr message{};
   message.msg_iov = vectors.data();
   message.msg_iovlen = count;
-  return note_written(::sendmsg(socket_.get(), &message, MSG_NOSIGNAL), total);
+  return note_written(::sendmsg(socket_.get(), &message, flags), total);
+}
+
+/// All: a part of it was taken, or the whole.
+ClientConnection::Written ClientConnection::write_file(std::uint64_t& allowed) {
+  if (allowed == 0) return Written::Later;
+  http::FileRange& range = backlog_->files.front();
+  auto offset = static_cast<off_t>(range.offset);
+  const ssize_t sent =
+      ::sendfile(socket_.get(), range.file.descriptor(), &offset, std::min(range.length, allowed));
+  if (sent <= 0) {
+    // 0: it is shorter by now. Whatever came in its place would be taken for it.
+    if (sent == 0 || !would_block(errno)) die(sent == 0 ? EIO : errno);
+    return Written::KernelFull;
+  }
+  const auto taken = static_cast<std::uint64_t>(sent);
+  range.offset += taken;
+  range.length -= taken;
+  allowed -= taken;
+  clients_.counters_.add(ipc::Counter::BytesOut, range.length > 0 ? taken : taken - 1);  // and its mark
+  if (taking_ || state_ != State::Open) count_moved(static_cast<std::size_t>(taken));
+  if (range.length > 0) return Written::All;
+  (void)backlog_->files.pop_front();
+  drop_written(1);  // its mark
+  return Written::All;
 }
 
 bool ClientConnection::send_now(std::string_view bytes) {
@@ -394,7 +447,7 @@ void ClientConnection::note_answers() {
   if (unsent_ <= clients_.limits_.send_queue_bytes) backlog_->unlink();
   const std::size_t frames = backlog_->frames.size();
   backlog_->answers = std::min(backlog_->answers, frames == 0 ? 0 : unsent_ + frames * kBufferCost);
-  if (waits_for_room_ && backlog_->answers <= kFewAnswers) {
+  if (waits_for_room_ && backlog_->answers <= kFewAnswers && backlog_->files.empty()) {
     waits_for_room_ = false;
     if (state_ == State::Open && !paused_ && clients_.visited_ != this) resume_reading();
   }
@@ -413,8 +466,8 @@ Backlog& ClientConnection::backlog() {
 }
 
 void ClientConnection::drop_empty_backlog() {
-  if (backlog_ == nullptr || !backlog_->frames.empty() || backlog_->has_unread() || backlog_->held > 0 ||
-      backlog_->is_linked() || backlog_->noted.rank_kib > 0)
+  if (backlog_ == nullptr || !backlog_->frames.empty() || has_file() || backlog_->has_unread() ||
+      backlog_->held > 0 || backlog_->is_linked() || backlog_->noted.rank_kib > 0)
     return;
   clients_.give_back(std::move(backlog_));
 }

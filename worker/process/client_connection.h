@@ -36,6 +36,8 @@ struct Backlog : AutoUnlinkHook {
 
   ClientConnection* connection;
   http::Fifo<http::Buffer> frames;  ///< behind the connection's first one
+  /// Where one of these stands among the frames, Clients::file_mark_ does: a byte that is never sent.
+  http::Fifo<http::FileRange> files;
   std::vector<char> unread;         ///< received and not consumed, from `unread_begin` on
   std::size_t unread_begin = 0;
   std::size_t answers = 0;        ///< bytes that its own input has made us queue, and that are unsent
@@ -54,10 +56,12 @@ class ClientConnection final : public http::Stream, public Poller::Subscriber, p
 
   // http::Stream
   void send(http::Buffer bytes) override;
+  void send_file(http::FileRange range) override;
   void finish() override;
   void abort() override;
   void drop_unsent() override;
   [[nodiscard]] std::size_t unsent_bytes() const noexcept override { return unsent_; }
+  [[nodiscard]] bool can_travel() const noexcept override;
   [[nodiscard]] bool closing() const noexcept override { return state_ != State::Open; }
   void pause_reading(bool paused) override;
   [[nodiscard]] std::string peer_address() const override { return peer_.text(); }
@@ -139,6 +143,9 @@ class ClientConnection final : public http::Stream, public Poller::Subscriber, p
   [[nodiscard]] std::size_t owed_bytes() const noexcept;
   Written write();
   bool write_many();
+  Written write_file(std::uint64_t& allowed);
+  [[nodiscard]] bool has_file() const noexcept { return backlog_ != nullptr && !backlog_->files.empty(); }
+  [[nodiscard]] bool is_file_mark(const http::Buffer& frame) const noexcept;
   bool send_now(std::string_view bytes);
   bool note_written(ssize_t written, std::size_t wanted);
   void drop_written(std::size_t written);

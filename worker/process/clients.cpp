@@ -321,6 +321,7 @@ void Clients::give_back(std::unique_ptr<Backlog> backlog) {
   backlog->unlink();
   if (spare_backlogs_.size() >= kSpareBacklogs || backlog->frames.footprint() > kSpareBacklogBytes) return;
   backlog->frames.clear();
+  backlog->files.clear();
   backlog->unread = {};
   backlog->unread_begin = backlog->answers = backlog->held = 0;
   spare_backlogs_.push_back(std::move(backlog));

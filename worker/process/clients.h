@@ -127,6 +127,8 @@ class Clients {
   std::vector<std::unique_ptr<Backlog>> spare_backlogs_;
   std::unique_ptr<std::array<char, 64 * 1024>> read_buffer_;
   std::string gathered_;
+  /// Stands for a file in a connection's queue; told by its place in memory.
+  http::Buffer file_mark_ = http::Buffer::copy_of("F");
   /// The frames that gathered_ was made of, the first one whole. Handles, so that no other frame can take
   /// their place in memory. Forgotten at the end of flush().
   std::vector<http::Buffer> gathered_frames_;

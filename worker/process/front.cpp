@@ -21,31 +21,10 @@ constexpr std::size_t kRefusalsAtOnce = 1024;
 /// RFC 9110 section 10.2.3: seconds.
 constexpr std::string_view kRetryAfterSeconds = "2";
 
-HttpRequest to_route_request(const http::Request& request, std::string address) {
-  HttpRequest out;
-  out.method = request.head.method;
-  out.path = request.head.path;
-  out.query_string = request.head.query;
-  out.body = request.body;
-  out.address = std::move(address);
-  std::size_t cursor = 0;
-  std::string_view name;
-  std::string_view value;
-  while (http::next_header(request.head.raw, cursor, name, value)) out.headers.emplace_back(name, value);
-  return out;
-}
-
 http::Response busy_response() {
   http::Response response(503, "text/plain; charset=utf-8", "Too many clients\n");
   response.add_header("Retry-After", kRetryAfterSeconds);
   response.close = true;
-  return response;
-}
-
-http::Response to_response(HttpResponse from) {
-  http::Response response(from.status);
-  for (const auto& [name, value] : from.headers) response.add_header(name, value);
-  response.body = std::move(from.body);
   return response;
 }
 
@@ -303,7 +282,6 @@ void Front::on_request(http::Exchange exchange, const http::Request& request) {
   counters_.add(ipc::Counter::HttpRequests);
   const auto& client = static_cast<const ClientConnection&>(exchange.stream());
   if (const auto named = named_by_proxy(client, request.head)) exchange.name_peer(named->text());
-  // Before the routes are asked, which wants a copy of the whole request.
   if (engine_.matches(request.head) && http::raw_query_value(request.head.query, "EIO")) {
     if (is_lost(request.head)) {
       counters_.add(ipc::Counter::RequestsUnowned);
@@ -315,9 +293,9 @@ void Front::on_request(http::Exchange exchange, const http::Request& request) {
     if (!admits_handshake(exchange, request.head)) return exchange.answer(busy_response());
     return engine_.on_request(std::move(exchange), request);
   }
-  auto answer = socketio_.handle_http(to_route_request(request, exchange.peer_address()));
+  auto answer = socketio_.handle_http(request, [&exchange] { return exchange.peer_address(); });
   if (answer) {
-    exchange.answer(to_response(std::move(*answer)));
+    exchange.answer(std::move(*answer));
   } else if (engine_.matches(request.head)) {
     engine_.on_request(std::move(exchange), request);
   } else {

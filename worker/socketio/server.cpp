@@ -326,10 +326,16 @@ void Server::report_gap(const Gap& gap) {
     guarded("gap", [&] { gap_handlers_[next](gap); });
 }
 
-std::optional<HttpResponse> Server::handle_http(const HttpRequest& request) {
+std::optional<http::Response> Server::handle_http(const http::Request& request,
+                                                  const HttpRoutes::Address& address) {
   const Dispatch dispatch(*this);
-  std::optional<HttpResponse> response = HttpResponse::text("Internal Server Error\n", 500);
-  guarded(request.path, [&] { response = routes_.answer(request); });
+  std::optional<http::Response> response;
+  bool failed = true;
+  guarded(request.head.path, [&] {
+    response = routes_.answer(request, address, clock_.now());
+    failed = false;
+  });
+  if (failed) response.emplace(500, "text/plain; charset=utf-8", "Internal Server Error\n");
   return response;
 }
 

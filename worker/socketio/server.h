@@ -125,7 +125,8 @@ class Server final : public engineio::SessionHandler {
   /// The application's answer to a plain HTTP request; nothing if no route matches. Below the Socket.IO path
   /// only the browser client's files match, so this may be asked before Engine.IO. For HEAD the body is the
   /// one of GET, not to be sent.
-  [[nodiscard]] std::optional<HttpResponse> handle_http(const HttpRequest& request);
+  [[nodiscard]] std::optional<http::Response> handle_http(const http::Request& request,
+                                                          const HttpRoutes::Address& address);
 
   [[nodiscard]] const Stats& stats() const noexcept { return stats_; }
   /// Bytes kept for sockets that have ended or moved; for the others their sessions know (Session::hold).

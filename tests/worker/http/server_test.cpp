@@ -1,7 +1,10 @@
 #include "worker/http/server.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -339,8 +342,9 @@ class Recorder final : public StreamReceiver {
 TEST_F(HttpServer, GivesAnUpgradedStreamAndTheRestOfItsBytesToTheNewReceiver) {
   Recorder recorder;
   handler.answer = [&](Exchange& exchange, const Request&) {
-    exchange.upgrade(Response(101).add_header("Upgrade", "websocket").add_header("Connection", "Upgrade"),
-                     recorder, &recorder);
+    exchange.upgrade(
+        std::move(Response(101).add_header("Upgrade", "websocket").add_header("Connection", "Upgrade")),
+        recorder, &recorder);
   };
   stream.receive(std::string(kGet) + "frames");
   EXPECT_EQ(stream.sent(),
@@ -464,6 +468,55 @@ TEST(HttpResponse, SendsASharedBody) {
   Response response(200);
   response.shared_body = Buffer::copy_of("shared");
   EXPECT_TRUE(render(response, {}).view().ends_with("Content-Length: 6\r\n\r\nshared"));
+}
+
+TEST(HttpResponse, MadeOnceIsTheSameAsMadeEachTime) {
+  Response once(200);
+  once.add_header("X", "1");
+  Response each = Response(200);
+  each.add_header("X", "1");
+  each.body = "body";
+  once.whole = room_for_body(once, 4);
+  std::copy_n("body", 4, once.whole.data() + once.whole.payload_offset());
+  for (const RenderOptions& options :
+       {RenderOptions{}, RenderOptions{.head_only = true}, RenderOptions{.keep_alive = false},
+        RenderOptions{.head_only = true, .keep_alive = false}, RenderOptions{.say_keep_alive = true}})
+    EXPECT_EQ(render(once, options).view(), render(each, options).view());
+  EXPECT_EQ(render(once, {}).view().data(), once.whole.view().data());
+}
+
+/// Answers with a file of three bytes of which `promised` are promised.
+void answer_with_file(Exchange& exchange, std::uint64_t promised) {
+  const int file = ::memfd_create("body", MFD_CLOEXEC);
+  EXPECT_EQ(::write(file, "abc", 3), 3);
+  Response response(200);
+  response.file = {OpenFile(file), 0, promised};
+  exchange.answer(std::move(response));
+}
+
+TEST_F(HttpServer, SendsAFileBehindItsHead) {
+  handler.answer = [](Exchange& exchange, const Request&) { answer_with_file(exchange, 3); };
+  stream.receive(kGet);
+  EXPECT_EQ(stream.sent(), "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc");
+  EXPECT_EQ(stream.waiting(), Stream::Waiting::NextRequest);
+}
+
+TEST_F(HttpServer, SendsNoFileToWhoAsksForTheHead) {
+  handler.answer = [](Exchange& exchange, const Request&) { answer_with_file(exchange, 3); };
+  stream.receive("HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(stream.sent(), "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
+  EXPECT_TRUE(stream.files.empty());
+}
+
+TEST_F(HttpServer, KeepsAConnectionWhileItOwesAnAnswerThatCannotTravel) {
+  stream.receive(kGet);
+  std::size_t given = 0;
+  stream.may_travel = false;
+  server.take_idle([&](Stream&) { ++given; });
+  EXPECT_EQ(given, 0u);
+  stream.may_travel = true;
+  server.take_idle([&](Stream&) { ++given; });
+  EXPECT_EQ(given, 1u);
 }
 
 }  // namespace

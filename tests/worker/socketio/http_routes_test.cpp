@@ -1,17 +1,52 @@
 #include "worker/socketio/http_routes.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
 
+#include "tests/worker/memory_stream.h"
 #include "tests/worker/socketio/world.h"
+#include "worker/http/server.h"
 
 namespace limpet::socketio {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// What a client got.
+struct Answer {
+  int status = 0;
+  std::string head;
+  std::string body;
+  std::size_t files = 0;  ///< sent from the disk
+
+  [[nodiscard]] std::string header(std::string_view name) const {
+    return std::string(http::find_header(head, name));
+  }
+};
+
+/// Nothing but the routes.
+class Routes final : public http::RequestHandler {
+ public:
+  explicit Routes(Server& server) : server_(server) {}
+  Route route(http::Stream&, const http::RequestHead&, std::size_t) override { return Route::Here; }
+  std::size_t body_limit(const http::RequestHead&) override { return 0; }
+  void on_request(http::Exchange exchange, const http::Request& request) override {
+    auto response = server_.handle_http(request, [] { return std::string("10.0.0.1"); });
+    found = response.has_value();
+    exchange.answer(found ? std::move(*response) : http::Response(404));
+  }
+
+  bool found = false;
+
+ private:
+  Server& server_;
+};
 
 /// A directory of its own, gone afterwards.
 class Site : public testing::Test {
@@ -40,19 +75,24 @@ class Site : public testing::Test {
     fs::create_directories((root_ / name).parent_path());
     std::ofstream(root_ / name) << content;
   }
-  std::optional<HttpResponse> ask(std::string_view path, std::string_view method = "GET",
-                                  std::string_view if_none_match = {}) {
-    HttpRequest request;
-    request.method = method;
-    request.path = path;
-    if (!if_none_match.empty()) request.headers.emplace_back("If-None-Match", if_none_match);
-    return world_.server.handle_http(request);
+  std::optional<Answer> ask(std::string_view path, std::string_view method = "GET",
+                            std::string_view if_none_match = {}) {
+    std::string request =
+        std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: h\r\nX-H: 1\r\n";
+    if (!if_none_match.empty()) request += "If-None-Match: " + std::string(if_none_match) + "\r\n";
+    test::MemoryStream stream;
+    Routes routes(world_.server);
+    http::Server server(routes, {});
+    server.adopt(stream);
+    stream.receive(request + "\r\n");
+    if (!routes.found) return std::nullopt;
+    const std::string& sent = stream.sent();
+    const std::size_t end = sent.find("\r\n\r\n") + 4;
+    return Answer{std::stoi(sent.substr(9, 3)), sent.substr(0, end), sent.substr(end), stream.files.size()};
   }
-  static std::string header(const HttpResponse& response, std::string_view name) {
-    for (const auto& [key, value] : response.headers)
-      if (key == name) return value;
-    return {};
-  }
+  static std::string header(const Answer& answer, std::string_view name) { return answer.header(name); }
+  /// The next look at a file is due.
+  void let_time_pass() { world_.advance(std::chrono::seconds(1)); }
 
   World world_;
   fs::path root_;
@@ -64,7 +104,6 @@ TEST_F(Site, ServesFilesWithTheirTypes) {
   EXPECT_EQ(header(*ask("/app.js"), "Content-Type"), "text/javascript; charset=utf-8");
   EXPECT_EQ(ask("/with%20space+plus.txt")->body, "s");
   EXPECT_EQ(ask("/sub/")->body, "sub");
-  EXPECT_EQ(ask("/app.js", "HEAD")->body, "let x;");
   EXPECT_FALSE(ask("/none.txt").has_value());
   EXPECT_EQ(ask("/app.js", "POST")->status, 405);
 }
@@ -95,6 +134,7 @@ TEST_F(Site, AnswersNotModifiedToWhoHasIt) {
   }
   EXPECT_EQ(ask("/app.js", "GET", "\"x\"")->status, 200);
   write("public/app.js", "let changed;");
+  let_time_pass();
   EXPECT_EQ(ask("/app.js", "GET", etag)->status, 200);
 }
 
@@ -117,12 +157,7 @@ TEST_F(Site, HandlersComeBeforeFiles) {
     return HttpResponse::text(std::string("q=") + request.query("q") +
                               " h=" + std::string(request.header("x-h")));
   });
-  HttpRequest request;
-  request.method = "GET";
-  request.path = "/app.js";
-  request.query_string = "a=1&q=b%20c";
-  request.headers = {{"X-H", "1"}};
-  EXPECT_EQ(world_.server.handle_http(request)->body, "q=b c h=1");
+  EXPECT_EQ(ask("/app.js?a=1&q=b%20c")->body, "q=b c h=1");
   EXPECT_EQ(ask("/app.js", "DELETE")->status, 405);
 }
 
@@ -137,6 +172,118 @@ TEST_F(Site, LongestPrefixWins) {
   world_.io.files("/docs", root_ / "docs");
   EXPECT_EQ(ask("/docs/a.txt")->body, "docs");
   EXPECT_EQ(ask("/app.js")->body, "let x;");
+}
+
+TEST_F(Site, AnswersHeadWithTheLengthAloneAndReadsNothing) {
+  for (const int round : {1, 2}) {
+    const auto response = ask("/app.js", "HEAD");
+    EXPECT_EQ(response->header("Content-Length"), "6") << round;
+    EXPECT_EQ(response->body, "");
+    EXPECT_EQ(response->files, 0u);
+    (void)ask("/app.js");  // from now on it is kept
+  }
+}
+
+TEST_F(Site, SendsALargeFileFromTheDiskAndASmallOneFromMemory) {
+  const std::string large(http::FileCache::kMaxFileBytes + 1, 'l');
+  const std::string small(http::FileCache::kMaxFileBytes, 's');
+  write("public/large.bin", large);
+  write("public/small.bin", small);
+  write("public/empty.bin", "");
+  EXPECT_EQ(ask("/large.bin")->body, large);
+  EXPECT_EQ(ask("/large.bin")->files, 1u);
+  EXPECT_EQ(ask("/large.bin", "HEAD")->header("Content-Length"), std::to_string(large.size()));
+  EXPECT_EQ(ask("/small.bin")->body, small);
+  EXPECT_EQ(ask("/small.bin")->files, 0u);
+  EXPECT_EQ(ask("/empty.bin")->body, "");
+  EXPECT_EQ(ask("/empty.bin")->header("Content-Length"), "0");
+}
+
+TEST_F(Site, SaysTheSameOfAFileWhetherItIsKeptOrNot) {
+  const Answer first = *ask("/app.js");
+  const Answer kept = *ask("/app.js");
+  EXPECT_EQ(kept.head, first.head);
+  EXPECT_EQ(kept.body, "let x;");
+  let_time_pass();
+  EXPECT_EQ(ask("/app.js")->head, first.head);
+  EXPECT_EQ(ask("/app.js", "POST")->status, 405);
+  EXPECT_EQ(ask("/app.js", "GET", first.header("ETag"))->status, 304);
+}
+
+TEST_F(Site, SeesAReplacedFileWithinASecond) {
+  EXPECT_EQ(ask("/app.js")->body, "let x;");
+  write("public/next.js", "let y;");
+  fs::last_write_time(root_ / "public/next.js", fs::last_write_time(root_ / "public/app.js"));
+  fs::rename(root_ / "public/next.js", root_ / "public/app.js");
+  EXPECT_EQ(ask("/app.js")->body, "let x;");
+  let_time_pass();
+  EXPECT_EQ(ask("/app.js")->body, "let y;");
+  fs::remove(root_ / "public/app.js");
+  let_time_pass();
+  EXPECT_FALSE(ask("/app.js").has_value());
+}
+
+TEST_F(Site, SeesANewFileAtOnce) {
+  EXPECT_FALSE(ask("/new.txt").has_value());
+  write("public/new.txt", "new");
+  EXPECT_EQ(ask("/new.txt")->body, "new");
+}
+
+TEST_F(Site, FollowsItsDirectoryToAnotherPlaceWithinASecond) {
+  write("release-2/index.html", "two");
+  fs::create_directory_symlink("public", root_ / "current");
+  world_.io.files("/site", root_ / "current");
+  EXPECT_EQ(ask("/site/")->body, "<h1>hi</h1>");
+  fs::remove(root_ / "current");
+  fs::create_directory_symlink("release-2", root_ / "current");
+  let_time_pass();
+  EXPECT_EQ(ask("/site/")->body, "two");
+}
+
+TEST_F(Site, FollowsLinksThatStayInside) {
+  fs::create_symlink("app.js", root_ / "public/alias.js");
+  fs::create_symlink("../app.js", root_ / "public/sub/alias.js");
+  fs::create_symlink("../../outside.txt", root_ / "public/sub/out.txt");
+  fs::create_directory_symlink("..", root_ / "public/up");
+  EXPECT_EQ(ask("/alias.js")->body, "let x;");
+  EXPECT_EQ(ask("/sub/alias.js")->body, "let x;");
+  EXPECT_FALSE(ask("/sub/out.txt").has_value());
+  EXPECT_FALSE(ask("/up/outside.txt").has_value());
+}
+
+TEST_F(Site, SendsToTheSlashOnlyWhereThereIsAPage) {
+  fs::create_directories(root_ / "public/bare");
+  EXPECT_FALSE(ask("/bare").has_value());
+  EXPECT_FALSE(ask("/bare/").has_value());
+  EXPECT_FALSE(ask("/app.js/").has_value());
+}
+
+TEST_F(Site, DoesNotWaitForANamedPipe) {
+  ASSERT_EQ(::mkfifo((root_ / "public/pipe").c_str(), 0600), 0);
+  EXPECT_FALSE(ask("/pipe").has_value());
+}
+
+TEST_F(Site, AnswersServiceUnavailableWithoutDescriptors) {
+  EXPECT_EQ(ask("/app.js")->status, 200);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  let_time_pass();
+  const auto other = ask("/sub/");
+  const auto kept = ask("/app.js");
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(other->status, 503);
+  EXPECT_EQ(other->header("Retry-After"), "1");
+  EXPECT_EQ(kept->body, "let x;");
+  EXPECT_EQ(ask("/sub/")->body, "sub");
+}
+
+TEST_F(Site, LongAndDeepPathsNameNothing) {
+  EXPECT_FALSE(ask("/" + std::string(2000, 'a')).has_value());
+  std::string deep;
+  for (int i = 0; i < 100; ++i) deep += "/sub";
+  EXPECT_FALSE(ask(deep).has_value());
 }
 
 }  // namespace

@@ -1,0 +1,66 @@
+// The files that a worker serves: directories below URL prefixes, and the browser client's below the
+// Socket.IO path. Says what an answer is: which file, its type, its ETag, kept or sent from the disk. Follows
+// no "..", serves no dot files, reads nothing for HEAD or 304.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "worker/http/file_cache.h"
+#include "worker/http/file_tree.h"
+#include "worker/http/request.h"
+#include "worker/http/response.h"
+#include "worker/socketio/log_gate.h"
+
+namespace limpet::socketio {
+
+class StaticFiles {
+ public:
+  /// `socketio_path`: "/socket.io/".
+  explicit StaticFiles(std::string socketio_path) : socketio_path_(std::move(socketio_path)) {}
+
+  void add(std::string_view url_prefix, const std::filesystem::path& directory);
+  void serve_client(const std::filesystem::path& directory);
+
+  /// Nothing: there is no such file.
+  [[nodiscard]] std::optional<http::Response> answer(const http::RequestHead& request, http::TimePoint now);
+
+ private:
+  struct Directory {
+    std::string prefix;  // ends with a slash
+    std::string mark;    // in front of the names of its files in the cache
+    http::FileTree tree;
+    std::string etag;  // of all its files, if not empty
+  };
+  using Answer = std::optional<http::Response>;
+  [[nodiscard]] Answer client_file(const http::RequestHead& request, http::TimePoint now);
+  [[nodiscard]] Answer file_in(Directory& directory, const http::RequestHead& request, http::TimePoint now);
+  [[nodiscard]] Answer without_slash(Directory& directory, const http::RequestHead& request,
+                                     http::TimePoint now);
+  [[nodiscard]] http::Response found(const Directory& directory, const http::RequestHead& request,
+                                     http::Lookup lookup, http::TimePoint now);
+  [[nodiscard]] bool keep(http::Response& response, const http::Lookup& lookup, std::string etag,
+                          http::TimePoint now);
+  [[nodiscard]] http::Response cannot_open(const Directory& directory, const http::Lookup& lookup,
+                                           http::TimePoint now);
+
+  std::string socketio_path_;
+  std::vector<Directory> directories_;  // the longest prefix first
+  std::optional<Directory> client_;
+  http::FileCache cache_;
+  LogGate complaints_;
+  std::string path_;  // of the request being answered, below its directory
+  std::string name_;  // the same in the cache
+};
+
+/// GET or HEAD; anything else gets method_not_allowed().
+[[nodiscard]] bool is_read(const http::RequestHead& request) noexcept;
+[[nodiscard]] http::Response method_not_allowed();
+/// "%2e" becomes ".", `+` stays. False if a `%` begins no escape.
+[[nodiscard]] bool percent_decode(std::string_view text, std::string& out);
+[[nodiscard]] std::string_view content_type_of(std::string_view file_name) noexcept;
+
+}  // namespace limpet::socketio
