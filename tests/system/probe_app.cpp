@@ -195,6 +195,8 @@ void set_up_requests(const Io& io) {
                                                    {"pid", ::getpid()},
                                                    {"address", request.address}}));
   });
+  if (const auto* const files = io.config().if_contains("files"))
+    io.files("/files", std::string(files->as_string()));
   io.get("/hang", [](const HttpRequest&) -> HttpResponse { hang(); });
   io.get("/crash", [](const HttpRequest&) -> HttpResponse { std::abort(); });
   io.get("/throw",
