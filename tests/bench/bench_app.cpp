@@ -1,7 +1,8 @@
-// The application that is measured: the same two handlers as node/server.mjs, and a route that says who
-// answers.
+// The application that is measured: the same two handlers as node/server.mjs, a route that says who answers,
+// and static files if the environment names their directory.
 #include <limpet/app.h>
 
+#include <cstdlib>
 #include <string>
 
 int main(int argc, char** argv) {
@@ -10,6 +11,7 @@ int main(int argc, char** argv) {
       socket.on("b", [io](limpet::Json argument) { io.emit("b", argument); });
       socket.on("e", [](limpet::Json argument, limpet::Ack acknowledge) { acknowledge(argument); });
     });
+    if (const char* const files = std::getenv("LIMPET_BENCH_FILES")) io.files("/files", files);
     io.get("/slot", [io](const limpet::HttpRequest&) {
       return limpet::HttpResponse::text(std::to_string(io.slot()));
     });

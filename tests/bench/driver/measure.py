@@ -1,10 +1,13 @@
 """The run: servers in turns, every pass on a fresh server."""
 
 import json
+import os
 import subprocess
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
-from servers import Failure, Server, counters_of, run_child
+from servers import Failure, Server, counters_of, file_kinds, run_child
 from workloads import (NATIVE_PHASES, NODE_PHASES, QUICK_CLIENTS, QUICK_PHASES, SHARE_TOLERANCE,
                        SOURCE_ADDRESSES)
 
@@ -54,6 +57,17 @@ def measure_workload(generator, kinds, workload, pairs, node_turns, quick, nativ
         if answer["retried"]:
             print(f"    {answer['retried']} clients had to connect again: the server closed or refused them", flush=True)
     return answers
+
+
+def measure_files(generator, limpet, workload, pairs, quick):
+    """As measure_workload, beside nginx."""
+    with tempfile.TemporaryDirectory(prefix="limpet-bench-site-") as site:
+        os.chmod(site, 0o755)
+        (Path(site) / "small.txt").write_bytes(b"0123456789abcde\n" * 64)
+        (Path(site) / "large.bin").write_bytes(bytes(range(250)) * 4000)
+        arguments = tuple(argument.replace("{site}", site) for argument in workload.arguments)
+        return measure_workload(generator, file_kinds(limpet, site), replace(workload, arguments=arguments), pairs, 0,
+                                quick)
 
 
 def check_way(server, variant):

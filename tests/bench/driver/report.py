@@ -5,16 +5,17 @@ from pathlib import Path
 from statistics import median
 
 from ratios import Estimate, estimate
-from workloads import COMPARISONS, SHORT_PHASES, WORKLOADS
+from workloads import COMPARISONS, FILES, SHORT_PHASES, WORKLOADS
 
 NAMES = {"raw": "raw loop", "limpet": "Limpet", "node": "Node socket.io"}
+FILE_SERVERS = ("nginx", "limpet")
 
 
 @dataclass(frozen=True)
 class Row:
     workload: object
     figures: dict  # kind -> median
-    ratio: Estimate | None  # Limpet : raw loop, of the pairs
+    ratio: Estimate | None  # Limpet : its base line, of the pairs
     verdict: str
 
 
@@ -35,8 +36,8 @@ def verdict_of(workload, ratio, limpet):
 def row_of(workload, answers):
     figures = {kind: median(figures_of(of_kind, workload.figure_key))
                for kind, of_kind in answers.items() if of_kind}
-    pairs = zip(answers.get("limpet", []), answers.get("raw", []))
-    ratios = [limpet[workload.figure_key] / raw[workload.figure_key] for limpet, raw in pairs]
+    pairs = zip(answers.get("limpet", []), answers.get(workload.base, []))
+    ratios = [limpet[workload.figure_key] / base[workload.figure_key] for limpet, base in pairs]
     ratio = estimate(ratios) if ratios else None
     return Row(workload, figures, ratio, verdict_of(workload, ratio, figures.get("limpet")))
 
@@ -86,13 +87,34 @@ def aligned(headings, rows):
 
 
 def terminal_tables(run):
-    tables = ((HEADINGS, [cells(row) for row in rows_of(run)]), (COST_HEADINGS, cost_rows(run)))
+    tables = ((HEADINGS, [cells(row) for row in rows_of(run)]), (FILE_HEADINGS, file_rows(run)),
+              (COST_HEADINGS, cost_rows(run)))
     return "\n\n".join(aligned(headings, lines) for headings, lines in tables if lines)
 
 
 def markdown_table(headings, lines):
     rule = ["---"] + ["--:"] * (len(headings) - 1)
     return "\n".join("| " + " | ".join(line) + " |" for line in [headings, rule, *lines])
+
+
+FILE_HEADINGS = ("static files", "nginx", "Limpet", "Limpet : nginx (95 %)", "target", "")
+
+
+def file_rows(run):
+    rows = [row_of(workload, run["files"][workload.name])
+            for workload in FILES if run.get("files", {}).get(workload.name)]
+    return [(f"{row.workload.title}, {row.workload.unit}", *(number(row.figures.get(name)) for name in FILE_SERVERS),
+             ratio_text(row.ratio), target_text(row.workload), row.verdict) for row in rows]
+
+
+STATIC_FILES = """CPU time of all processes of the server for one request, 64 connections that stay, each asking again when
+it has its answer; every byte of it is checked. nginx and Limpet with 2 workers each get the same requests in turns.
+nginx: `sendfile on; tcp_nopush on; open_file_cache max=1000; open_file_cache_valid 1s; access_log off`."""
+
+
+def files_part(run):
+    lines = file_rows(run)
+    return f"\n## Static files, beside nginx\n\n{STATIC_FILES}\n\n{markdown_table(FILE_HEADINGS, lines)}\n" if lines else ""
 
 
 BEFORE_HEADINGS = ("workload", "before", "now", "now : before (95 %)", "")
@@ -228,4 +250,4 @@ def results_markdown(run, notes: Path):
     facts = "\n".join(f"- {name}: {value}" for name, value in run["facts"].items())
     return (f"# Results\n\nMade by `{run['command']}`; do not edit. What each server costs for the same work; "
             f"less is better.\n\n{BESIDE}\n\n{chart_text(run)}{table}\n\n{facts}\n- passes: {passes_text(run)}\n"
-            f"{costs_part(run)}{ring_part(run.get('ring'))}{notes_part(notes)}\n{HOW}\n")
+            f"{files_part(run)}{costs_part(run)}{ring_part(run.get('ring'))}{notes_part(notes)}\n{HOW}\n")

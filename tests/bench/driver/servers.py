@@ -9,11 +9,12 @@ import queue
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 START_PATIENCE_S = 60
@@ -32,6 +33,10 @@ class Failure(Exception):
 class Kind:
     name: str  # in tables
     command: tuple  # {runtime} is replaced by a fresh directory
+    configuration: str | None = None  # written to {runtime}/server.conf; {port} is replaced by a free one
+    serving: re.Pattern = SERVING  # what it says when it serves; group 1, if there is one, is its port
+    says_so: int = 1  # how often (each worker may)
+    environment: tuple = ()  # of pairs
 
 
 def die_with_parent():
@@ -66,11 +71,13 @@ class Server:
     def __init__(self, kind):
         self.kind = kind
         self.runtime = tempfile.TemporaryDirectory(prefix="limpet-bench-")
+        self.port = self._configure() if kind.configuration else None
         command = [word.replace("{runtime}", self.runtime.name) for word in kind.command]
         self.lines = queue.Queue()
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, errors="replace",
-                                        start_new_session=True, preexec_fn=die_with_parent)
+                                        start_new_session=True, preexec_fn=die_with_parent,
+                                        env=os.environ | dict(kind.environment))
         threading.Thread(target=self._read, daemon=True).start()
 
     def __enter__(self):
@@ -88,13 +95,21 @@ class Server:
     def pid(self):
         return self.process.pid
 
+    def _configure(self):
+        """Gives the port; free now, and nobody but this driver's servers asks for one."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        text = self.kind.configuration.replace("{runtime}", self.runtime.name).replace("{port}", str(port))
+        (Path(self.runtime.name) / "server.conf").write_text(text)
+        return port
+
     def _read(self):
         for line in self.process.stdout:
             self.lines.put(line)
         self.lines.put(None)
 
     def _await_port(self):
-        said = []
+        said, times = [], 0
         while True:
             try:
                 line = self.lines.get(timeout=START_PATIENCE_S)
@@ -103,8 +118,10 @@ class Server:
             if line is None:
                 raise Failure(f"{self.kind.name}: did not start; it said:\n" + "".join(said[-20:]))
             said.append(line)
-            if match := SERVING.search(line):
-                return int(match[1])
+            if match := self.kind.serving.search(line):
+                times += 1
+                if times == self.kind.says_so:
+                    return self.port or int(match[1])
 
     def recent_lines(self):
         said = []
@@ -137,6 +154,28 @@ def counters_of(server):
     limpet = server.kind.command[0]
     answer = json.loads(run_child([limpet, "ctl", "--runtime-dir", server.runtime.name, "stats", "--json"]))
     return {counter["name"]: counter["total"] for counter in answer["counters"]}
+
+
+NGINX = """
+user root; daemon off; worker_processes 2; pid {runtime}/nginx.pid; error_log stderr notice;
+events { worker_connections 2048; }
+http {
+  access_log off; log_not_found off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000000;
+  open_file_cache max=1000 inactive=60s; open_file_cache_valid 1s; open_file_cache_errors off;
+  client_body_temp_path {runtime}/body; proxy_temp_path {runtime}/proxy; fastcgi_temp_path {runtime}/fastcgi;
+  uwsgi_temp_path {runtime}/uwsgi; scgi_temp_path {runtime}/scgi;
+  types { text/plain txt; } default_type application/octet-stream;
+  server { listen 127.0.0.1:{port}; location /files/ { alias {site}/; } }
+}
+"""
+NGINX_SERVES = re.compile(r"start worker process \d+")
+
+
+def file_kinds(limpet, site):
+    """Limpet and nginx, both serving the directory `site` below /files/."""
+    return {"nginx": Kind("nginx", ("nginx", "-c", "{runtime}/server.conf", "-e", "stderr"),
+                          configuration=NGINX.replace("{site}", str(site)), serving=NGINX_SERVES, says_so=2),
+            "limpet": replace(limpet, environment=(("LIMPET_BENCH_FILES", str(site)),))}
 
 
 def known_kinds(build, repository):

@@ -9,10 +9,11 @@ class Workload:
     title: str
     unit: str  # of a figure
     arguments: tuple  # of the load generator
-    target_ratio: float | None = None  # Limpet's figure : the raw loop's
+    target_ratio: float | None = None  # Limpet's figure : the base line's
     target_figure: float | None = None  # Limpet's figure itself
     figure_key: str = "us_per_unit"  # in the load generator's answer
     pairs_wanted: int | None = None  # fewer than the others, because the figure hardly varies
+    base: str = "raw"  # whom Limpet is compared with
 
 
 WORKLOADS = (
@@ -30,6 +31,18 @@ WORKLOADS = (
              ("connect", "--clients", "64"), target_ratio=1.5),
     Workload("idle", "user memory of an idle client", "KiB per client (PSS growth over 10,000)",
              ("idle", "--clients", "10000"), target_figure=1.0, figure_key="kib_per_unit", pairs_wanted=3),
+)
+
+
+# {site}: a directory with what both servers serve below /files/.
+FETCH = ("files", "--clients", "64", "--path")
+FILES = (
+    Workload("small-file", "a file of 1 KiB", "µs per request",
+             (*FETCH, "/files/small.txt", "--content", "{site}/small.txt"), target_ratio=1.0, base="nginx"),
+    Workload("large-file", "a file of 1 MB", "µs per request",
+             (*FETCH, "/files/large.bin", "--content", "{site}/large.bin"), target_ratio=1.1, base="nginx"),
+    Workload("no-file", "a file that is not there (404)", "µs per request",
+             (*FETCH, "/files/none.txt"), base="nginx"),
 )
 
 

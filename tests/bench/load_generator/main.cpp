@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/bench/load_generator/files.h"
 #include "tests/bench/load_generator/requests.h"
 #include "tests/bench/load_generator/scout.h"
 #include "tests/bench/load_generator/workloads.h"
@@ -20,6 +21,7 @@ struct Options {
   std::uint32_t source_addresses = 1;
   std::string named;
   RequestPattern requests;
+  Fetch fetch;
   std::size_t clients = 1000;
   unsigned batch = 1;
   double warm_up_seconds = 0.2;
@@ -78,6 +80,10 @@ void run(const Options& options) {
     Requesters requesters(options.port, options.clients, options.requests);
     Meter meter(tree, phases_of(options));
     print_figure(requesters.measure(meter), tree, 0);
+  } else if (options.workload == "files") {
+    Fetchers fetchers(options.port, plain_callers(options.source_addresses), options.clients, options.fetch);
+    Meter meter(tree, phases_of(options));
+    print_figure(fetchers.measure(meter), tree, 0);
   } else {
     run_crowd(options, tree);
   }
@@ -91,9 +97,9 @@ int main(int argc, char** argv) {
   limpet::bench::Options options;
   CLI::App app(
       "Puts one workload on a running server and prints what it cost the server as one line of JSON.");
-  app.add_option("workload", options.workload, "broadcast, echo, connect, idle or requests")
+  app.add_option("workload", options.workload, "broadcast, echo, connect, idle, requests or files")
       ->required()
-      ->check(CLI::IsMember({"broadcast", "echo", "connect", "idle", "requests"}));
+      ->check(CLI::IsMember({"broadcast", "echo", "connect", "idle", "requests", "files"}));
   app.add_option("--server", options.server, "process id of the server's first process")->required();
   app.add_option("--port", options.port, "where it listens on 127.0.0.1")->required();
   app.add_option("--addresses", options.source_addresses, "number of source addresses")
@@ -111,6 +117,9 @@ int main(int argc, char** argv) {
         return good ? std::string() : "'" + letters + "': only h (home) and o (other) are known";
       });
   app.add_flag("--fresh", options.requests.fresh, "requests: a connection for each write");
+  app.add_option("--path", options.fetch.path, "files: what is asked for");
+  app.add_option("--content", options.fetch.content_of,
+                 "files: the file that it is; without it the server must answer 404");
   app.add_option("--warm-up", options.warm_up_seconds, "server CPU seconds before counting");
   app.add_option("--seconds", options.counted_seconds, "server CPU seconds to count over");
   CLI11_PARSE(app, argc, argv);
