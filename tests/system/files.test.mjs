@@ -39,10 +39,11 @@ class Reader {
       this.head = text.slice(0, end);
       bytes = bytes.subarray(end);
     }
+    const missing = Math.max(0, size - this.received);
+    if (missing > 0) this.hash.update(bytes.subarray(0, missing));
     this.received += bytes.length;
-    this.hash.update(bytes);
     if (this.received >= this.stopAt) this.socket.pause();
-    if (this.received >= size) resolve(this.hash.digest("hex"));
+    if (missing > 0 && this.received >= size) resolve(this.hash.digest("hex"));
   }
 
   /// Reads on until at least so many bytes of the file are here.
