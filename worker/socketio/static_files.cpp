@@ -230,8 +230,9 @@ StaticFiles::Answer StaticFiles::file_in(Directory& directory, const http::Reque
 StaticFiles::Answer StaticFiles::without_slash(Directory& directory, const http::RequestHead& request,
                                                http::TimePoint now) {
   if (request.path.ends_with('/')) return std::nullopt;
-  if (directory.tree.open(path_ + "/index.html", now).result != http::Lookup::Result::File)
-    return std::nullopt;
+  const http::Lookup page = directory.tree.open(path_ + "/index.html", now);
+  if (page.result == http::Lookup::Result::Exhausted) return cannot_open(directory, page, now);
+  if (page.result != http::Lookup::Result::File) return std::nullopt;
   http::Response response(301);
   const std::string_view last = request.path.substr(request.path.rfind('/') + 1);
   response.add_header("Location", "./" + std::string(last) + "/");
