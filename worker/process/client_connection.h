@@ -38,7 +38,7 @@ struct Backlog : AutoUnlinkHook {
   http::Fifo<http::Buffer> frames;  ///< behind the connection's first one
   /// Where one of these stands among the frames, Clients::file_mark_ does: a byte that is never sent.
   http::Fifo<http::FileRange> files;
-  std::vector<char> unread;         ///< received and not consumed, from `unread_begin` on
+  std::vector<char> unread;  ///< received and not consumed, from `unread_begin` on
   std::size_t unread_begin = 0;
   std::size_t answers = 0;        ///< bytes that its own input has made us queue, and that are unsent
   std::size_t held = 0;           ///< bytes that its receiver holds for it
