@@ -197,6 +197,7 @@ bool Scanner::scan(JsonKind* kind) {
 
     for (;;) {  // behind a value: the levels that end here, then a comma
       if (depth_ == 1 && elements_ != nullptr) {
+        if (elements_->size() == kMaxElements) return false;
         element.end = static_cast<std::uint32_t>(p - begin_);
         elements_->append(element);
       }

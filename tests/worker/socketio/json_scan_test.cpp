@@ -227,5 +227,20 @@ TEST(JsonScan, AgreesWithBoostJsonOnMutatedTexts) {
   EXPECT_GT(invalid, 30'000u);
 }
 
+TEST(JsonScan, AnArrayHasAsManyElementsAsTheLimitAndNotMore) {
+  const auto zeros = [](std::size_t count) {
+    std::string text = "[0";
+    for (std::size_t i = 1; i < count; ++i) text += ",0";
+    return text + "]";
+  };
+  for (const std::size_t count : {kMaxElements - 1, kMaxElements, kMaxElements + 1}) {
+    ElementList elements;
+    EXPECT_EQ(scan_array(zeros(count), elements), count <= kMaxElements) << count;
+  }
+  ElementList outer;
+  EXPECT_TRUE(scan_array("[" + zeros(kMaxElements + 1) + "]", outer))
+      << "inside an argument there is no limit";
+}
+
 }  // namespace
 }  // namespace limpet::socketio
