@@ -46,6 +46,12 @@ OpenSession::OpenSession(Core& core, std::string_view handshake_head, std::strin
 
 void OpenSession::send(std::span<const http::Buffer> frames) { core_.send(*this, frames); }
 
+void OpenSession::hold(std::ptrdiff_t bytes) noexcept {
+  const std::size_t before = held_;
+  held_ += static_cast<std::uint32_t>(bytes);
+  core_.note_held(*this, before, bytes);
+}
+
 bool OpenSession::writable() const noexcept {
   if (!open()) return false;
   if (polling) return polling->poll.open() && polling->queue.empty();
@@ -187,6 +193,7 @@ void Core::free_ended() {
       continue;
     }
     if (session->polling) forget_account(*session, *session->polling);
+    forget_held(*session);
     count_memory(*session, false);
     delete session;
   }
@@ -239,13 +246,36 @@ void Core::tick(http::Allowance& allowance) {
   free_ended();
 }
 
+void Core::note_held(OpenSession& session, std::size_t before, std::ptrdiff_t bytes) noexcept {
+  memory_.add(bytes);
+  constexpr std::size_t kLarge = std::size_t{http::Accounts<OpenSession>::kLargeKib} << 10;
+  if (before < kLarge && session.held() < kLarge) return;
+  // In the total already: only the rank is to be noted.
+  http::Noted& noted = large_held_[&session];
+  accounts_.note(session, noted, 0, session.held());
+  if (noted.rank_kib == 0) large_held_.erase(&session);
+}
+
 void Core::shed_largest() {
   OpenSession& session = *accounts_.largest();
   ++counts_.shed;
-  forget_account(session, *session.polling);
-  session.polling->queue.clear();
-  session.polling->queued_bytes = 0;
+  if (session.polling) {
+    session.polling->queue.clear();
+    session.polling->queued_bytes = 0;
+    note_account(session);
+  } else if (session.stream != nullptr) {
+    session.stream->drop_unsent();
+  }
+  forget_held(session);
   end(session, CloseReason::TransportError, websocket::CloseCode::TryAgainLater);
+}
+
+/// It is nobody to be shed any more.
+void Core::forget_held(OpenSession& session) {
+  const auto found = large_held_.find(&session);
+  if (found == large_held_.end()) return;
+  accounts_.forget(session, found->second);
+  large_held_.erase(found);
 }
 
 std::optional<http::TimePoint> Core::next_deadline() const noexcept {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -62,6 +63,7 @@ class Core {
 
  private:
   friend class AwaitedPost;
+  friend class OpenSession;
 
   /// The stream of a session whose transport is WebSocket; the attachment is the session.
   class WebSocketReceiver final : public http::StreamReceiver {
@@ -142,7 +144,10 @@ class Core {
   void end_post(OpenSession& session);
   [[nodiscard]] bool makes_room(OpenSession& session);
   void note_account(OpenSession& session);
+  /// The layer above holds so many bytes more, or fewer, for the session.
+  void note_held(OpenSession& session, std::size_t before, std::ptrdiff_t bytes) noexcept;
   void forget_account(OpenSession& session, Polling& polling);
+  void forget_held(OpenSession& session);
   /// False: the rest of the payload is void.
   bool take_polled_packet(OpenSession& session, std::string_view text);
   void on_poll_abandoned(OpenSession& session);
@@ -193,6 +198,7 @@ class Core {
   http::MemoryTotal own_memory_;
   http::MemoryTotal& memory_;
   http::Accounts<OpenSession> accounts_;
+  std::map<OpenSession*, http::Noted> large_held_;  // those for which the layer above holds much
 };
 
 }  // namespace limpet::engineio

@@ -74,6 +74,7 @@ Departure Core::depart(OpenSession& session) {
   session.leave();
   table_.remove(session);
   if (session.polling) forget_account(session, *session.polling);
+  forget_held(session);
   count_memory(session, false);
   delete &session;
   return departure;
@@ -112,7 +113,8 @@ OpenSession* Core::arrive(SessionImage image, http::Stream* stream) {
     Polling& polling = *session->polling;
     polling.probe_overdue.session = polling.next_noop.session = session;
     polling.queue = std::move(image.queue);
-    for (const http::Buffer& frame : polling.queue) polling.queued_bytes += frame.size();
+    polling.taken_at = clock_.now();
+    for (const http::Buffer& frame : polling.queue) polling.queued_bytes += cost_of(frame);
     note_account(*session);
   }
   count_memory(*session, true);

@@ -43,6 +43,9 @@ struct PollingHook : TimerHook {
   OpenSession* session = nullptr;
 };
 
+/// What a frame counts against Options::max_queued_bytes: its handle and its block too.
+inline std::size_t cost_of(const http::Buffer& frame) noexcept { return frame.size() + 48; }
+
 /// A post of which packets wait for a later turn; it is answered when all are taken.
 struct UnfinishedPost {
   std::string packets;
@@ -94,7 +97,7 @@ class OpenSession final : public Session, public TimerHook {
   [[nodiscard]] std::string address() const override { return std::string(handshake_.address()); }
   [[nodiscard]] bool secure() const noexcept override { return false; }
   [[nodiscard]] std::int64_t issued_ms() const noexcept override { return issued_ms_; }
-  void hold(std::ptrdiff_t bytes) noexcept override { held_ += static_cast<std::uint32_t>(bytes); }
+  void hold(std::ptrdiff_t bytes) noexcept override;
 
   /// Bytes that the layer above keeps for it.
   [[nodiscard]] std::size_t held() const noexcept { return held_; }

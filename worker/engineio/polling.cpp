@@ -31,8 +31,6 @@ namespace {
 constexpr std::uint32_t kUnitsOfAnswer = 4;
 /// Packets of one post before others have their turn.
 constexpr std::uint32_t kUnitsOfPost = 512;
-/// What a queued frame costs beside its bytes, as in a connection's queue.
-constexpr std::size_t kFrameCost = 48;
 /// A session with more than these times Options::max_queued_bytes is ended at once.
 constexpr std::size_t kOverfull = 4;
 
@@ -73,6 +71,7 @@ std::unique_ptr<http::AwaitedBody> Core::on_body_awaited(const http::RequestHead
 void Core::open_polling(http::Exchange exchange, const http::RequestHead& head, const Query& query) {
   OpenSession& session = create(head, exchange.peer_address());
   session.polling = std::make_unique<Polling>();
+  session.polling->taken_at = clock_.now();
   session.polling->probe_overdue.session = session.polling->next_noop.session = &session;
   ++counts_.polling;
   note_jsonp(*session.polling, query.jsonp);
@@ -211,7 +210,7 @@ void Core::queue(OpenSession& session, std::span<const http::Buffer> frames) {
   if (polling.queued_bytes > options_.max_queued_bytes && !makes_room(session)) return;
   for (const auto& frame : frames) {
     polling.queue.push_back(frame);
-    polling.queued_bytes += frame.size() + kFrameCost;
+    polling.queued_bytes += cost_of(frame);
   }
   note_account(session);
   if (!polling.poll.open() || session.flush_pending) return;

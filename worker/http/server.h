@@ -141,9 +141,9 @@ class Server {
   void end_unfinished();
   /// Routes the requests again to which the handler said Later.
   void ask_again();
-  /// Gives up connections of which no request is being served or half read, and which owe their clients nothing
-  /// that must be sent from here, at most so many; `visit` gets each one's stream, without a receiver.
-  /// Otherwise like end_idle().
+  /// Gives up connections of which no request is being served or half read, and which owe their clients
+  /// nothing that must be sent from here, at most so many; `visit` gets each one's stream, without a
+  /// receiver. Otherwise like end_idle().
   bool take_idle(std::size_t at_most, Allowance& allowance, const std::function<void(Stream&)>& visit);
   [[nodiscard]] std::size_t connection_count() const noexcept { return connection_count_; }
   [[nodiscard]] const ServerCounts& counts() const noexcept { return counts_; }

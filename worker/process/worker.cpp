@@ -168,6 +168,12 @@ class Worker::Core {
   http::TimePoint drain_progress_at_{};
   http::TimePoint drain_linger_until_{};
   std::optional<int> exit_code_;
+  /// Of engine_'s counts, what stands in counters_ already.
+  struct {
+    std::uint64_t overflowed = 0;
+    std::uint64_t stalled = 0;
+    std::uint64_t shed = 0;
+  } counted_;
   std::chrono::nanoseconds cpu_at_turn_{0};
   bool cut_short_ = false;  ///< somebody was told to wait for the next turn, in this one
   bool poller_ready_ = true;
@@ -645,10 +651,17 @@ void Worker::Core::copy_counters() {
   counters_.set(
       Counter::SessionsRefused,
       sum(engine.refused) + engine.closed[static_cast<std::size_t>(engineio::CloseReason::ParseError)]);
+  // Of connections, these are counted where they end.
+  const auto add_new = [this](Counter counter, std::uint64_t now, std::uint64_t& counted) {
+    counters_.add(counter, now - std::exchange(counted, now));
+  };
+  add_new(Counter::DroppedOverfull, engine.overflowed, counted_.overflowed);
+  add_new(Counter::DroppedStalled, engine.stalled, counted_.stalled);
+  add_new(Counter::ShedForMemory, engine.shed, counted_.shed);
   counters_.set(Counter::SocketsOpen, socketio.sockets_open);
   counters_.set(Counter::PacketsIn, socketio.packets_in);
   counters_.set(Counter::PacketsOut, socketio.packets_out);
-  counters_.set(Counter::MemoryAccounted, memory_.bytes());
+  counters_.set(Counter::MemoryAccounted, memory_.bytes() + socketio_->held_for_ended());
   counters_.set(Counter::HandlerExceptions, socketio.handler_exceptions);
   counters_.set(Counter::LogLinesDropped, base::log_lines_dropped());
 }

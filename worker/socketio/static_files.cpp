@@ -1,7 +1,6 @@
 #include "worker/socketio/static_files.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,8 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+
+#include "base/log.h"
 
 namespace limpet::socketio {
 namespace {
@@ -278,11 +279,10 @@ http::Response StaticFiles::cannot_open(const Directory& directory, const http::
                                         http::TimePoint now) {
   if (lookup.result == http::Lookup::Result::Forbidden) return text(403, "Forbidden\n");
   const bool later = lookup.result == http::Lookup::Result::Exhausted;
-  std::uint64_t left_out = 0;
-  if (complaints_.pass(now, left_out)) {
-    spdlog::warn("static files: open a file below {}: {}; answered {} ({} more untold)",
-                 directory.tree.root(), std::strerror(lookup.error), later ? 503 : 500, left_out);
-  }
+  base::log_at_most(complaints_, now, base::LogLevel::Warning, [&] {
+    return fmt::format("static files: open a file below {}: {}; answered {}", directory.tree.root(),
+                       std::strerror(lookup.error), later ? 503 : 500);
+  });
   if (!later) return text(500, "Internal Server Error\n");
   http::Response response = text(503, "Service Unavailable\n");
   response.add_header("Retry-After", "1");

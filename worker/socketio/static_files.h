@@ -9,11 +9,11 @@
 #include <string_view>
 #include <vector>
 
+#include "base/log_gate.h"
 #include "worker/http/file_cache.h"
 #include "worker/http/file_tree.h"
 #include "worker/http/request.h"
 #include "worker/http/response.h"
-#include "worker/socketio/log_gate.h"
 
 namespace limpet::socketio {
 
@@ -51,7 +51,7 @@ class StaticFiles {
   std::vector<Directory> directories_;  // the longest prefix first
   std::optional<Directory> client_;
   http::FileCache cache_;
-  LogGate complaints_;
+  base::LogGate complaints_;
   std::string path_;  // of the request being answered, below its directory
   std::string name_;  // the same in the cache
 };

@@ -388,7 +388,11 @@ TEST_F(SmallQueue, CountsWhatCameWithTheSession) {
   const std::string query = from.open_polling();
   send(last(), std::string(600, 'x'));
   const Moved moved = move(last());
+  send(*moved.session, std::string(2900, 'y'));
   send(*moved.session, std::string(600, 'y'));
+  to.engine.tick(test::plenty());
+  EXPECT_EQ(log(), Log{});
+  send(*moved.session, "above four times the limit before it came");
   to.engine.tick(test::plenty());
   EXPECT_EQ(log(), (Log{"close transport error"}));
   EXPECT_EQ(to.engine.counts().overflowed, 1u);

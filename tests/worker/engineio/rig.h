@@ -80,14 +80,16 @@ class RecordingHandler final : public engineio::SessionHandler {
 class Rig : public http::RequestHandler {
  public:
   explicit Rig(engineio::Options options = {},
-               std::function<std::optional<std::string>(const http::RequestHead&)> refuse = {})
+               std::function<std::optional<std::string>(const http::RequestHead&)> refuse = {},
+               http::MemoryTotal* memory = nullptr)
       : engine(std::move(options), clock, handler,
                {.new_sid =
                     [this](std::span<char, engineio::kSidBytes> sid) {
                       std::snprintf(sid.data(), sid.size(), "aa%016d", ++sids), sid[18] = '-', sid[19] = '_';
                     },
                 .wall_clock_ms = [] { return 1234; },
-                .refuse = std::move(refuse)}) {}
+                .refuse = std::move(refuse),
+                .memory = memory}) {}
   ~Rig() override {
     for (auto& stream : streams) stream->close();
   }

@@ -321,14 +321,105 @@ TEST_F(Engine, ReleasesTheParkedPollOfAClientThatCloses) {
 }
 
 TEST_F(Engine, EndsAPollingSessionThatIsNotFetched) {
-  Rig small({.max_queued_bytes = 100});
+  Rig small({.max_queued_bytes = 1000});
   small.open_polling();
-  send(*small.handler.last, std::string(90, 'x'));
+  send(*small.handler.last, std::string(9000, 'x'));  // a single emit may have any size
   EXPECT_EQ(small.engine.session_count(), 1u);
-  send(*small.handler.last, std::string(90, 'x'));
+  send(*small.handler.last, "x");
   small.engine.tick(test::plenty());
   EXPECT_EQ(small.handler.log.back(), "close transport error");
   EXPECT_EQ(small.engine.counts().overflowed, 1u);
+}
+
+TEST_F(Engine, EndsAPollingSessionWithAFullQueueOnceNothingIsTakenForTooLong) {
+  Rig small({.max_queued_bytes = 1000, .send_stall = 5s});
+  const auto query = small.open_polling();
+  send(*small.handler.last, std::string(2000, 'x'));
+  small.advance(4999ms);
+  send(*small.handler.last, "y");
+  EXPECT_EQ(small.engine.session_count(), 1u);
+  EXPECT_EQ(small.ask("GET", query).status, 200);
+  send(*small.handler.last, std::string(2000, 'x'));
+  small.advance(4999ms);
+  send(*small.handler.last, "y");
+  EXPECT_EQ(small.engine.session_count(), 1u) << "a poll took something 4,999 ms ago";
+  small.advance(1ms);
+  send(*small.handler.last, "z");
+  small.engine.tick(test::plenty());
+  EXPECT_EQ(small.handler.log.back(), "close transport error");
+  EXPECT_EQ(small.engine.counts().stalled, 1u);
+}
+
+TEST_F(Engine, ShedsTheSessionForWhichMostIsHeldAndAccountsForItUntilItIsGone) {
+  http::MemoryTotal memory;
+  const std::uint64_t buffers = memory.bytes();
+  {
+    Rig two({}, {}, &memory);
+    const auto first = two.open_polling();
+    engineio::Session* const large = two.handler.last;
+    two.open_polling();
+    EXPECT_EQ(two.engine.largest_bytes(), 0u);
+    send(*large, std::string(300'000, 'x'));
+    two.handler.last->hold(200'000);
+    EXPECT_GT(two.engine.largest_bytes(), 250'000u);
+    EXPECT_GT(memory.bytes(), buffers + 450'000);
+    two.engine.shed_largest();
+    EXPECT_LT(two.engine.largest_bytes(), 250'000u);
+    two.engine.shed_largest();
+    EXPECT_EQ(two.engine.largest_bytes(), 0u);
+    two.handler.last->hold(-200'000);
+    two.engine.tick(test::plenty());
+    EXPECT_EQ(two.engine.session_count(), 0u);
+    EXPECT_EQ(two.engine.counts().shed, 2u);
+  }
+  EXPECT_EQ(memory.bytes(), buffers);
+}
+
+TEST_F(Engine, ThePacketsOfALargePostAreTakenOverSeveralTurnsInOrderAndThenItIsAnswered) {
+  const auto query = rig.open_polling();
+  std::string body;
+  for (int i = 0; i < 2000; ++i)
+    body += (i == 0 ? "4"
+                    : "\x1e"
+                      "4") +
+            std::to_string(i);
+  MemoryStream& stream = rig.connect();
+  stream.allowance.begin(100, 1h);
+  stream.receive(Rig::request("POST", query, body));
+  EXPECT_EQ(stream.sent(), "");
+  EXPECT_LT(log().size(), 100u);
+  for (int turns = 0; turns < 100 && stream.sent().empty(); ++turns) {
+    const std::size_t before = log().size();
+    http::Allowance allowance;
+    allowance.begin(100, 1h);
+    rig.engine.tick(allowance);
+    EXPECT_LE(log().size(), before + 100);
+  }
+  EXPECT_EQ(Rig::reply_of(stream).body, "ok");
+  ASSERT_EQ(log().size(), 2001u);
+  for (int i = 0; i < 2000; ++i)
+    ASSERT_EQ(log()[static_cast<std::size_t>(i) + 1], "text " + std::to_string(i));
+  EXPECT_EQ(stream.held, 0);
+}
+
+TEST_F(Engine, APostBesideOneWhosePacketsWaitEndsTheSessionAndBothAreAnswered) {
+  const auto query = rig.open_polling();
+  MemoryStream& stream = rig.connect();
+  stream.allowance.begin(20, 1h);
+  stream.receive(Rig::request("POST", query,
+                              "41\x1e"
+                              "42\x1e"
+                              "43\x1e"
+                              "44\x1e"
+                              "45\x1e"
+                              "46"));
+  EXPECT_EQ(stream.sent(), "");
+  MemoryStream& beside = rig.connect();
+  beside.receive(Rig::request("POST", query, "4beside"));
+  rig.engine.tick(test::plenty());
+  EXPECT_EQ(Rig::reply_of(beside).status, 400);
+  EXPECT_EQ(Rig::reply_of(stream).body, "ok") << "it came, and what was not taken is void";
+  EXPECT_EQ(log().back(), "close transport error");
 }
 
 TEST_F(Engine, SpeaksJsonp) {

@@ -459,6 +459,7 @@ TEST_F(ClientsTest, MuchInputOfOneIsTakenOverSeveralTurnsAndOthersComeInBetween)
   EXPECT_LT(much.received.size(), 4'000u);
   while (clients_.has_work()) turn();
   EXPECT_TRUE(much.received == flood);
+  clients_.close_all();
 }
 
 TEST_F(ClientsTest, AnAllowanceThatIsUsedUpEndsTheTurnAndNobodyIsForgotten) {
@@ -505,6 +506,7 @@ TEST_F(ClientsTest, WhoDoesNotTakeItsAnswersIsReadNoMoreUntilItDoes) {
   const std::string got = everything_for(peer, [this] { turn(); });
   EXPECT_EQ(got.size(), 5'000u * 1'000u);
   EXPECT_EQ(answering.received, requests);
+  clients_.close_all();
 }
 
 TEST_F(ClientsTest, WhatWasSentBeforeAHalfCloseIsAnsweredAlsoIfItTakesSeveralTurns) {
@@ -518,6 +520,7 @@ TEST_F(ClientsTest, WhatWasSentBeforeAHalfCloseIsAnsweredAlsoIfItTakesSeveralTur
   peer.half_close();
   EXPECT_EQ(everything_for(peer, [this] { turn(); }).size(), 400'000u);
   EXPECT_THAT(answering.closed, ElementsAre(0));
+  clients_.close_all();
 }
 
 // ---- ends
@@ -727,6 +730,7 @@ TEST_F(ClientsTest, ABodyHasOneSecondMoreForEachFiveHundredBytesAndNoneForAByte)
   EXPECT_THAT(steady.closed, ElementsAre(ETIMEDOUT)) << "it has stopped";
   EXPECT_EQ(count(ipc::Counter::ConnectionsTimedOut), 2u);
   EXPECT_EQ(count(ipc::Counter::DroppedSlow), 1u);
+  clients_.close_all();
 }
 
 INSTANTIATE_TEST_SUITE_P(OfEachKind, ClientsTimeOuts,
