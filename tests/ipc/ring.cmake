@@ -11,7 +11,7 @@ function(ring_executable target source)
   target_compile_options(${target} PRIVATE -O2 -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror)
   # Symbols are bound at start: a first call must not walk through the dynamic linker inside a stepped act.
   target_link_options(${target} PRIVATE -Wl,-z,now)
-  target_link_libraries(${target} PRIVATE Boost::headers Threads::Threads ${ARGN})
+  target_link_libraries(${target} PRIVATE limpet_base fmt::fmt Boost::headers Threads::Threads ${ARGN})
 endfunction()
 
 # It steps by the x86 trap flag.

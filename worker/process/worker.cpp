@@ -7,7 +7,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
-#include <ctime>
 #include <numeric>
 #include <utility>
 
@@ -27,6 +26,7 @@
 #include "worker/process/migration.h"
 #include "worker/process/sid_source.h"
 #include "worker/process/supervisor_link.h"
+#include "worker/process/turn_meter.h"
 #include "worker/process/watch.h"
 #include "worker/socketio/server.h"
 
@@ -61,12 +61,6 @@ constexpr milliseconds kOrphanDeadline{5000};
 constexpr milliseconds kDrainProgressInterval{1000};
 /// How long behind its window a drain waits for the next polls of closed polling sessions.
 constexpr milliseconds kDrainLinger{1000};
-
-std::chrono::nanoseconds thread_cpu_time() {
-  timespec time{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-}
 
 std::uint64_t sum(const auto& numbers) {
   return std::accumulate(numbers.begin(), numbers.end(), std::uint64_t{0});
@@ -174,7 +168,8 @@ class Worker::Core {
     std::uint64_t stalled = 0;
     std::uint64_t shed = 0;
   } counted_;
-  std::chrono::nanoseconds cpu_at_turn_{0};
+  TurnMeter turn_meter_;
+  std::uint64_t handler_ticks_at_turn_ = 0;
   bool cut_short_ = false;  ///< somebody was told to wait for the next turn, in this one
   bool poller_ready_ = true;
   bool more_in_rings_ = false;
@@ -534,6 +529,7 @@ void Worker::Core::leave() {
 void Worker::Core::turn() {
   wait();
   clock_.advance_to(std::chrono::steady_clock::now());
+  turn_meter_.begin_turn();
   counters_.add(ipc::Counter::LoopTurns);
   begin_share(kTimeForInput);
   if (poller_ready_) poller_ready_ = poller_.dispatch(allowance_);
@@ -589,12 +585,13 @@ void Worker::Core::shed_for_memory() {
 
 void Worker::Core::note_turn() {
   if (std::exchange(cut_short_, false) || allowance_.denied()) counters_.add(ipc::Counter::TurnsCutShort);
-  const auto cpu = thread_cpu_time();
-  const auto turn =
-      std::chrono::duration_cast<std::chrono::microseconds>(cpu - std::exchange(cpu_at_turn_, cpu));
-  const auto microseconds = static_cast<std::uint64_t>(turn.count());
-  if (microseconds > counters_.get(ipc::Counter::LongestTurn))
-    counters_.set(ipc::Counter::LongestTurn, microseconds);
+  const std::uint64_t handler_ticks = socketio_->handler_clock().ticks();
+  const std::uint64_t in_handlers = handler_ticks - std::exchange(handler_ticks_at_turn_, handler_ticks);
+  if (const auto cpu = turn_meter_.end_turn(in_handlers)) {
+    const auto microseconds = static_cast<std::uint64_t>(cpu->count());
+    if (microseconds > counters_.get(ipc::Counter::LongestTurn))
+      counters_.set(ipc::Counter::LongestTurn, microseconds);
+  }
 }
 
 void Worker::Core::wait() {

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "worker/limpet/io.h"
+#include "worker/socketio/handler_clock.h"
 #include "worker/socketio/state.h"
 #include "worker/socketio/static_files.h"
 
@@ -31,7 +32,7 @@ class HttpRoutes {
 
   /// Nothing: no route. Throws what a handler throws.
   [[nodiscard]] std::optional<http::Response> answer(const http::Request& request, const Address& address,
-                                                     http::TimePoint now);
+                                                     http::TimePoint now, HandlerClock& handler_clock);
 
  private:
   std::string socketio_path_;

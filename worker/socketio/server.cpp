@@ -331,8 +331,8 @@ std::optional<http::Response> Server::handle_http(const http::Request& request,
   const Dispatch dispatch(*this);
   std::optional<http::Response> response;
   bool failed = true;
-  guarded(request.head.path, [&] {
-    response = routes_.answer(request, address, clock_.now());
+  caught(request.head.path, [&] {
+    response = routes_.answer(request, address, clock_.now(), handler_clock_);
     failed = false;
   });
   if (failed) response.emplace(500, "text/plain; charset=utf-8", "Internal Server Error\n");

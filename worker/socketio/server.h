@@ -33,6 +33,7 @@
 #include "worker/socketio/broadcast.h"
 #include "worker/socketio/client_image.h"
 #include "worker/socketio/elsewhere.h"
+#include "worker/socketio/handler_clock.h"
 #include "worker/socketio/http_routes.h"
 #include "worker/socketio/id_table.h"
 #include "worker/socketio/name_table.h"
@@ -129,6 +130,7 @@ class Server final : public engineio::SessionHandler {
                                                           const HttpRoutes::Address& address);
 
   [[nodiscard]] const Stats& stats() const noexcept { return stats_; }
+  [[nodiscard]] const HandlerClock& handler_clock() const noexcept { return handler_clock_; }
   /// Bytes kept for sockets that have ended or moved; for the others their sessions know (Session::hold).
   [[nodiscard]] std::size_t held_for_ended() const noexcept { return held_for_ended_; }
   [[nodiscard]] const Options& options() const noexcept { return options_; }
@@ -243,9 +245,17 @@ class Server final : public engineio::SessionHandler {
   void drop_handler(const HandlerEntry& entry);
   void drop_handlers(SocketState& socket);
   static void destroy_callbacks(const SocketState& socket) noexcept;
-  /// The one door for what an application throws.
+  /// The one door to the application's code.
   template <typename F>
-  void guarded(std::string_view what, F&& function) noexcept {
+  void guarded(std::string_view what, F&& handler) noexcept {
+    caught(what, [this, &handler] {
+      const HandlerClock::Running running(handler_clock_);
+      handler();
+    });
+  }
+  /// Nothing that is thrown gets out of here.
+  template <typename F>
+  void caught(std::string_view what, F&& function) noexcept {
     try {
       function();
     } catch (const std::exception& problem) {
@@ -272,6 +282,7 @@ class Server final : public engineio::SessionHandler {
   Adapter* adapter_ = nullptr;
   Elsewhere* elsewhere_ = nullptr;
   Stats stats_;
+  HandlerClock handler_clock_;
   NameTable names_;
   IdTable by_id_;
   TimerQueue timers_;

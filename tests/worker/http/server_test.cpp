@@ -512,10 +512,10 @@ TEST_F(HttpServer, KeepsAConnectionWhileItOwesAnAnswerThatCannotTravel) {
   stream.receive(kGet);
   std::size_t given = 0;
   stream.may_travel = false;
-  server.take_idle([&](Stream&) { ++given; });
+  (void)server.take_idle(100, test::plenty(), [&](Stream&) { ++given; });
   EXPECT_EQ(given, 0u);
   stream.may_travel = true;
-  server.take_idle([&](Stream&) { ++given; });
+  (void)server.take_idle(100, test::plenty(), [&](Stream&) { ++given; });
   EXPECT_EQ(given, 1u);
 }
 

@@ -536,5 +536,41 @@ TEST_F(FrontTest, NonsenseInAnInboxIsCountedAndFillsNoLog) {
   EXPECT_GE(base::log_lines_dropped() - left_out, kMessages - 10 * base::LogGate::kLinesPerSecond);
 }
 
+// ---- caps
+
+struct CappedFront : FrontTest {
+  static Settings capped() {
+    Settings settings;
+    settings.limits.connections = 2;
+    settings.limits.sessions = 1;
+    return settings;
+  }
+  CappedFront() : FrontTest(capped()) {}
+};
+
+TEST_F(CappedFront, AnswersTheConnectionBeyondTheCapAtOnceAndServesTheOthers) {
+  Peer first = connect_to(0);
+  Peer second = connect_to(0);
+  Peer third = connect_to(0);
+  const std::string refusal = answer_to(third);
+  EXPECT_THAT(refusal, StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(refusal, HasSubstr("Retry-After: 2\r\n"));
+  EXPECT_TRUE(third.at_end());
+  EXPECT_THAT(ask(first, get("/where")), testing::EndsWith("slot 0"));
+  EXPECT_THAT(ask(second, get("/where")), testing::EndsWith("slot 0"));
+  EXPECT_EQ(count(0, ipc::Counter::RefusedConnections), 1u);
+}
+
+TEST_F(CappedFront, AnswersTheHandshakeBeyondTheCapAndServesTheSessionThatIsThere) {
+  const std::string sid = open_session(0);
+  Peer peer = connect_to(0);
+  const std::string refusal = ask(peer, get("/socket.io/?EIO=4&transport=polling"));
+  EXPECT_THAT(refusal, StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(refusal, HasSubstr("Retry-After: 2\r\n"));
+  Peer of_session = connect_to(0);
+  EXPECT_THAT(ask(of_session, post_of(sid, "42[\"x\"]")), testing::EndsWith("ok"));
+  EXPECT_EQ(count(0, ipc::Counter::RefusedSessions), 1u);
+}
+
 }  // namespace
 }  // namespace limpet::process::test
