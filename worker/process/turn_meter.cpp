@@ -23,6 +23,12 @@ std::chrono::nanoseconds thread_cpu_time() noexcept {
 TurnMeter::TurnMeter()
     : began_at_(std::chrono::steady_clock::now()), ticks_at_begin_(ticks_now()), cpu_(thread_cpu_time()) {}
 
+void TurnMeter::restart() noexcept {
+  learn_pace();
+  cpu_ = thread_cpu_time();
+  in_turns_ = 0;
+}
+
 void TurnMeter::begin_turn() noexcept { turn_began_ = ticks_now(); }
 
 void TurnMeter::learn_pace() noexcept {

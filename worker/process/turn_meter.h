@@ -12,6 +12,8 @@ class TurnMeter {
  public:
   TurnMeter();
 
+  /// Only what comes from now on counts: the worker has started, and begins to serve.
+  void restart() noexcept;
   void begin_turn() noexcept;
   /// `in_handlers`: ticks (socketio/handler_clock.h) that handlers of the application ran in this turn. The
   /// thread's CPU time of this turn without them, if it may have been a long one. It may be too much by what

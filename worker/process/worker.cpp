@@ -307,6 +307,7 @@ void Worker::Core::listen_alone() {
     addresses += (addresses.empty() ? "" : ", ") + address_of(listener);
     acceptor_->add(std::move(listener));
   }
+  turn_meter_.restart();
   acceptor_->start();
   base::log(base::LogLevel::Info, fmt::format("serving on {} with 1 worker", addresses));
 }
@@ -376,6 +377,7 @@ void Worker::Core::on_message(const ipc::SupervisorMessage& message,
     rings_->leave(left->who);
   } else if (std::holds_alternative<ipc::TakeSeat>(message)) {
     if (drain_) return;
+    turn_meter_.restart();
     acceptor_->start();
     handovers_->start_reading();
   } else if (std::holds_alternative<ipc::GiveUpSeat>(message)) {
