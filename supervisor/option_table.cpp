@@ -110,7 +110,7 @@ constexpr OptionRow kOptions[] = {
     {"--min-rate", "limits", "min_rate", &O::min_rate, Unit::Bytes, "500",
      "bytes a second: a body has body_timeout and one second more for each of these that came, an answer the "
      "same as it is taken",
-     1, kMiB, false},
+     1, 1024 * kMiB, false},
     {"--memory", "limits", "memory", &O::memory, Unit::Memory, "auto",
      "what clients may make each worker hold; the largest are closed first, then new ones are refused; auto: "
      "a "

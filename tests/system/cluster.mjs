@@ -47,7 +47,7 @@ export class Cluster {
 
   /// A cluster that another process has started, to be asked from here: with that one's fields, but its `process`.
   static at(fields) {
-    return Object.assign(new Cluster(), fields);
+    return Object.assign(new Cluster(), { limpet: build("limpet") }, fields);
   }
 
   write(settings) {

@@ -180,8 +180,19 @@ void Core::report_ended(http::Allowance& allowance) {
       session->reported = true;
       handler_.on_close(*session, session->reason);
     }
-    if (session->phase == OpenSession::Phase::Ended) freed_.push_back(session);
+    if (session->phase == OpenSession::Phase::Ended) {
+      freed_.push_back(session);
+    } else {
+      forget_handshake(*session);
+    }
   }
+}
+
+/// Of one that lingers nobody asks for it any more.
+void Core::forget_handshake(OpenSession& session) {
+  count_memory(session, false);
+  session.forget_handshake();
+  count_memory(session, true);
 }
 
 void Core::free_ended() {

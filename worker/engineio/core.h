@@ -23,7 +23,7 @@
 namespace limpet::engineio {
 
 /// How long a session that the server closed waits for a poll by which to say so.
-inline constexpr std::chrono::seconds kLinger{30};
+inline constexpr std::chrono::seconds kLinger{5};
 /// How often a poll that stands in the way of an upgrade is answered.
 inline constexpr std::chrono::milliseconds kNoopInterval{100};
 
@@ -125,6 +125,7 @@ class Core {
   void mark_closed(OpenSession& session, OpenSession::Phase phase, CloseReason reason);
   void release(OpenSession& session);
   void report_ended(http::Allowance& allowance);
+  void forget_handshake(OpenSession& session);
   void free_ended();
   void send_pings(http::TimePoint now, http::Allowance& allowance);
   void end_overdue(http::TimePoint now, http::Allowance& allowance);

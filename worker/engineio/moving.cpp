@@ -54,7 +54,7 @@ Departure Core::depart(OpenSession& session) {
   image.timer = time_until(session.due, now);
   if (session.polling) {
     Polling& polling = *session.polling;
-    image.queue = std::move(polling.queue);
+    while (!polling.queue.empty()) image.queue.push_back(polling.queue.pop_front());
     if (polling.poll.open()) {
       const http::Exchange::Withdrawn poll = polling.poll.withdraw();
       departure.poll = poll.stream;
@@ -112,7 +112,7 @@ OpenSession* Core::arrive(SessionImage image, http::Stream* stream) {
     session->polling = std::make_unique<Polling>();
     Polling& polling = *session->polling;
     polling.probe_overdue.session = polling.next_noop.session = session;
-    polling.queue = std::move(image.queue);
+    for (http::Buffer& frame : image.queue) polling.queue.push_back(std::move(frame));
     polling.taken_at = clock_.now();
     for (const http::Buffer& frame : polling.queue) polling.queued_bytes += cost_of(frame);
     note_account(*session);

@@ -14,6 +14,7 @@
 
 #include "worker/engineio/server.h"
 #include "worker/engineio/timer_list.h"
+#include "worker/http/fifo.h"
 #include "worker/http/server.h"
 #include "worker/websocket/reader.h"
 
@@ -55,7 +56,7 @@ struct UnfinishedPost {
 
 /// What a session has while its transport is polling.
 struct Polling {
-  std::vector<http::Buffer> queue;  // messages as WebSocket frames, the oldest first
+  http::Fifo<http::Buffer> queue;  // messages as WebSocket frames, the oldest first
   std::size_t queued_bytes = 0;
   http::Exchange poll;      // the parked GET, if open()
   std::string jsonp_index;  // of that GET; empty: no JSONP
@@ -101,6 +102,7 @@ class OpenSession final : public Session, public TimerHook {
 
   /// Bytes that the layer above keeps for it.
   [[nodiscard]] std::size_t held() const noexcept { return held_; }
+  void forget_handshake() { handshake_ = HandshakeRecord({}, {}); }
   [[nodiscard]] bool open() const noexcept { return phase == Phase::Open; }
   [[nodiscard]] bool poll_parked() const noexcept { return polling && polling->poll.open(); }
   [[nodiscard]] std::span<char, kSidBytes> sid_bytes() noexcept { return sid_; }

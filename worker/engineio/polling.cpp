@@ -29,6 +29,8 @@ namespace {
 
 // What pieces of work cost (http/allowance.h).
 constexpr std::uint32_t kUnitsOfAnswer = 4;
+/// What one poll is answered with, a single message apart; its client asks for the rest at once.
+constexpr std::size_t kMostPerPoll = 1024 * 1024;
 /// Packets of one post before others have their turn.
 constexpr std::uint32_t kUnitsOfPost = 512;
 /// A session with more than these times Options::max_queued_bytes is ended at once.
@@ -236,7 +238,7 @@ bool Core::makes_room(OpenSession& session) {
 }
 
 void Core::note_account(OpenSession& session) {
-  accounts_.note(session, session.polling->noted, session.polling->queue.capacity() * sizeof(http::Buffer),
+  accounts_.note(session, session.polling->noted, session.polling->queue.footprint(),
                  session.polling->queued_bytes);
 }
 
@@ -256,8 +258,14 @@ void Core::flush_polls(http::Allowance& allowance) {
 
 void Core::answer_poll(OpenSession& session, std::string_view last) {
   Polling& polling = *session.polling;
-  const auto frames = std::exchange(polling.queue, {});
-  polling.queued_bytes = 0;
+  std::vector<http::Buffer> frames;
+  std::size_t bytes = 0;
+  while (!polling.queue.empty() &&
+         (frames.empty() || bytes + cost_of(polling.queue.front()) <= kMostPerPoll)) {
+    bytes += cost_of(polling.queue.front());
+    frames.push_back(polling.queue.pop_front());
+  }
+  polling.queued_bytes -= bytes;
   polling.taken_at = clock_.now();
   note_account(session);
   polling.poll.answer(make_poll_response(polling, make_payload(frames, last)));

@@ -47,11 +47,13 @@ void Core::hang_up(http::Stream& stream, CloseCode code) {
 std::size_t Core::WebSocketReceiver::on_bytes(http::Stream& stream, std::span<char> bytes) {
   auto& session = *static_cast<OpenSession*>(stream.attachment());
   std::size_t consumed = 0;
-  while (consumed < bytes.size() && session.open() && stream.may_go_on()) {
+  std::uint32_t units = 1;
+  while (consumed < bytes.size() && session.open() && stream.may_go_on(units)) {
     const Received received =
         websocket::receive(bytes.subspan(consumed), session.fragments, core_.options_.max_payload_bytes);
     if (received.kind == Received::Kind::Incomplete) break;
     consumed += received.consumed;
+    units = 1 + http::units_of_bytes(received.consumed);  // of the one that was taken
     core_.on_message(session, received);
   }
   if (session.fragments != nullptr) hold_fragments(stream, session.fragments);

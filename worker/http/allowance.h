@@ -5,11 +5,17 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 #include "worker/http/clock.h"
 
 namespace limpet::http {
+
+/// Of work that goes over so many bytes: what copying and looking at them costs.
+[[nodiscard]] constexpr std::uint32_t units_of_bytes(std::size_t bytes) noexcept {
+  return static_cast<std::uint32_t>(bytes / 4096);
+}
 
 class Allowance {
  public:

@@ -22,7 +22,7 @@ bool Admission::refuse(ipc::Counter cause) {
 
 bool Admission::admits_connection(std::size_t open) {
   if (open >= limits_.connections) return refuse(ipc::Counter::RefusedConnections);
-  if (!has_memory()) return refuse(ipc::Counter::RefusedForMemory);
+  if (short_of_memory_) return refuse(ipc::Counter::RefusedForMemory);
   return true;
 }
 
@@ -41,7 +41,7 @@ void Admission::leave(const PeerAddress& client) {
 
 bool Admission::admits_handshake(std::size_t open, const PeerAddress& client) {
   if (open >= limits_.sessions) return refuse(ipc::Counter::RefusedSessions);
-  if (!has_memory()) return refuse(ipc::Counter::RefusedForMemory);
+  if (short_of_memory_) return refuse(ipc::Counter::RefusedForMemory);
   if (limits_.handshakes_per_second == 0 || admits_rate_of(client.network_key())) return true;
   return refuse(ipc::Counter::RefusedAddresses);
 }

@@ -9,7 +9,6 @@
 #include <map>
 
 #include "ipc/counters.h"
-#include "worker/http/accounts.h"
 #include "worker/http/clock.h"
 #include "worker/http/fifo.h"
 #include "worker/process/peer_address.h"
@@ -20,9 +19,8 @@ namespace limpet::process {
 class Admission {
  public:
   /// All are borrowed for life.
-  Admission(const Settings::Limits& limits, const http::Clock& clock, const http::MemoryTotal& memory,
-            ipc::CounterBlock& counters)
-      : limits_(limits), clock_(clock), memory_(memory), counters_(counters) {}
+  Admission(const Settings::Limits& limits, const http::Clock& clock, ipc::CounterBlock& counters)
+      : limits_(limits), clock_(clock), counters_(counters) {}
 
   /// `open`: connections that are here already. False is counted by its cause.
   [[nodiscard]] bool admits_connection(std::size_t open);
@@ -33,9 +31,9 @@ class Admission {
   void leave(const PeerAddress& client);
   /// `open`: sessions that are here already.
   [[nodiscard]] bool admits_handshake(std::size_t open, const PeerAddress& client);
-  [[nodiscard]] bool has_memory() const noexcept {
-    return limits_.memory_bytes == 0 || memory_.bytes() <= limits_.memory_bytes;
-  }
+  /// More is held than limits.memory, and there is nobody large left to be closed: until it is said
+  /// otherwise, what is new is refused.
+  void set_short_of_memory(bool is_short) noexcept { short_of_memory_ = is_short; }
   /// Addresses of which something is remembered.
   [[nodiscard]] std::size_t addresses() const noexcept { return connections_.size() + rates_.size(); }
 
@@ -55,8 +53,8 @@ class Admission {
 
   const Settings::Limits& limits_;
   const http::Clock& clock_;
-  const http::MemoryTotal& memory_;
   ipc::CounterBlock& counters_;
+  bool short_of_memory_ = false;
   std::map<Address, std::uint32_t> connections_;
   std::map<Address, Rate> rates_;
   http::Fifo<Address> rates_by_age_;  ///< in the order in which they came in; each is in rates_

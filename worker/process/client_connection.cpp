@@ -123,7 +123,7 @@ void ClientConnection::abort() { die(ECONNABORTED); }
 void ClientConnection::drop_unsent() {
   if (sent_of_first_ == 0) first_ = {};
   if (backlog_ != nullptr) {
-    backlog_->frames.clear();
+    clients_.release(std::exchange(backlog_->frames, {}));
     backlog_->files.clear();
     backlog_->answers = 0;
   }
@@ -216,6 +216,7 @@ void ClientConnection::read() {
   if (got > 0) {
     clients_.counters_.add(ipc::Counter::BytesIn, static_cast<std::uint64_t>(got));
     if (waiting_ == Waiting::Body) count_moved(static_cast<std::size_t>(got));
+    (void)clients_.allowance_.take(http::units_of_bytes(static_cast<std::size_t>(got)));
     deliver({buffer.data(), static_cast<std::size_t>(got)});
   } else if (got == 0) {
     end_of_input();

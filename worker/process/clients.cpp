@@ -23,6 +23,9 @@ constexpr std::ptrdiff_t kConnectionBytes = 512;
 constexpr std::uint32_t kUnitsOfWrite = 4;
 constexpr std::uint32_t kUnitsOfEnd = 2;
 constexpr std::uint32_t kUnitsOfBurial = 4;
+constexpr std::uint32_t kUnitsOfFrames = 16;
+/// So many frames are let go in one piece.
+constexpr std::size_t kFramesAtOnce = 256;
 
 }  // namespace
 
@@ -162,6 +165,7 @@ void Clients::time_out(ClientConnection& connection, std::size_t waiting) {
   const bool moves = waiting == static_cast<std::size_t>(http::Stream::Waiting::Body) ||
                      waiting == kFinishing || waiting == kTaking;
   if (moves && connection.moved_ >= limits_.min_rate) return put_in_list(connection, kLate);
+  if (moves && connection.moved_ > 0) counters_.add(ipc::Counter::DroppedSlow);
   end_for(connection, ipc::Counter::ConnectionsTimedOut);
 }
 
@@ -213,6 +217,19 @@ void Clients::bury() {
     tell_end(*connection);
     left += dead_.size() - others;  // whom its receiver has ended
     destroy_unless_listed(connection);
+  }
+  free_released();
+}
+
+void Clients::release(http::Fifo<http::Buffer> frames) {
+  if (frames.size() > kFramesAtOnce) released_.push_back(std::move(frames));
+}
+
+void Clients::free_released() {
+  while (!released_.empty() && allowance_.take(kUnitsOfFrames)) {
+    http::Fifo<http::Buffer>& frames = released_.front();
+    frames.drop(std::min(frames.size(), kFramesAtOnce));
+    if (frames.empty()) (void)released_.pop_front();
   }
 }
 
@@ -319,6 +336,7 @@ std::unique_ptr<Backlog> Clients::take_backlog(ClientConnection& connection) {
 void Clients::give_back(std::unique_ptr<Backlog> backlog) {
   accounts_.forget(*backlog->connection, backlog->noted);
   backlog->unlink();
+  release(std::move(backlog->frames));
   if (spare_backlogs_.size() >= kSpareBacklogs || backlog->frames.footprint() > kSpareBacklogBytes) return;
   backlog->frames.clear();
   backlog->files.clear();

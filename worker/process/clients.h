@@ -55,7 +55,7 @@ class Clients {
   void close_all();
 
   [[nodiscard]] bool has_work() const noexcept {
-    return !redeliver_.empty() || !dirty_.empty() || !dead_.empty();
+    return !redeliver_.empty() || !dirty_.empty() || !dead_.empty() || !released_.empty();
   }
   [[nodiscard]] http::TimePoint next_deadline() const noexcept;
   [[nodiscard]] std::size_t open() const noexcept { return open_; }
@@ -98,6 +98,8 @@ class Clients {
   void end_for(ClientConnection& connection, ipc::Counter cause);
   void check_stalled();
   void tell_end(ClientConnection& connection);
+  void release(http::Fifo<http::Buffer> frames);
+  void free_released();
   void destroy_unless_listed(ClientConnection* connection);
   /// Up to this size, what a connection has queued is sent as one run of bytes: cheaper for the kernel than a
   /// vector of many small ones.
@@ -125,6 +127,8 @@ class Clients {
   http::Fifo<ClientConnection*> redeliver_;
   http::Fifo<ClientConnection*> dead_;
   std::vector<std::unique_ptr<Backlog>> spare_backlogs_;
+  /// Long queues of connections that have ended: each frame may be the last to hold its buffer.
+  http::Fifo<http::Fifo<http::Buffer>> released_;
   std::unique_ptr<std::array<char, 64 * 1024>> read_buffer_;
   std::string gathered_;
   /// Stands for a file in a connection's queue; told by its place in memory.

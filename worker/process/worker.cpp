@@ -1,6 +1,7 @@
 #include "worker/process/worker.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -53,6 +54,10 @@ constexpr std::chrono::microseconds kTimeForMoves{2000};
 constexpr std::chrono::microseconds kTimeForOutput{2500};
 /// Connections and sessions that are closed in one turn because limits.memory is exceeded.
 constexpr int kShedPerTurn = 64;
+/// Freed since the last time: then the allocator is asked to give it back to the system, but not all the
+/// time.
+constexpr std::uint64_t kWorthGivingBack = 8u << 20;
+constexpr milliseconds kGiveBackInterval{1000};
 /// WebSocket close code of a drain: "service restart" (RFC 6455 registry). Clients come back.
 constexpr std::uint16_t kServiceRestart = 1012;
 /// A worker whose supervisor has died, or that got SIGTERM, drains in its own time.
@@ -115,7 +120,9 @@ class Worker::Core {
   [[nodiscard]] bool has_work() const;
   [[nodiscard]] http::TimePoint next_deadline() const;
   void begin_share(std::chrono::microseconds time);
+  [[nodiscard]] std::uint64_t held_for_clients() const;
   void shed_for_memory();
+  void give_memory_back();
   void note_turn();
   void copy_counters();
   void wait_for_signal();
@@ -169,6 +176,8 @@ class Worker::Core {
     std::uint64_t shed = 0;
   } counted_;
   TurnMeter turn_meter_;
+  std::uint64_t most_held_ = 0;  ///< since memory was given back
+  http::TimePoint give_back_at_{};
   std::uint64_t handler_ticks_at_turn_ = 0;
   bool cut_short_ = false;  ///< somebody was told to wait for the next turn, in this one
   bool poller_ready_ = true;
@@ -201,7 +210,7 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
                .refuse = {},
                .memory = &memory_}),
       clients_(poller_, clock_, allowance_, memory_, counters_, settings_.limits, settings_.listeners),
-      admission_(settings_.limits, clock_, memory_, counters_),
+      admission_(settings_.limits, clock_, counters_),
       poller_watch_(context_, poller_.descriptor(), [this] { poller_ready_ = true; }) {
   if (heritage != nullptr) join_cluster(heritage_);
   front_.emplace(clients_, engine_, *socketio_, handovers_ ? &*handovers_ : nullptr,
@@ -572,17 +581,35 @@ void Worker::Core::begin_share(std::chrono::microseconds time) {
   allowance_.begin(kUnitsPerShare, time);
 }
 
+/// The allocator keeps what was freed between what is still used. Only when there is nothing else to do, and
+/// when it is worth it: it goes over all that is free.
+void Worker::Core::give_memory_back() {
+  const std::uint64_t held = memory_.bytes();
+  if (most_held_ < held + kWorthGivingBack || clock_.now() < give_back_at_) return;
+  give_back_at_ = clock_.now() + kGiveBackInterval;
+  most_held_ = held;
+  ::malloc_trim(0);
+}
+
+/// Without the static files that are kept, which no client can make more.
+std::uint64_t Worker::Core::held_for_clients() const {
+  const std::uint64_t all = memory_.bytes() + socketio_->held_for_ended();
+  return all - std::min<std::uint64_t>(all, socketio_->kept_file_bytes());
+}
+
 /// The largest go first, until what is left fits; one look at most for each that may have to go.
 void Worker::Core::shed_for_memory() {
   const std::uint64_t most = settings_.limits.memory_bytes;
-  std::uint64_t held = memory_.bytes();
+  most_held_ = std::max(most_held_, memory_.bytes());
+  std::uint64_t held = held_for_clients();
   for (int i = 0; held > most && i < kShedPerTurn; ++i) {
     const std::size_t of_connection = clients_.largest_bytes();
     const std::size_t of_session = engine_.largest_bytes();
-    if (of_connection == 0 && of_session == 0) return;
+    if (of_connection == 0 && of_session == 0) break;
     held -= std::min<std::uint64_t>(held, std::max(of_connection, of_session));
     of_connection >= of_session ? clients_.shed_largest() : engine_.shed_largest();
   }
+  admission_.set_short_of_memory(held > most);
 }
 
 void Worker::Core::note_turn() {
@@ -605,6 +632,7 @@ void Worker::Core::wait() {
   if (doorbell_watch_) doorbell_watch_->arm();
   if (!poller_ready_) poller_watch_.arm();
   if (!has_work()) {
+    give_memory_back();
     if (!rings_ || rings_->fall_asleep()) {
       const auto until = std::min(next_deadline(), std::chrono::steady_clock::now() + kLongestWait);
       context_.run_one_until(until);
@@ -660,7 +688,7 @@ void Worker::Core::copy_counters() {
   counters_.set(Counter::SocketsOpen, socketio.sockets_open);
   counters_.set(Counter::PacketsIn, socketio.packets_in);
   counters_.set(Counter::PacketsOut, socketio.packets_out);
-  counters_.set(Counter::MemoryAccounted, memory_.bytes() + socketio_->held_for_ended());
+  counters_.set(Counter::MemoryAccounted, held_for_clients());
   counters_.set(Counter::HandlerExceptions, socketio.handler_exceptions);
   counters_.set(Counter::LogLinesDropped, base::log_lines_dropped());
 }

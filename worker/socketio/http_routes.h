@@ -34,6 +34,8 @@ class HttpRoutes {
   [[nodiscard]] std::optional<http::Response> answer(const http::Request& request, const Address& address,
                                                      http::TimePoint now, HandlerClock& handler_clock);
 
+  [[nodiscard]] std::size_t kept_file_bytes() const noexcept { return files_.kept_bytes(); }
+
  private:
   std::string socketio_path_;
   std::unordered_map<std::string, HttpHandler, NameHash, std::equal_to<>> handlers_;

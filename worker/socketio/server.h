@@ -130,6 +130,8 @@ class Server final : public engineio::SessionHandler {
                                                           const HttpRoutes::Address& address);
 
   [[nodiscard]] const Stats& stats() const noexcept { return stats_; }
+  /// Of the static files that are kept in memory.
+  [[nodiscard]] std::size_t kept_file_bytes() const noexcept { return routes_.kept_file_bytes(); }
   [[nodiscard]] const HandlerClock& handler_clock() const noexcept { return handler_clock_; }
   /// Bytes kept for sockets that have ended or moved; for the others their sessions know (Session::hold).
   [[nodiscard]] std::size_t held_for_ended() const noexcept { return held_for_ended_; }

@@ -28,6 +28,9 @@ class StaticFiles {
   /// Nothing: there is no such file.
   [[nodiscard]] std::optional<http::Response> answer(const http::RequestHead& request, http::TimePoint now);
 
+  /// Of the small files that are kept in memory.
+  [[nodiscard]] std::size_t kept_bytes() const noexcept { return cache_.bytes(); }
+
  private:
   struct Directory {
     std::string prefix;  // ends with a slash

@@ -533,10 +533,10 @@ TEST_F(Moving, AClosedSessionTellsItsPollThere) {
 TEST_F(Moving, AClosedSessionIsForgottenWhenItWouldHaveBeen) {
   const std::string query = from.open_polling();
   last().close(CloseReason::ForcedClose);
-  advance(10s);
+  advance(2s);
   const std::string sid = query.substr(query.size() - kSidBytes);
   move(*the_movable(from));
-  advance(20s - 1ms);
+  advance(3s - 1ms);
   EXPECT_TRUE(to.engine.knows(sid));
   advance(1ms);
   EXPECT_FALSE(to.engine.knows(sid));

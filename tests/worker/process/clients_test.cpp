@@ -729,7 +729,7 @@ TEST_F(ClientsTest, ABodyHasOneSecondMoreForEachFiveHundredBytesAndNoneForAByte)
   }
   EXPECT_THAT(steady.closed, ElementsAre(ETIMEDOUT)) << "it has stopped";
   EXPECT_EQ(count(ipc::Counter::ConnectionsTimedOut), 2u);
-  EXPECT_EQ(count(ipc::Counter::DroppedSlow), 1u);
+  EXPECT_EQ(count(ipc::Counter::DroppedSlow), 2u);
   clients_.close_all();
 }
 

@@ -76,7 +76,7 @@ struct Slot {
   http::MemoryTotal memory;
   Clients clients{poller, clock, allowance, memory, counters, settings.limits};
   Handovers handovers;
-  Admission admission{settings.limits, clock, memory, counters};
+  Admission admission{settings.limits, clock, counters};
   Front front{clients, engine, *socketio, &handovers, &placement, admission, settings, clock, counters};
 };
 

@@ -73,7 +73,7 @@ struct Tenant {
   Clients clients{poller, clock, allowance, memory, counters, Settings::Limits{}};
   Handovers handovers;
   Settings settings;
-  Admission admission{settings.limits, clock, memory, counters};
+  Admission admission{settings.limits, clock, counters};
   Front front{clients, engine, *socketio, &handovers, nullptr, admission, settings, clock, counters};
   Migration migration{parts(), [this](const ipc::BucketsMoved& what) { moved.push_back(what); },
                       [this](const std::string& why) { refusals.push_back(why); }};
