@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/growth/growth.h"
+#include "tests/worker/plenty.h"
 #include "worker/adapter/retained.h"
 #include "worker/adapter/ring_adapter.h"
 #include "worker/websocket/frame.h"
@@ -57,7 +58,7 @@ void broadcasts(std::size_t n) {
   Pair pair(4u << 20);
   counted([&] {
     for (std::size_t i = 0; i < n; ++i) pair.from.publish();
-    while (pair.to.rings.poll()) {
+    while (pair.to.rings.poll(test::plenty())) {
     }
   });
   EXPECT_EQ(pair.to.got, n);
@@ -65,13 +66,13 @@ void broadcasts(std::size_t n) {
 
 /// The ring has room for few of them; the others wait in the worker.
 void deferred_broadcasts(std::size_t n) {
-  Pair pair(64u << 10);
+  Pair pair(8u << 10);
   const std::chrono::steady_clock::time_point now{};
   counted([&] {
     for (std::size_t i = 0; i < n; ++i) pair.from.publish();
     while (pair.to.got < n) {
       pair.from.rings.flush(now);
-      (void)pair.to.rings.poll();
+      (void)pair.to.rings.poll(test::plenty());
       if (pair.to.gaps > 0) break;
     }
   });
@@ -86,7 +87,7 @@ void rooms_of_a_broadcast(std::size_t n) {
   const std::vector<std::string_view> rooms(names.begin(), names.end());
   counted([&] {
     pair.from.publish(rooms);
-    (void)pair.to.rings.poll();
+    (void)pair.to.rings.poll(test::plenty());
   });
   EXPECT_EQ(pair.to.rooms, n);
 }

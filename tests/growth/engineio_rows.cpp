@@ -120,6 +120,31 @@ void messages_for_a_poll(std::size_t n) {
   EXPECT_GE(Rig::reply_of(*stream).body.size(), 6 * n);
 }
 
+/// Half of what each says is here; then every other one goes on, and the others are gone.
+void unfinished_posts(std::size_t n) {
+  Rig rig;
+  fill(rig, n);
+  std::vector<std::string> requests;
+  for (std::size_t i = 0; i < n; ++i)
+    requests.push_back(Rig::request("POST", "EIO=4&transport=polling&sid=" + image(i, 25s).sid, "4hello"));
+  std::vector<MemoryStream*> streams;
+  counted([&] {
+    for (const std::string& request : requests) {
+      streams.push_back(&rig.connect());
+      streams.back()->receive(request.substr(0, request.size() - 3));
+    }
+    for (const std::size_t i : numbers(n, Order::Random)) {
+      if (i % 2 == 0)
+        streams[i]->receive("llo");
+      else
+        streams[i]->close();
+    }
+    settle(rig);
+  });
+  EXPECT_EQ(rig.engine.counts().messages_in, n / 2);
+  EXPECT_EQ(rig.engine.session_count(), n);
+}
+
 // ---- many sessions
 
 void handshakes(std::size_t n) {
@@ -167,7 +192,7 @@ void drain_in_steps(std::size_t n) {
   Rig rig;
   fill(rig, n);
   counted([&] {
-    while (rig.engine.drain(16, 1012) > 0) rig.engine.tick(test::plenty());
+    while (rig.engine.drain(16, 1012, test::plenty()) > 0) rig.engine.tick(test::plenty());
     settle(rig);
   });
   EXPECT_EQ(rig.engine.session_count(), 0u);
@@ -187,11 +212,10 @@ void upgrade_with_queue(std::size_t n) {
 
 /// In batches, as they leave for another process.
 void depart_in_batches(Rig& rig, const std::function<bool(const Session&)>& which) {
-  for (;;) {
-    const auto batch = rig.engine.movable_sessions(16, which);
-    for (Session* session : batch) (void)rig.engine.depart(*session);
+  for (engineio::Round round; !round.over;) {
+    for (Session* session : rig.engine.go_round(round, 16, test::plenty(), which))
+      if (rig.engine.can_depart(*session)) (void)rig.engine.depart(*session);
     rig.engine.tick(test::plenty());
-    if (batch.empty()) return;
   }
 }
 
@@ -240,6 +264,7 @@ Rows engineio_rows() {
       {"packets_in_a_post", 2048, packets_in_a_post},
       {"binaries_in_a_post", 2048, binaries_in_a_post},
       {"messages_for_a_poll", 2048, messages_for_a_poll},
+      {"unfinished_posts", 256, unfinished_posts},
       {"handshakes", 128, handshakes},
       {"ping_round", 512, ping_round},
       {"sessions_time_out", 512, sessions_time_out},

@@ -29,6 +29,7 @@ void counted(Operation&& operation) {
 
 // One table for each layer, in the file of that name.
 Rows self_test_rows();
+Rows base_rows();
 Rows http_rows();
 Rows engineio_rows();
 Rows socketio_rows();

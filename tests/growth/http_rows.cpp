@@ -1,10 +1,15 @@
-// Heads, queries and bodies, as values and over memory. What a socket adds is in process_rows.cpp.
+// Heads, queries and bodies, as values and over memory; what is kept of files and of who holds memory. What a
+// socket adds is in process_rows.cpp.
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "tests/growth/growth.h"
+#include "tests/growth/order.h"
+#include "worker/http/accounts.h"
 #include "worker/http/fifo.h"
+#include "worker/http/file_cache.h"
 #include "worker/http/request.h"
 #include "worker/http/request_end.h"
 
@@ -81,6 +86,43 @@ void fifo(std::size_t n) {
   EXPECT_EQ(queue.size(), n / 2);
 }
 
+/// The cache is full, and asked for n other files, again and again.
+void files_that_are_not_kept(std::size_t n) {
+  http::FileCache cache;
+  const auto file = [] { return http::KeptFile{http::Buffer::copy_of("content"), "\"etag\"", {}, {}}; };
+  const auto name = [](std::size_t i) { return "images/" + std::to_string(i) + ".png"; };
+  for (std::size_t i = 0; i < http::FileCache::kMaxFiles; ++i) cache.keep("full" + name(i), file());
+  std::size_t missed = 0;
+  counted([&] {
+    for (const std::size_t i : numbers(n, Order::Random)) {
+      if (cache.find(name(i)) == nullptr) ++missed;
+      cache.keep(name(i), file());
+    }
+  });
+  EXPECT_EQ(missed, n);
+  EXPECT_EQ(cache.files(), http::FileCache::kMaxFiles);
+}
+
+/// Each grows step by step, some go, and the others are shed, the largest first.
+void large_holders(std::size_t n) {
+  struct Holder {
+    http::Noted noted;
+  };
+  http::MemoryTotal total;
+  http::Accounts<Holder> accounts(total);
+  std::vector<Holder> holders(n);
+  std::size_t shed = 0;
+  counted([&] {
+    for (const std::size_t i : numbers(n, Order::Random))
+      for (const std::size_t kib : {100, 200, 250, 300})
+        accounts.note(holders[i], holders[i].noted, (kib + i % 512) << 10, 0);
+    for (std::size_t i = 0; i < n; i += 2) accounts.forget(holders[i], holders[i].noted);
+    for (; accounts.largest() != nullptr; ++shed)
+      accounts.forget(*accounts.largest(), accounts.largest()->noted);
+  });
+  EXPECT_EQ(shed, n / 2);
+}
+
 }  // namespace
 
 Rows http_rows() {
@@ -90,6 +132,8 @@ Rows http_rows() {
       {"header_tokens", 2048, tokens},
       {"chunks_passed_on", 1024, chunks_passed_on},
       {"queue_from_both_ends", 2048, fifo},
+      {"files_that_are_not_kept", 1024, files_that_are_not_kept},
+      {"large_holders", 1024, large_holders},
   };
 }
 

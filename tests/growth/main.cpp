@@ -25,8 +25,8 @@ constexpr std::size_t kGrowth = 8;
 
 Rows all_rows() {
   Rows all;
-  for (const auto& rows : {self_test_rows(), http_rows(), engineio_rows(), socketio_rows(), adapter_rows(),
-                           process_rows(), supervisor_rows()})
+  for (const auto& rows : {self_test_rows(), base_rows(), http_rows(), engineio_rows(), socketio_rows(),
+                           adapter_rows(), process_rows(), supervisor_rows()})
     all.insert(all.end(), rows.begin(), rows.end());
   return all;
 }

@@ -4,13 +4,16 @@
 
 #include <functional>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "tests/growth/growth.h"
+#include "tests/growth/order.h"
 #include "tests/worker/plenty.h"
 #include "tests/worker/process/tenants_kit.h"
 #include "tests/worker/websocket_client.h"
+#include "worker/process/admission.h"
 #include "worker/process/client_address.h"
 #include "worker/process/proxy_protocol.h"
 
@@ -63,6 +66,7 @@ class Site final : public process::test::ClientsTest,
     return peer;
   }
   void one_turn() {
+    allowance_ = http::Allowance::unlimited();
     turn();
     engine_.tick(test::plenty());
   }
@@ -100,15 +104,14 @@ class Site final : public process::test::ClientsTest,
 
   void TestBody() override {}
 
-  std::uint32_t sids_ = 0;
+  std::mt19937 random_{4711};
   engineio::Server engine_{{.max_payload_bytes = kPayload},
                            clock_,
                            *this,
                            {.new_sid =
                                 [this](std::span<char, engineio::kSidBytes> sid) {
-                                  const std::string text = std::to_string(1'000'000'000 + ++sids_);
-                                  std::fill(sid.begin(), sid.end(), 'a');
-                                  std::copy(text.begin(), text.end(), sid.begin());
+                                  // Random, always the same: the table of sessions relies on it.
+                                  for (char& each : sid) each = static_cast<char>('a' + random_() % 26);
                                 },
                             .wall_clock_ms = {},
                             .refuse = {}}};
@@ -248,10 +251,41 @@ void idle_connections_end(std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) peers.push_back(site.connect());
   site.one_turn();
   counted([&] {
-    site.http().end_idle();
+    EXPECT_TRUE(site.http().end_idle(test::plenty()));
     for (Peer& peer : peers) peer.close();
     EXPECT_TRUE(site.turns_until([&] { return site.open() == 0; }, 10 * n));
   });
+}
+
+/// One connection and two handshakes of each, and once they are gone, the same of as many others.
+void addresses(std::size_t n) {
+  process::Settings::Limits limits;
+  limits.connections_per_address = 1;
+  limits.handshakes_per_second = 1;
+  limits.memory_bytes = 0;
+  http::Clock clock{http::TimePoint(1000s)};
+  const http::MemoryTotal memory;
+  ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
+  process::Admission admission(limits, clock, memory, counters);
+  std::vector<process::PeerAddress> clients;
+  for (std::size_t i = 0; i < 2 * n; ++i)
+    clients.push_back(process::PeerAddress::from_text(
+        "10." + std::to_string(i >> 16) + "." + std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255),
+        1));
+  std::size_t let_in = 0;
+  const auto come = [&](const process::PeerAddress& client) {
+    EXPECT_TRUE(admission.admits_one_more_of(client));
+    for (int i = 0; i < 2; ++i) let_in += admission.admits_handshake(0, client) ? 1 : 0;
+  };
+  const auto order = numbers(n, Order::Random);
+  counted([&] {
+    for (const std::size_t i : order) come(clients[i]);
+    for (const std::size_t i : order) admission.leave(clients[i]);
+    clock.advance_to(clock.now() + 2s);
+    for (const std::size_t i : order) come(clients[n + i]);
+  });
+  EXPECT_EQ(let_in, 2 * n);
+  EXPECT_EQ(admission.addresses(), 2 * n) << "those that left are forgotten";
 }
 
 // ---- what proxies say
@@ -410,6 +444,7 @@ Rows process_rows() {
       {"connections_time_out", 128, connections_time_out},
       {"websockets_time_out", 128, websockets_time_out},
       {"idle_connections_end", 128, idle_connections_end},
+      {"addresses", 1024, addresses},
       {"forwarded_addresses", 512, forwarded_addresses},
       {"forwarded_lines", 256, forwarded_lines},
       {"sessions_of_a_reload", 256, sessions_of_a_reload},

@@ -54,8 +54,9 @@ void Server::close_transport(Session& session, std::uint16_t code, CloseReason r
   core_->close(static_cast<OpenSession&>(session), reason, static_cast<websocket::CloseCode>(code));
 }
 
-std::size_t Server::drain(std::size_t count, std::uint16_t code) {
-  while (count-- > 0) {
+std::size_t Server::drain(std::size_t count, std::uint16_t code, http::Allowance& allowance) {
+  constexpr std::uint32_t kUnitsOfClose = 4;
+  while (count-- > 0 && allowance.take(kUnitsOfClose)) {
     OpenSession* const session = core_->first_open();
     if (session == nullptr) break;
     close_transport(*session, code);

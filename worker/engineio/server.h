@@ -145,8 +145,9 @@ class Server {
   /// Never a Socket.IO DISCONNECT. on_close with `reason` follows from tick().
   void close_transport(Session& session, std::uint16_t code,
                        CloseReason reason = CloseReason::ServerShuttingDown);
-  /// close_transport for up to `count` open sessions; returns how many are still open.
-  std::size_t drain(std::size_t count, std::uint16_t code);
+  /// close_transport for up to `count` open sessions, and no more than `allowance` suffices for; returns how
+  /// many are still open.
+  std::size_t drain(std::size_t count, std::uint16_t code, http::Allowance& allowance);
   /// The next sessions of `round` for which `which` is true, open or lingering (closed, and waiting to tell
   /// their client so): about `at_most`, and no more than `allowance` suffices to look for.
   [[nodiscard]] std::vector<Session*> go_round(Round& round, std::size_t at_most, http::Allowance& allowance,

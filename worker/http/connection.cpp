@@ -42,6 +42,7 @@ void Connection::unlink() noexcept {
   if (next_ != nullptr) next_->previous_ = previous_;
   if (Connection*& first = list(); first == this) first = next_;
   if (server_.next_look_ == this) server_.next_look_ = next_;
+  if (server_.next_unfinished_ == this) server_.next_unfinished_ = next_;
 }
 
 void Connection::set_asks_later(bool later) noexcept {

@@ -81,9 +81,11 @@ bool Server::end_idle(Allowance& allowance) {
   return next_look_ == nullptr;
 }
 
-void Server::end_unfinished() {
-  for (Connection* connection = connections_; connection != nullptr; connection = connection->next_)
-    connection->end_if_unfinished();
+bool Server::end_unfinished(Allowance& allowance) {
+  if (next_unfinished_ == nullptr) next_unfinished_ = connections_;
+  while (next_unfinished_ != nullptr && allowance.take())
+    std::exchange(next_unfinished_, next_unfinished_->next_)->end_if_unfinished();
+  return next_unfinished_ == nullptr;
 }
 
 void Server::ask_again() {

@@ -137,8 +137,9 @@ class Server {
   /// Connections between two requests end. Looks at one after the other, as far as `allowance` suffices, and
   /// goes on there in the next call. True: those were the last ones, and the next call begins anew.
   bool end_idle(Allowance& allowance);
-  /// Requests whose bodies are not complete are answered 408, and their connections end.
-  void end_unfinished();
+  /// Requests whose bodies are not complete are answered 408, and their connections end. Otherwise like
+  /// end_idle().
+  bool end_unfinished(Allowance& allowance);
   /// Routes the requests again to which the handler said Later.
   void ask_again();
   /// Gives up connections of which no request is being served or half read, and which owe their clients
@@ -156,6 +157,7 @@ class Server {
   Connection* connections_ = nullptr;  ///< all but those in asking_later_
   Connection* asking_later_ = nullptr;
   Connection* next_look_ = nullptr;  ///< where a look at all of connections_ goes on; nullptr: at the first
+  Connection* next_unfinished_ = nullptr;  ///< the same of end_unfinished()
   std::size_t connection_count_ = 0;
   bool draining_ = false;
 };

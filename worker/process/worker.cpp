@@ -184,6 +184,7 @@ class Worker::Core {
   bool more_in_rings_ = false;
   bool more_in_inbox_ = false;
   bool more_to_end_ = false;
+  std::size_t drain_owed_ = 0;  ///< sessions that were due to end, and for which no turn had time
   bool expecting_parent_death_signal_ = false;
 };
 
@@ -457,10 +458,13 @@ void Worker::Core::start_drain(milliseconds window, milliseconds deadline) {
 
 void Worker::Core::drain_due_sessions() {
   const std::size_t before = engine_.session_count();
-  const std::size_t due = drain_->take_due(clock_.now());
-  if (due == 0 || before == 0) return;
-  const std::size_t left = engine_.drain(due, kServiceRestart);
-  counters_.add(ipc::Counter::SessionsDrained, before - std::min(before, left));
+  drain_owed_ = std::min(drain_owed_, before);
+  drain_owed_ += std::min(drain_->take_due(clock_.now()), before - drain_owed_);
+  if (drain_owed_ == 0) return;
+  const std::size_t left = engine_.drain(drain_owed_, kServiceRestart, allowance_);
+  const std::size_t ended = before - std::min(before, left);
+  drain_owed_ -= std::min(drain_owed_, ended);
+  counters_.add(ipc::Counter::SessionsDrained, ended);
 }
 
 void Worker::Core::continue_drain() {
@@ -486,6 +490,7 @@ void Worker::Core::start_migration(milliseconds window, milliseconds deadline, i
   acceptor_->close();
   handovers_->stop_reading();
   drain_.reset();
+  drain_owed_ = 0;
   departure_ = {.drain_at = clock_.now() + std::max(milliseconds(0), deadline - window),
                 .owed_until = clock_.now() + window,
                 .window = window,
@@ -501,10 +506,8 @@ void Worker::Core::continue_migration() {
     if (!drain_) drain_.emplace(now, engine_.session_count(), departure_->window, departure_->window);
     drain_due_sessions();
   }
-  if (now >= departure_->owed_until) {
-    front_->http().end_unfinished();
+  if (now >= departure_->owed_until && front_->http().end_unfinished(allowance_))
     departure_->owed_until = now + kDrainProgressInterval;
-  }
   Giver* const giver = migration_->giver();
   const bool gone = engine_.session_count() == 0 && !engine_.has_lingering();
   const bool given = gone && giver != nullptr && !giver->broken() && giver->settled();
@@ -559,6 +562,7 @@ void Worker::Core::turn() {
     begin_share(kTimeForMoves);
     migration_->turn(allowance_);
   }
+  begin_share(kTimeForCloses);
   if (departure_) {
     continue_migration();
   } else if (drain_) {
@@ -646,8 +650,9 @@ void Worker::Core::wait() {
 }
 
 bool Worker::Core::has_work() const {
-  return poller_ready_ || more_in_rings_ || more_in_inbox_ || more_to_end_ || clients_.has_work() ||
-         (migration_ && migration_->busy()) ||
+  const bool more_to_drain = drain_ && drain_owed_ > 0 && engine_.session_count() > 0;
+  return poller_ready_ || more_to_drain || more_in_rings_ || more_in_inbox_ || more_to_end_ ||
+         clients_.has_work() || (migration_ && migration_->busy()) ||
          engine_.next_deadline().value_or(http::TimePoint::max()) <= clock_.now();
 }
 

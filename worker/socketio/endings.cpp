@@ -61,9 +61,7 @@ void Server::end_socket(SocketState& socket, bool was_connected, std::string_vie
 /// The last of it, but for the rooms that it has not left yet.
 void Server::forget_socket(SocketState& socket) {
   ClientState& client = *socket.client;
-  SocketState** link = &client.first;
-  while (*link != &socket) link = &(*link)->next;
-  *link = socket.next;
+  unlink(client, socket);
   sockets_[socket.index] = nullptr;
   free_indices_.push_back(socket.index);
   charge(socket, -held_without_rooms(socket));

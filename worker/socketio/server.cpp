@@ -22,16 +22,6 @@ http::Buffer control_frame(PacketType type, std::string_view nsp, std::string_vi
   return std::move(frame).finish(websocket::Opcode::Text);
 }
 
-SocketState* socket_in(const ClientState& client, std::string_view nsp) noexcept {
-  // One that is ending is not seen any more: the client may have joined anew.
-  const auto is_it = [nsp](const SocketState& one) {
-    return one.phase != SocketState::Phase::Closing && one.nsp->name == nsp;
-  };
-  SocketState* socket = client.first;
-  while (socket != nullptr && !is_it(*socket)) socket = socket->next;
-  return socket;
-}
-
 ClientState* client_of(engineio::Session& session) noexcept {
   return static_cast<ClientState*>(session.user);
 }
@@ -153,7 +143,7 @@ void Server::on_close(engineio::Session& session, engineio::CloseReason reason) 
 
 void Server::receive(ClientState& client, const Packet& packet, std::span<const http::Buffer> attachments) {
   ++stats_.packets_in;
-  SocketState* const socket = socket_in(client, packet.nsp);
+  SocketState* const socket = socket_of(client, packet.nsp);
   if (socket == nullptr && packet.type == PacketType::Connect) return receive_connect(client, packet);
   if (socket == nullptr || packet.type == PacketType::Connect || packet.type == PacketType::ConnectError) {
     ++stats_.out_of_order;
@@ -217,7 +207,7 @@ SocketState& Server::create_socket(ClientState& client, NamespaceState& nsp, con
   socket->epoch = ++last_epoch_;
   socket->client = &client;
   socket->nsp = &nsp;
-  socket->next = std::exchange(client.first, socket.get());
+  link(client, *socket);
   charge(*socket, kSocketBytes);
   sockets_[socket->index] = socket.get();
   return *socket.release();
@@ -278,14 +268,12 @@ void Server::disconnect(SocketState& socket, bool close) {
 }
 
 void Server::retire_all(ClientState& client, std::string_view reason) {
-  // A socket that is going already (its handler closes the client) is forgotten by whoever began.
-  for (SocketState* socket = client.first; socket != nullptr;) {
-    if (socket->phase == SocketState::Phase::Closing) {
-      socket = socket->next;
-      continue;
-    }
+  // A socket that is going already (its handler closes the client) is forgotten by whoever began, one that
+  // has much to give up in a later turn: both stay in the list while this lasts.
+  for (SocketState** place = &client.first; *place != nullptr;) {
+    SocketState* const socket = *place;
     retire_socket(*socket, reason);
-    socket = client.first;  // handlers may have changed the list
+    if (*place == socket) place = &socket->next;
   }
 }
 

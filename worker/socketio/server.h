@@ -36,6 +36,7 @@
 #include "worker/socketio/handler_clock.h"
 #include "worker/socketio/http_routes.h"
 #include "worker/socketio/id_table.h"
+#include "worker/socketio/many_sockets.h"
 #include "worker/socketio/name_table.h"
 #include "worker/socketio/packet.h"
 #include "worker/socketio/state.h"
@@ -189,6 +190,13 @@ class Server final : public engineio::SessionHandler {
   void refuse(ClientState& client, std::string_view nsp, const Error& error);
   void accept(SocketState& socket);
 
+  // sockets_of_clients.cpp
+  /// The one that is not ending; null: none.
+  [[nodiscard]] SocketState* socket_of(const ClientState& client, std::string_view nsp) const noexcept;
+  void link(ClientState& client, SocketState& socket);
+  void unlink(ClientState& client, SocketState& socket) noexcept;
+  void become_many(const ClientState& client);
+
   SocketState& create_socket(ClientState& client, NamespaceState& nsp, const SocketId& id);
   void enter_namespace(SocketState& socket);
   void leave_namespace(SocketState& socket);
@@ -293,6 +301,7 @@ class Server final : public engineio::SessionHandler {
   base::LogGate lost_data_;
 
   std::unordered_map<std::string, std::unique_ptr<NamespaceState>, NameHash, std::equal_to<>> namespaces_;
+  std::unordered_map<const ClientState*, ManySockets> many_sockets_;
   std::vector<SocketState*> sockets_;  // by index; null: free
   std::vector<std::uint32_t> free_indices_;
   // By id: index. A client that had to come back and left again stands here more than once.

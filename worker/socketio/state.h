@@ -101,6 +101,7 @@ struct ClientState {
   bool is_waiting = false;
   bool closing = false;  // close() has been called: what arrives is ignored
   bool told_of_departure = false;
+  std::uint32_t sockets = 0;  // in the list; with more than kFewSockets it has ManySockets
 };
 
 struct SocketState {

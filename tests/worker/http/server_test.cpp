@@ -388,6 +388,29 @@ TEST_F(HttpServer, EndsConnectionsBehindTheirAnswerWhenItDrainsAndIdleOnesWhenTo
   EXPECT_TRUE(fresh.finished());
 }
 
+TEST_F(HttpServer, EndsUnfinishedRequestsAFewATurn) {
+  std::deque<MemoryStream> streams(20);
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    server.adopt(streams[i]);
+    streams[i].receive(i % 2 == 0 ? "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab" : "GET / HT");
+  }
+  Allowance little;
+  int turns = 0;
+  for (bool were_all = false; !were_all && turns < 100; ++turns) {
+    little.begin(4, 1h);
+    were_all = server.end_unfinished(little);
+    // Those where the look is to go on may go meanwhile.
+    if (turns == 1) streams[10].close();
+  }
+  EXPECT_GE(turns, 5);
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    if (i == 10) continue;
+    EXPECT_EQ(streams[i].finished(), i % 2 == 0) << i;
+    EXPECT_EQ(streams[i].sent().substr(0, 12), i % 2 == 0 ? "HTTP/1.1 408" : "") << i;
+  }
+  for (auto& each : streams) each.close();
+}
+
 // ---- a look at all connections
 
 TEST_F(HttpServer, GivesUpIdleConnectionsAFewAtATime) {

@@ -1,0 +1,70 @@
+// Which sockets a client has: a list, the last one that it joined first. Few have more than a handful, and
+// are searched; of those with many both searches are a look into ManySockets.
+//
+// Invariant: a client has ManySockets from the moment when it has more than kFewSockets until it has none.
+#include <utility>
+
+#include "worker/socketio/server.h"
+
+namespace limpet::socketio {
+
+SocketState* Server::socket_of(const ClientState& client, std::string_view nsp) const noexcept {
+  if (client.sockets > kFewSockets) {
+    const auto found = namespaces_.find(nsp);
+    if (found == namespaces_.end()) return nullptr;
+    const auto& newest = many_sockets_.find(&client)->second.newest;
+    const auto socket = newest.find(found->second.get());
+    const bool is_there = socket != newest.end() && socket->second->phase != SocketState::Phase::Closing;
+    return is_there ? socket->second : nullptr;
+  }
+  // One that is ending is not seen any more: the client may have joined anew.
+  const auto is_it = [nsp](const SocketState& one) {
+    return one.phase != SocketState::Phase::Closing && one.nsp->name == nsp;
+  };
+  SocketState* socket = client.first;
+  while (socket != nullptr && !is_it(*socket)) socket = socket->next;
+  return socket;
+}
+
+void Server::link(ClientState& client, SocketState& socket) {
+  socket.next = std::exchange(client.first, &socket);
+  ++client.sockets;
+  const auto many = many_sockets_.find(&client);
+  if (many == many_sockets_.end()) {
+    if (client.sockets > kFewSockets) become_many(client);
+    return;
+  }
+  many->second.newest[socket.nsp] = &socket;
+  many->second.before[&socket] = nullptr;
+  if (socket.next != nullptr) many->second.before[socket.next] = &socket;
+}
+
+void Server::become_many(const ClientState& client) {
+  ManySockets& many = many_sockets_[&client];
+  SocketState* before = nullptr;
+  for (SocketState* socket = client.first; socket != nullptr; before = std::exchange(socket, socket->next)) {
+    many.newest.emplace(socket->nsp, socket);
+    many.before.emplace(socket, before);
+  }
+}
+
+void Server::unlink(ClientState& client, SocketState& socket) noexcept {
+  --client.sockets;
+  const auto many = many_sockets_.find(&client);
+  if (many == many_sockets_.end()) {
+    SocketState** place = &client.first;
+    while (*place != &socket) place = &(*place)->next;
+    *place = socket.next;
+    return;
+  }
+  auto& [newest, before] = many->second;
+  SocketState* const previous = before.find(&socket)->second;
+  before.erase(&socket);
+  (previous == nullptr ? client.first : previous->next) = socket.next;
+  if (socket.next != nullptr) before.find(socket.next)->second = previous;
+  if (const auto found = newest.find(socket.nsp); found != newest.end() && found->second == &socket)
+    newest.erase(found);
+  if (client.sockets == 0) many_sockets_.erase(many);
+}
+
+}  // namespace limpet::socketio
