@@ -47,6 +47,7 @@ class Core {
   [[nodiscard]] std::vector<Session*> go_round(Round& round, std::size_t at_most, http::Allowance& allowance,
                                                const std::function<bool(const Session&)>& which) const;
   [[nodiscard]] bool can_depart(const OpenSession& session) const noexcept;
+  [[nodiscard]] static std::size_t bytes_of(const OpenSession& session) noexcept;
   [[nodiscard]] Departure depart(OpenSession& session);
   OpenSession* arrive(SessionImage image, http::Stream* stream);
 

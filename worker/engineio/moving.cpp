@@ -40,6 +40,13 @@ std::vector<Session*> Core::go_round(Round& round, std::size_t at_most, http::Al
   return sessions;
 }
 
+std::size_t Core::bytes_of(const OpenSession& session) noexcept {
+  std::size_t bytes = session.held() + session.handshake_head().size();
+  if (session.polling) return bytes + session.polling->queued_bytes;
+  if (session.fragments) bytes += session.fragments->bytes.size();
+  return bytes + session.stream->unsent_bytes();
+}
+
 Departure Core::depart(OpenSession& session) {
   const http::TimePoint now = clock_.now();
   Departure departure;

@@ -69,6 +69,9 @@ std::vector<Session*> Server::go_round(Round& round, std::size_t at_most, http::
   return core_->go_round(round, at_most, allowance, which);
 }
 
+std::size_t Server::bytes_of(const Session& session) const noexcept {
+  return core_->bytes_of(static_cast<const OpenSession&>(session));
+}
 bool Server::can_depart(const Session& session) const noexcept {
   return core_->can_depart(static_cast<const OpenSession&>(session));
 }

@@ -154,6 +154,8 @@ class Server {
                                                const std::function<bool(const Session&)>& which) const;
   /// It can leave now: no post is half here, no upgrade under way, the stream is not ending.
   [[nodiscard]] bool can_depart(const Session& session) const noexcept;
+  /// What goes with it, about: queues, parts of messages, what the layer above holds.
+  [[nodiscard]] std::size_t bytes_of(const Session& session) const noexcept;
   /// One that can_depart(). The session is gone behind this, without on_close.
   [[nodiscard]] Departure depart(Session& session);
   /// The inverse, in another process, without on_open. `stream`: the WebSocket; null: polling. Null, and

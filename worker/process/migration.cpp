@@ -26,6 +26,8 @@ constexpr std::size_t kBatchBytes = 1u << 20;
 constexpr std::size_t kHeaviestBytes = ipc::kFrameLimitBytes - (4u << 20);
 /// Units of an allowance: a session that leaves or arrives, but for what its handlers do.
 constexpr std::uint32_t kUnitsOfSession = 8;
+/// Of each 4 KiB that go with it: encoded, copied, sent, or the same the other way round.
+constexpr std::uint32_t kUnitsOfMovedPage = 4;
 /// Sent and not taken: bounds memory and descriptors in flight.
 constexpr std::size_t kBytesOnTheirWay = 8u << 20;
 constexpr std::size_t kParcelsOnTheirWay = 64;
@@ -231,7 +233,14 @@ std::vector<engineio::Session*> Giver::announced(http::Allowance& allowance) {
   std::vector<engineio::Session*> sessions =
       parts_.engine.go_round(search_.round, kBatchSessions, allowance,
                              [this](const engineio::Session& session) { return wants(session); });
-  search_.left += std::erase_if(sessions, [this](const auto* session) { return !can_leave(*session); });
+  // Heavy ones that no batch has room for wait for the next round.
+  std::size_t bytes = 0;
+  search_.left += std::erase_if(sessions, [this, &bytes](const auto* session) {
+    if (!can_leave(*session) || bytes >= kBatchBytes) return true;
+    bytes += parts_.engine.bytes_of(*session);
+    return false;
+  });
+  (void)allowance.take(kUnitsOfMovedPage * http::units_of_bytes(bytes));
   for (engineio::Session* session : sessions)
     if (parts_.engine.find(session->sid()) == session) parts_.socketio.announce_departure(*session);
   // What those handlers emitted may wait: then so do these.
@@ -511,6 +520,7 @@ void Taker::turn(http::Allowance& allowance) {
     switch (stream_.receive(&datagram)) {
       case ipc::ReceiveStatus::Message: {
         std::string why;
+        (void)allowance.take(kUnitsOfMovedPage * http::units_of_bytes(datagram.bytes.size()));
         auto message = decode_migration_message(datagram, &why);
         if (!message) return refuse(why);
         if (const auto* batch = std::get_if<SessionBatch>(&*message))

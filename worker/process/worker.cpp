@@ -56,8 +56,8 @@ constexpr std::chrono::microseconds kTimeForOutput{2500};
 constexpr int kShedPerTurn = 64;
 /// Freed since the last time: then the allocator is asked to give it back to the system, but not all the
 /// time.
-constexpr std::uint64_t kWorthGivingBack = 8u << 20;
-constexpr milliseconds kGiveBackInterval{1000};
+constexpr std::uint64_t kWorthGivingBack = 4u << 20;
+constexpr milliseconds kGiveBackInterval{10};
 /// WebSocket close code of a drain: "service restart" (RFC 6455 registry). Clients come back.
 constexpr std::uint16_t kServiceRestart = 1012;
 /// A worker whose supervisor has died, or that got SIGTERM, drains in its own time.
@@ -258,7 +258,8 @@ engineio::Options Worker::Core::engine_options(const Settings& settings) {
 socketio::Options Worker::Core::socketio_options(const ipc::Heritage& heritage, const Settings& settings) {
   socketio::Options options;
   options.connect_timeout = settings.socketio.connect_timeout;
-  options.max_packet_bytes = 4 * settings.socketio.max_payload_bytes;
+  // Ten attachments, the most that a packet may have, and its text: what Node takes.
+  options.max_packet_bytes = 11 * settings.socketio.max_payload_bytes;
   options.path = with_slashes(settings.socketio.path);
   options.slot = heritage.slot;
   options.worker_generation = heritage.generation;
@@ -574,6 +575,7 @@ void Worker::Core::turn() {
   if (rings_) rings_->flush(clock_.now());
   begin_share(kTimeForCloses);
   clients_.bury();
+  give_memory_back();
   note_turn();
   copy_counters();
   counters_.beat(clock_.now());
@@ -585,10 +587,11 @@ void Worker::Core::begin_share(std::chrono::microseconds time) {
   allowance_.begin(kUnitsPerShare, time);
 }
 
-/// The allocator keeps what was freed between what is still used. Only when there is nothing else to do, and
-/// when it is worth it: it goes over all that is free.
+/// The allocator keeps what was freed between what is still used. Often and little at a time: giving back
+/// much at once is a long turn.
 void Worker::Core::give_memory_back() {
   const std::uint64_t held = memory_.bytes();
+  most_held_ = std::max(most_held_, held);
   if (most_held_ < held + kWorthGivingBack || clock_.now() < give_back_at_) return;
   give_back_at_ = clock_.now() + kGiveBackInterval;
   most_held_ = held;
@@ -604,7 +607,6 @@ std::uint64_t Worker::Core::held_for_clients() const {
 /// The largest go first, until what is left fits; one look at most for each that may have to go.
 void Worker::Core::shed_for_memory() {
   const std::uint64_t most = settings_.limits.memory_bytes;
-  most_held_ = std::max(most_held_, memory_.bytes());
   std::uint64_t held = held_for_clients();
   for (int i = 0; held > most && i < kShedPerTurn; ++i) {
     const std::size_t of_connection = clients_.largest_bytes();
@@ -636,7 +638,6 @@ void Worker::Core::wait() {
   if (doorbell_watch_) doorbell_watch_->arm();
   if (!poller_ready_) poller_watch_.arm();
   if (!has_work()) {
-    give_memory_back();
     if (!rings_ || rings_->fall_asleep()) {
       const auto until = std::min(next_deadline(), std::chrono::steady_clock::now() + kLongestWait);
       context_.run_one_until(until);
