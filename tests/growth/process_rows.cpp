@@ -262,11 +262,9 @@ void addresses(std::size_t n) {
   process::Settings::Limits limits;
   limits.connections_per_address = 1;
   limits.handshakes_per_second = 1;
-  limits.memory_bytes = 0;
   http::Clock clock{http::TimePoint(1000s)};
-  const http::MemoryTotal memory;
   ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
-  process::Admission admission(limits, clock, memory, counters);
+  process::Admission admission(limits, clock, counters);
   std::vector<process::PeerAddress> clients;
   for (std::size_t i = 0; i < 2 * n; ++i)
     clients.push_back(process::PeerAddress::from_text(

@@ -47,9 +47,14 @@ OpenSession::OpenSession(Core& core, std::string_view handshake_head, std::strin
 void OpenSession::send(std::span<const http::Buffer> frames) { core_.send(*this, frames); }
 
 void OpenSession::hold(std::ptrdiff_t bytes) noexcept {
+  core_.memory_.add(bytes);
+  hold_frames(bytes);
+}
+
+void OpenSession::hold_frames(std::ptrdiff_t bytes) noexcept {
   const std::size_t before = held_;
   held_ += static_cast<std::uint32_t>(bytes);
-  core_.note_held(*this, before, bytes);
+  core_.note_held(*this, before);
 }
 
 bool OpenSession::writable() const noexcept {
@@ -257,8 +262,7 @@ void Core::tick(http::Allowance& allowance) {
   free_ended();
 }
 
-void Core::note_held(OpenSession& session, std::size_t before, std::ptrdiff_t bytes) noexcept {
-  memory_.add(bytes);
+void Core::note_held(OpenSession& session, std::size_t before) noexcept {
   constexpr std::size_t kLarge = std::size_t{http::Accounts<OpenSession>::kLargeKib} << 10;
   if (before < kLarge && session.held() < kLarge) return;
   // In the total already: only the rank is to be noted.

@@ -147,7 +147,7 @@ class Core {
   [[nodiscard]] bool makes_room(OpenSession& session);
   void note_account(OpenSession& session);
   /// The layer above holds so many bytes more, or fewer, for the session.
-  void note_held(OpenSession& session, std::size_t before, std::ptrdiff_t bytes) noexcept;
+  void note_held(OpenSession& session, std::size_t before) noexcept;
   void forget_account(OpenSession& session, Polling& polling);
   void forget_held(OpenSession& session);
   /// False: the rest of the payload is void.

@@ -14,7 +14,7 @@
 
 #include "worker/engineio/server.h"
 #include "worker/engineio/timer_list.h"
-#include "worker/http/fifo.h"
+#include "worker/http/long_fifo.h"
 #include "worker/http/server.h"
 #include "worker/websocket/reader.h"
 
@@ -56,7 +56,7 @@ struct UnfinishedPost {
 
 /// What a session has while its transport is polling.
 struct Polling {
-  http::Fifo<http::Buffer> queue;  // messages as WebSocket frames, the oldest first
+  http::LongFifo<http::Buffer> queue;  // messages as WebSocket frames, the oldest first
   std::size_t queued_bytes = 0;
   http::Exchange poll;      // the parked GET, if open()
   std::string jsonp_index;  // of that GET; empty: no JSONP
@@ -99,6 +99,7 @@ class OpenSession final : public Session, public TimerHook {
   [[nodiscard]] bool secure() const noexcept override { return false; }
   [[nodiscard]] std::int64_t issued_ms() const noexcept override { return issued_ms_; }
   void hold(std::ptrdiff_t bytes) noexcept override;
+  void hold_frames(std::ptrdiff_t bytes) noexcept override;
 
   /// Bytes that the layer above keeps for it.
   [[nodiscard]] std::size_t held() const noexcept { return held_; }

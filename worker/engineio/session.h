@@ -52,6 +52,8 @@ class Session {
   /// The layer above keeps so many bytes more for this session, or fewer. At its end, and when it leaves for
   /// another process, they add up to nothing.
   virtual void hold([[maybe_unused]] std::ptrdiff_t bytes) noexcept {}
+  /// The same of frames: every buffer is in the worker's total already.
+  virtual void hold_frames([[maybe_unused]] std::ptrdiff_t bytes) noexcept {}
 
   /// The layer above's word for this session.
   void* user = nullptr;

@@ -15,6 +15,7 @@
 #include "worker/http/accounts.h"
 #include "worker/http/clock.h"
 #include "worker/http/fifo.h"
+#include "worker/http/long_fifo.h"
 #include "worker/http/stream.h"
 #include "worker/process/peer_address.h"
 #include "worker/process/poller.h"
@@ -35,7 +36,7 @@ struct Backlog : AutoUnlinkHook {
   explicit Backlog(ClientConnection& of) : connection(&of) {}
 
   ClientConnection* connection;
-  http::Fifo<http::Buffer> frames;  ///< behind the connection's first one
+  http::LongFifo<http::Buffer> frames;  ///< behind the connection's first one
   /// Where one of these stands among the frames, Clients::file_mark_ does: a byte that is never sent.
   http::Fifo<http::FileRange> files;
   std::vector<char> unread;  ///< received and not consumed, from `unread_begin` on

@@ -221,13 +221,13 @@ void Clients::bury() {
   free_released();
 }
 
-void Clients::release(http::Fifo<http::Buffer> frames) {
+void Clients::release(http::LongFifo<http::Buffer> frames) {
   if (frames.size() > kFramesAtOnce) released_.push_back(std::move(frames));
 }
 
 void Clients::free_released() {
   while (!released_.empty() && allowance_.take(kUnitsOfFrames)) {
-    http::Fifo<http::Buffer>& frames = released_.front();
+    http::LongFifo<http::Buffer>& frames = released_.front();
     frames.drop(std::min(frames.size(), kFramesAtOnce));
     if (frames.empty()) (void)released_.pop_front();
   }

@@ -98,7 +98,7 @@ class Clients {
   void end_for(ClientConnection& connection, ipc::Counter cause);
   void check_stalled();
   void tell_end(ClientConnection& connection);
-  void release(http::Fifo<http::Buffer> frames);
+  void release(http::LongFifo<http::Buffer> frames);
   void free_released();
   void destroy_unless_listed(ClientConnection* connection);
   /// Up to this size, what a connection has queued is sent as one run of bytes: cheaper for the kernel than a
@@ -128,7 +128,7 @@ class Clients {
   http::Fifo<ClientConnection*> dead_;
   std::vector<std::unique_ptr<Backlog>> spare_backlogs_;
   /// Long queues of connections that have ended: each frame may be the last to hold its buffer.
-  http::Fifo<http::Fifo<http::Buffer>> released_;
+  http::Fifo<http::LongFifo<http::Buffer>> released_;
   std::unique_ptr<std::array<char, 64 * 1024>> read_buffer_;
   std::string gathered_;
   /// Stands for a file in a connection's queue; told by its place in memory.

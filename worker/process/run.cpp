@@ -1,4 +1,5 @@
 // limpet::run: a worker of a supervisor if there is a heritage, else an application on its own.
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -21,6 +22,13 @@ void set_up_log(const std::string& who) { base::open_log("limpet[%P] " + who + "
 void take_name(std::string_view path) {
   const std::string name(path.substr(path.rfind('/') + 1));
   ::prctl(PR_SET_NAME, name.c_str());
+}
+
+/// What is free at the end of the heap goes back to the system from this size on; without these two words the
+/// allocator learns from large blocks to keep ever more.
+void keep_little_free_memory() {
+  ::mallopt(M_TRIM_THRESHOLD, 4 << 20);
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
 }
 
 int run_in_cluster(const char* inherited, process::Worker::Setup setup) {
@@ -54,6 +62,7 @@ int run_alone(int argc, char** argv, process::Worker::Setup setup) {
 }  // namespace
 
 int run(int argc, char** argv, std::function<void(Io&)> setup) {
+  keep_little_free_memory();
   base::fill_standard_descriptors();
   ::signal(SIGPIPE, SIG_IGN);
   if (argc > 0) take_name(argv[0]);

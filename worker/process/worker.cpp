@@ -1,7 +1,6 @@
 #include "worker/process/worker.h"
 
 #include <fmt/format.h>
-#include <malloc.h>
 #include <unistd.h>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -54,10 +53,6 @@ constexpr std::chrono::microseconds kTimeForMoves{2000};
 constexpr std::chrono::microseconds kTimeForOutput{2500};
 /// Connections and sessions that are closed in one turn because limits.memory is exceeded.
 constexpr int kShedPerTurn = 64;
-/// Freed since the last time: then the allocator is asked to give it back to the system, but not all the
-/// time.
-constexpr std::uint64_t kWorthGivingBack = 4u << 20;
-constexpr milliseconds kGiveBackInterval{10};
 /// WebSocket close code of a drain: "service restart" (RFC 6455 registry). Clients come back.
 constexpr std::uint16_t kServiceRestart = 1012;
 /// A worker whose supervisor has died, or that got SIGTERM, drains in its own time.
@@ -122,7 +117,6 @@ class Worker::Core {
   void begin_share(std::chrono::microseconds time);
   [[nodiscard]] std::uint64_t held_for_clients() const;
   void shed_for_memory();
-  void give_memory_back();
   void note_turn();
   void copy_counters();
   void wait_for_signal();
@@ -176,8 +170,6 @@ class Worker::Core {
     std::uint64_t shed = 0;
   } counted_;
   TurnMeter turn_meter_;
-  std::uint64_t most_held_ = 0;  ///< since memory was given back
-  http::TimePoint give_back_at_{};
   std::uint64_t handler_ticks_at_turn_ = 0;
   bool cut_short_ = false;  ///< somebody was told to wait for the next turn, in this one
   bool poller_ready_ = true;
@@ -575,7 +567,6 @@ void Worker::Core::turn() {
   if (rings_) rings_->flush(clock_.now());
   begin_share(kTimeForCloses);
   clients_.bury();
-  give_memory_back();
   note_turn();
   copy_counters();
   counters_.beat(clock_.now());
@@ -585,17 +576,6 @@ void Worker::Core::turn() {
 void Worker::Core::begin_share(std::chrono::microseconds time) {
   cut_short_ = cut_short_ || allowance_.denied();
   allowance_.begin(kUnitsPerShare, time);
-}
-
-/// The allocator keeps what was freed between what is still used. Often and little at a time: giving back
-/// much at once is a long turn.
-void Worker::Core::give_memory_back() {
-  const std::uint64_t held = memory_.bytes();
-  most_held_ = std::max(most_held_, held);
-  if (most_held_ < held + kWorthGivingBack || clock_.now() < give_back_at_) return;
-  give_back_at_ = clock_.now() + kGiveBackInterval;
-  most_held_ = held;
-  ::malloc_trim(0);
 }
 
 /// Without the static files that are kept, which no client can make more.

@@ -116,13 +116,17 @@ void Server::keep_attachment(ClientState& client, http::Buffer frame) {
   const std::size_t bytes = frame.payload().size();
   client.assembly->attachments.push_back(std::move(frame));
   client.assembly->bytes += bytes;
-  client.session->hold(kAttachmentBytes + static_cast<std::ptrdiff_t>(bytes));
+  client.session->hold(kAttachmentBytes);
+  client.session->hold_frames(static_cast<std::ptrdiff_t>(bytes));
 }
 
 std::unique_ptr<ClientState::Assembly> Server::take_assembly(ClientState& client) {
-  if (client.assembly != nullptr)
-    client.session->hold(-kAssemblyBytes - static_cast<std::ptrdiff_t>(client.assembly->bytes) -
-                         kAttachmentBytes * static_cast<std::ptrdiff_t>(client.assembly->attachments.size()));
+  if (client.assembly != nullptr) {
+    const auto text = static_cast<std::ptrdiff_t>(client.assembly->text.size());
+    const auto attachments = static_cast<std::ptrdiff_t>(client.assembly->attachments.size());
+    client.session->hold(-kAssemblyBytes - text - kAttachmentBytes * attachments);
+    client.session->hold_frames(text - static_cast<std::ptrdiff_t>(client.assembly->bytes));
+  }
   return std::move(client.assembly);
 }
 

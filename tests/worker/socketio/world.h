@@ -45,6 +45,7 @@ class FakeSession final : public engineio::Session {
   [[nodiscard]] bool secure() const noexcept override { return false; }
   [[nodiscard]] std::int64_t issued_ms() const noexcept override { return 1'700'000'000'123; }
   void hold(std::ptrdiff_t bytes) noexcept override { held += bytes; }
+  void hold_frames(std::ptrdiff_t bytes) noexcept override { held += bytes; }
 
   Texts sent;
   std::vector<engineio::CloseReason> closed;
