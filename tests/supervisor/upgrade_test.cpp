@@ -7,6 +7,8 @@
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <sstream>
 
 #include "supervisor/option_table.h"
 #include "supervisor/state.h"
@@ -18,20 +20,39 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-std::size_t open_descriptors(pid_t pid) {
+/// "socket:[INODE]" of everybody who is connected to the control socket, or was.
+std::set<std::string> control_connections(const std::string& control) {
+  std::set<std::string> connections;
+  std::ifstream lines("/proc/net/unix");
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.ends_with(" " + control)) continue;
+    std::istringstream words(line);
+    std::string address, references, protocol, flags, type, state, inode;
+    words >> address >> references >> protocol >> flags >> type >> state >> inode;
+    const bool listens = flags == "00010000";  // __SO_ACCEPTCON
+    if (!listens) connections.insert("socket:[" + inode + "]");
+  }
+  return connections;
+}
+
+/// Of the supervisor, but for the connections of `limpet ctl`: it may not have noticed yet that the last one
+/// has gone.
+std::size_t open_descriptors(RunningServer& server) {
+  const std::set<std::string> passing = control_connections(server.runtime_dir() + "/control");
   std::size_t count = 0;
-  for (const auto& each : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd")) {
-    (void)each;
-    ++count;
+  for (const auto& each :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(server.program().pid()) + "/fd")) {
+    std::error_code gone;
+    const std::string what = std::filesystem::read_symlink(each.path(), gone).string();
+    if (!gone && !passing.contains(what)) ++count;
   }
   return count;
 }
 
-/// The supervisor may not have noticed yet that the last ctl has gone.
+/// It may still hold what the last operation needed.
 void expect_descriptors(RunningServer& server, std::size_t wanted) {
   std::size_t count = 0;
-  for (int look = 0; look < 50 && (count = open_descriptors(server.program().pid())) != wanted; ++look)
-    (void)server.status();
+  for (int look = 0; look < 50 && (count = open_descriptors(server)) != wanted; ++look) (void)server.status();
   EXPECT_EQ(count, wanted);
 }
 
@@ -40,7 +61,7 @@ TEST(Upgrade, goes_on_in_the_same_process_and_replaces_every_worker) {
   server.wait_until_serving();
   for (int client = 1; client <= 20; ++client) EXPECT_NE(server.ask("127.0.0." + std::to_string(client)), "");
   const pid_t before[] = {server.pid_of_slot(0), server.pid_of_slot(1)};
-  const std::size_t descriptors = open_descriptors(server.program().pid());
+  const std::size_t descriptors = open_descriptors(server);
   const CtlResult result = server.ctl({"upgrade"});
   EXPECT_EQ(result.exit_code, 0) << result.output;
   EXPECT_THAT(result.output,
@@ -77,7 +98,7 @@ TEST(Upgrade, a_binary_that_cannot_take_over_is_refused_while_the_old_one_runs) 
   RunningServer server({"--workers", "2"});
   server.wait_until_serving();
   const pid_t before = server.pid_of_slot(0);
-  const std::size_t descriptors = open_descriptors(server.program().pid());
+  const std::size_t descriptors = open_descriptors(server);
   const std::string good = server.save_limpet();
   const auto refusal = [&] {
     const CtlResult result = server.ctl({"upgrade"});

@@ -164,6 +164,8 @@ void Core::mark_closed(OpenSession& session, OpenSession::Phase phase, CloseReas
   if (session.polling && session.polling->post) end_post(session);
   session.phase = phase;
   session.reason = reason;
+  // Nobody to be shed any more.
+  forget_held(session);
   --open_count_;
   if (session.polling) --counts_.polling;
   ++counts_.closed[static_cast<std::size_t>(reason)];
@@ -264,6 +266,7 @@ void Core::tick(http::Allowance& allowance) {
 
 void Core::note_held(OpenSession& session, std::size_t before) noexcept {
   constexpr std::size_t kLarge = std::size_t{http::Accounts<OpenSession>::kLargeKib} << 10;
+  if (!session.open()) return;
   if (before < kLarge && session.held() < kLarge) return;
   // In the total already: only the rank is to be noted.
   http::Noted& noted = large_held_[&session];

@@ -474,7 +474,7 @@ void ClientConnection::drop_empty_backlog() {
 }
 
 void ClientConnection::note_account() {
-  if (backlog_ == nullptr) return;
+  if (backlog_ == nullptr || state_ == State::Dead) return;
   clients_.accounts_.note(*this, backlog_->noted,
                           backlog_->unread.capacity() + backlog_->frames.footprint() + backlog_->held,
                           unsent_);
@@ -485,7 +485,10 @@ void ClientConnection::die(int error) noexcept {
   state_ = State::Dead;
   error_ = static_cast<std::int16_t>(error);
   unlink();
-  if (backlog_ != nullptr) backlog_->unlink();
+  if (backlog_ != nullptr) {
+    backlog_->unlink();
+    clients_.accounts_.forget(*this, backlog_->noted);  // it is nobody to be shed any more
+  }
   // Now, not when it is buried: the kernel would go on telling of it.
   if (socket_) clients_.poller_.remove(socket_.get());
   clients_.dead_.push_back(this);
