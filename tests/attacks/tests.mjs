@@ -6,8 +6,9 @@ import { attacksOf, underAttack } from "./stage.mjs";
 export function testAttacks(group, what) {
   describe(what, () => {
     for (const row of attacksOf([group])) {
-      test(`${row.name}: nobody else notices`, { timeout: 150_000 }, async () => {
+      test(`${row.name}: nobody else notices`, { timeout: 150_000 }, async (t) => {
         const { problems, seconds, cpuMs, turnUs, grewMiB } = await underAttack(row);
+        t.diagnostic(JSON.stringify({ seconds, cpuMs, turnUs, grewMiB }));
         assert.deepEqual(problems, [], `${JSON.stringify({ seconds, cpuMs, turnUs, grewMiB })}\n${problems.join("\n")}`);
       });
     }
