@@ -336,7 +336,8 @@ std::unique_ptr<Backlog> Clients::take_backlog(ClientConnection& connection) {
 void Clients::give_back(std::unique_ptr<Backlog> backlog) {
   accounts_.forget(*backlog->connection, backlog->noted);
   backlog->unlink();
-  release(std::move(backlog->frames));
+  // A short one keeps its block for the next connection.
+  if (backlog->frames.size() > kFramesAtOnce) release(std::exchange(backlog->frames, {}));
   if (spare_backlogs_.size() >= kSpareBacklogs || backlog->frames.footprint() > kSpareBacklogBytes) return;
   backlog->frames.clear();
   backlog->files.clear();
