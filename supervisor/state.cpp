@@ -99,8 +99,12 @@ std::optional<Cause> cause_named(std::string_view name) {
 
 ipc::ProgramState save(const Program& program) {
   ipc::ProgramState state;
-  for (const OptionRow& row : option_table())
-    state.options.push_back({name_in_file(row), values_of(row, program.options)});
+  // Not what stands at its default: an image of an older build may not know that there is such an option.
+  const Options defaults = load_options(CommandLine{}).options;
+  for (const OptionRow& row : option_table()) {
+    std::vector<std::string> values = values_of(row, program.options);
+    if (values != values_of(row, defaults)) state.options.push_back({name_in_file(row), std::move(values)});
+  }
   for (std::size_t listener = 0; listener < program.options.listen_tables.size(); ++listener) {
     for (const GivenFlag& given : program.options.listen_tables[listener])
       state.options.push_back({name_in_state(listener, option_table()[given.row]), given.values});
