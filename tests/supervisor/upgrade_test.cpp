@@ -204,6 +204,16 @@ TEST(State, options_come_back_as_they_were) {
   EXPECT_EQ(restore_options(save(program)), program.options);
 }
 
+TEST(State, options_that_nobody_has_set_are_not_carried_to_a_build_that_may_not_know_them) {
+  Program program;
+  program.options = load_options(CommandLine{}).options;
+  EXPECT_TRUE(save(program).options.empty());
+  program.options.send_stall = std::chrono::milliseconds(1234);
+  const auto carried = save(program).options;
+  ASSERT_EQ(carried.size(), 1U);
+  EXPECT_EQ(carried[0].name, "limits.send_stall");
+}
+
 TEST(State, what_this_build_does_not_know_is_an_objection) {
   ipc::SupervisorState state;
   state.slots.resize(4);
@@ -212,6 +222,7 @@ TEST(State, what_this_build_does_not_know_is_an_objection) {
   state.bucket_owners.assign(4096, 1);
   Program program;
   program.options = load_options(CommandLine{}).options;
+  program.options.move = false;
   state.programs = {save(program)};
   state.workers.resize(1);
   state.workers[0].pid = 1;
