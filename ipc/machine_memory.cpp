@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
-#include <sstream>
+
+#include "ipc/cgroup.h"
 
 namespace limpet::ipc {
 namespace {
@@ -23,16 +24,6 @@ std::uint64_t number_in(const std::string& file, std::uint64_t without) {
   return error == std::errc() && end == word.data() + word.size() ? number : without;
 }
 
-/// The tightest limit from `path` up to the root of its hierarchy.
-std::uint64_t tightest(const std::string& mount, std::string path, const std::string& file,
-                       std::uint64_t least) {
-  for (;;) {
-    least = std::min(least, number_in(mount + path + "/" + file, least));
-    if (path.empty()) return least;
-    path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
-  }
-}
-
 std::uint64_t machine_memory() {
   struct sysinfo facts {};
   if (::sysinfo(&facts) != 0) return kWithoutAnswer;
@@ -43,20 +34,9 @@ std::uint64_t machine_memory() {
 
 std::uint64_t usable_memory(const std::string& root) {
   std::uint64_t least = machine_memory();
-  // "0::/user.slice" (v2), "9:memory:/docker/…" (v1)
-  std::ifstream lines(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream fields(line);
-    std::string number, controllers, path;
-    std::getline(fields, number, ':');
-    std::getline(fields, controllers, ':');
-    std::getline(fields, path);
-    if (path == "/") path.clear();
-    if (controllers.empty()) {
-      least = tightest(root + "/sys/fs/cgroup", path, "memory.max", least);
-    } else if (controllers == "memory") {
-      least = tightest(root + "/sys/fs/cgroup/memory", path, "memory.limit_in_bytes", least);
-    }
+  for (const std::string& folder : cgroup_folders("memory", root)) {
+    for (const char* file : {"/memory.max", "/memory.limit_in_bytes"})  // v2, v1
+      least = std::min(least, number_in(folder + file, least));
   }
   return std::max<std::uint64_t>(least, 1);
 }

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <sstream>
+
+#include "ipc/cgroup.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -32,21 +33,6 @@ double quota_of(const std::string& folder) {
   return quota.size() == 1 && period.size() == 1 ? ratio(quota[0], period[0]) : 0;
 }
 
-/// The tightest quota from `path` up to the root of its hierarchy; 0: none.
-double tightest(const std::string& mount, std::string path) {
-  double least = 0;
-  for (;;) {
-    const double here = quota_of(mount + path);
-    if (here > 0 && (least == 0 || here < least)) least = here;
-    if (path.empty()) return least;
-    path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
-  }
-}
-
-bool has_cpu_controller(const std::string& controllers) {
-  return (',' + controllers + ',').find(",cpu,") != std::string::npos;
-}
-
 }  // namespace
 
 std::vector<int> allowed_cpus() {
@@ -62,24 +48,9 @@ std::vector<int> allowed_cpus() {
 
 unsigned quota_cpus(const std::string& root) {
   double least = 0;
-  const auto consider = [&](double quota) {
-    if (quota > 0 && (least == 0 || quota < least)) least = quota;
-  };
-  // "0::/user.slice" (v2), "4:cpu,cpuacct:/docker/…" (v1)
-  std::ifstream lines(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream fields(line);
-    std::string number, controllers, path;
-    std::getline(fields, number, ':');
-    std::getline(fields, controllers, ':');
-    std::getline(fields, path);
-    if (path == "/") path.clear();
-    if (controllers.empty()) {
-      consider(tightest(root + "/sys/fs/cgroup", path));
-    } else if (has_cpu_controller(controllers)) {
-      consider(tightest(root + "/sys/fs/cgroup/cpu", path));
-      consider(tightest(root + "/sys/fs/cgroup/cpu,cpuacct", path));
-    }
+  for (const std::string& folder : ipc::cgroup_folders("cpu", root)) {
+    const double here = quota_of(folder);
+    if (here > 0 && (least == 0 || here < least)) least = here;
   }
   return static_cast<unsigned>(std::ceil(least - 1e-9));
 }
