@@ -36,8 +36,8 @@ const oneAddress = () => 0;
 
 export const kCaps = [
   // Of each worker. Its share of the bystanders is in there; polls of theirs would be connections too many.
-  { name: "200 connections, limits.connections = 50, then reload and scale", notYet: { turnUs: 60_000 }, settings: { ...quick, "limits.connections": 50 }, transports: ["websocket"], probed: false, attack: (target) => overTheCap(target, kWorker), right: wrong("refused_connections", 100), moves: { refused_connections: 1 }, replaces: true, seconds: 60 },
-  { name: "200 handshakes, limits.sessions = 50, then reload and scale", notYet: { turnUs: 60_000 }, settings: { ...quick, "limits.sessions": 50 }, attack: (target) => overTheCap(target, kHandshake), right: wrong("refused_sessions", 80), moves: { refused_sessions: 1 }, replaces: true, keepsSessions: true, seconds: 60 },
+  { name: "200 connections, limits.connections = 50, then reload and scale", settings: { ...quick, "limits.connections": 50 }, transports: ["websocket"], probed: false, attack: (target) => overTheCap(target, kWorker), right: wrong("refused_connections", 100), moves: { refused_connections: 1 }, replaces: true, seconds: 60 },
+  { name: "200 handshakes, limits.sessions = 50, then reload and scale", settings: { ...quick, "limits.sessions": 50 }, attack: (target) => overTheCap(target, kHandshake), right: wrong("refused_sessions", 80), moves: { refused_sessions: 1 }, replaces: true, keepsSessions: true, seconds: 60 },
   { name: "200 connections of one address, limits.connections_per_address = 10", settings: { "limits.connections_per_address": 10 }, attack: async (target) => ({ ...(await answers(target, 200, oneAddress, kWorker)), hoses: undefined }), right: wrong("refused_addresses", 10), moves: { refused_addresses: 190 } },
   { name: "200 handshakes of one address, limits.handshakes_per_second = 10", settings: { connectTimeout: 3_000, "limits.handshakes_per_second": 10 }, attack: async (target) => ({ ...(await answers(target, 200, oneAddress, get("/socket.io/?EIO=4&transport=polling", kClose))), hoses: undefined }), right: wrong("refused_addresses", 60), moves: { refused_addresses: 140 } },
 ];

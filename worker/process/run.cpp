@@ -1,5 +1,4 @@
 // limpet::run: a worker of a supervisor if there is a heritage, else an application on its own.
-#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -13,6 +12,12 @@
 #include "worker/process/settings.h"
 #include "worker/process/worker.h"
 
+/// What jemalloc is told when the process starts (jemalloc(3), "TUNING"). One arena, for there is one thread that
+/// allocates. What was freed goes back to the system after two seconds, by a thread of jemalloc's own: no turn
+/// of the loop waits for it. MALLOC_CONF in the environment overrides these words.
+extern "C" const char* malloc_conf;
+const char* malloc_conf = "narenas:1,background_thread:true,dirty_decay_ms:2000,muzzy_decay_ms:0";
+
 namespace limpet {
 namespace {
 
@@ -22,13 +27,6 @@ void set_up_log(const std::string& who) { base::open_log("limpet[%P] " + who + "
 void take_name(std::string_view path) {
   const std::string name(path.substr(path.rfind('/') + 1));
   ::prctl(PR_SET_NAME, name.c_str());
-}
-
-/// What is free at the end of the heap goes back to the system from this size on; without these two words the
-/// allocator learns from large blocks to keep ever more.
-void keep_little_free_memory() {
-  ::mallopt(M_TRIM_THRESHOLD, 4 << 20);
-  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
 }
 
 int run_in_cluster(const char* inherited, process::Worker::Setup setup) {
@@ -62,7 +60,6 @@ int run_alone(int argc, char** argv, process::Worker::Setup setup) {
 }  // namespace
 
 int run(int argc, char** argv, std::function<void(Io&)> setup) {
-  keep_little_free_memory();
   base::fill_standard_descriptors();
   ::signal(SIGPIPE, SIG_IGN);
   if (argc > 0) take_name(argv[0]);
