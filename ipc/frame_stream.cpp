@@ -5,14 +5,18 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <utility>
 
 #include "ipc/check.h"
 
 namespace limpet::ipc {
 namespace {
 
-constexpr std::size_t kReadBytes = 256u << 10;
+/// One flush() makes so many writes of at most so many bytes.
+constexpr int kWritesAtOnce = 64;
+constexpr std::size_t kWriteBytes = 256u << 10;
 /// Linux passes at most this many descriptors in one message (SCM_MAX_FD).
 constexpr std::size_t kMostDescriptorsAtOnce = 253;
 
@@ -41,25 +45,38 @@ void FrameStream::end() noexcept {
   broken_ = true;
 }
 
-void FrameStream::send(std::span<const std::byte> bytes, std::span<const int> descriptors) {
-  CHECK(bytes.size() <= kFrameLimitBytes, "a frame of " + std::to_string(bytes.size()) + " bytes");
-  CHECK(descriptors.size() <= kFrameDescriptorsLimit,
-        std::to_string(descriptors.size()) + " descriptors beside one frame");
-  if (broken()) return;
-  const Header header{static_cast<std::uint32_t>(bytes.size()),
-                      static_cast<std::uint32_t>(descriptors.size())};
+void FrameStream::send(std::vector<std::byte> bytes, std::span<const int> descriptors) {
   Pending frame;
-  frame.bytes.resize(sizeof header + bytes.size());
-  std::memcpy(frame.bytes.data(), &header, sizeof header);
-  std::copy(bytes.begin(), bytes.end(), frame.bytes.begin() + sizeof header);
+  frame.own = std::move(bytes);
+  frame.bytes = frame.own;
   frame.descriptors.assign(descriptors.begin(), descriptors.end());
-  queued_bytes_ += frame.bytes.size();
+  queue(std::move(frame));
+}
+
+void FrameStream::lend(std::span<const std::byte> bytes, std::span<const int> descriptors) {
+  Pending frame;
+  frame.bytes = bytes;
+  frame.descriptors.assign(descriptors.begin(), descriptors.end());
+  frame.lent = true;
+  queue(std::move(frame));
+}
+
+void FrameStream::queue(Pending frame) {
+  CHECK(frame.bytes.size() <= kFrameLimitBytes,
+        "a frame of " + std::to_string(frame.bytes.size()) + " bytes");
+  CHECK(frame.descriptors.size() <= kFrameDescriptorsLimit,
+        std::to_string(frame.descriptors.size()) + " descriptors beside one frame");
+  if (broken()) return;
+  frame.header = {static_cast<std::uint32_t>(frame.bytes.size()),
+                  static_cast<std::uint32_t>(frame.descriptors.size())};
+  queued_bytes_ += frame.size();
+  if (frame.lent) ++lent_frames_;
   queue_.push_back(std::move(frame));
   (void)flush();
 }
 
 bool FrameStream::flush() {
-  while (!broken() && !queue_.empty()) {
+  for (int writes = 0; !broken() && !queue_.empty() && writes < kWritesAtOnce; ++writes) {
     Pending& frame = queue_.front();
     const std::ptrdiff_t written = write_some(frame);
     if (written < 0) give_up_writing();
@@ -67,7 +84,9 @@ bool FrameStream::flush() {
     frame.written += static_cast<std::size_t>(written);
     queued_bytes_ -= static_cast<std::size_t>(written);
     frame.descriptors.clear();  // they went with the first byte
-    if (frame.written == frame.bytes.size()) queue_.pop_front();
+    if (frame.written < frame.size()) continue;
+    if (frame.lent) --lent_frames_;
+    queue_.pop_front();
   }
   return !broken();
 }
@@ -76,13 +95,20 @@ void FrameStream::give_up_writing() noexcept {
   nobody_reads_ = true;
   queue_.clear();
   queued_bytes_ = 0;
+  lent_frames_ = 0;
 }
 
 std::ptrdiff_t FrameStream::write_some(const Pending& frame) {
-  iovec part{const_cast<std::byte*>(frame.bytes.data()) + frame.written, frame.bytes.size() - frame.written};
+  const std::size_t of_header = std::min(frame.written, sizeof frame.header);
+  const std::size_t of_bytes = frame.written - of_header;
+  std::array<iovec, 2> parts;
+  parts[0] = {reinterpret_cast<char*>(const_cast<Header*>(&frame.header)) + of_header,
+              sizeof frame.header - of_header};
+  parts[1] = {const_cast<std::byte*>(frame.bytes.data()) + of_bytes,
+              std::min(frame.bytes.size() - of_bytes, kWriteBytes)};
   msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
+  message.msg_iov = parts.data();
+  message.msg_iovlen = parts.size();
   ControlRoom room{};
   if (!frame.descriptors.empty()) {
     const std::size_t size = frame.descriptors.size() * sizeof(int);
@@ -111,51 +137,54 @@ std::ptrdiff_t FrameStream::write_some(const Pending& frame) {
 }
 
 ReceiveStatus FrameStream::receive(Datagram* into) {
-  for (;;) {
-    if (take_frame(into)) return ReceiveStatus::Message;
-    if (broken_) return ReceiveStatus::Truncated;
-    const ReceiveStatus status = read_some();
-    if (status != ReceiveStatus::Message) return status;
-  }
+  drained_ = false;
+  if (take_frame(into)) return ReceiveStatus::Message;
+  if (broken_) return ReceiveStatus::Truncated;
+  const ReceiveStatus status = read_some();
+  if (status != ReceiveStatus::Message) return status;
+  if (take_frame(into)) return ReceiveStatus::Message;
+  return broken_ ? ReceiveStatus::Truncated : ReceiveStatus::Empty;
+}
+
+/// False: it is not there yet, or it is none.
+bool FrameStream::take_header() {
+  Header header{};
+  if (read_ahead() < sizeof header) return false;
+  std::memcpy(&header, read_.data() + read_begin_, sizeof header);
+  broken_ = header.bytes > kFrameLimitBytes || header.descriptors > kFrameDescriptorsLimit;
+  if (broken_) return false;
+  read_begin_ += sizeof header;
+  coming_.emplace();
+  coming_->header = header;
+  coming_->bytes.reserve(header.bytes);
+  return true;
 }
 
 bool FrameStream::take_frame(Datagram* into) {
-  Header header{};
-  const std::size_t left = unread_.size() - taken_;
-  if (left < sizeof header) return false;
-  std::memcpy(&header, unread_.data() + taken_, sizeof header);
-  if (header.bytes > kFrameLimitBytes || header.descriptors > kFrameDescriptorsLimit) {
-    broken_ = true;
-    return false;
-  }
-  if (left < sizeof header + header.bytes) return false;
-  if (arrived_.size() < header.descriptors) {
-    broken_ = true;  // they come with the first byte
-    return false;
-  }
-  const auto begin = unread_.begin() + static_cast<std::ptrdiff_t>(taken_ + sizeof header);
-  into->bytes.assign(begin, begin + header.bytes);
+  if (!coming_ && !take_header()) return false;
+  const auto begin = read_.begin() + static_cast<std::ptrdiff_t>(read_begin_);
+  const std::size_t taken = std::min(read_ahead(), coming_->header.bytes - coming_->bytes.size());
+  coming_->bytes.insert(coming_->bytes.end(), begin, begin + static_cast<std::ptrdiff_t>(taken));
+  read_begin_ += taken;
+  if (coming_->bytes.size() < coming_->header.bytes) return false;
+  broken_ = arrived_.size() < coming_->header.descriptors;  // they come with the first byte
+  if (broken_) return false;
+  into->bytes = std::move(coming_->bytes);
   into->descriptors.clear();
-  for (std::uint32_t i = 0; i < header.descriptors; ++i) {
+  for (std::uint32_t i = 0; i < coming_->header.descriptors; ++i) {
     into->descriptors.push_back(std::move(arrived_.front()));
     arrived_.pop_front();
   }
-  taken_ += sizeof header + header.bytes;
-  if (taken_ == unread_.size()) {
-    unread_.clear();
-    taken_ = 0;
-  }
+  coming_.reset();
   return true;
 }
 
 ReceiveStatus FrameStream::read_some() {
-  if (taken_ > 0) {
-    unread_.erase(unread_.begin(), unread_.begin() + static_cast<std::ptrdiff_t>(taken_));
-    taken_ = 0;
-  }
-  const std::size_t before = unread_.size();
-  unread_.resize(before + kReadBytes);
-  iovec part{unread_.data() + before, kReadBytes};
+  read_.resize(kReadBytes);
+  // At most a part of a header.
+  std::memmove(read_.data(), read_.data() + read_begin_, read_ahead());
+  read_end_ -= std::exchange(read_begin_, 0);
+  iovec part{read_.data() + read_end_, read_.size() - read_end_};
   ControlRoom room;
   msghdr message{};
   message.msg_iov = &part;
@@ -163,12 +192,12 @@ ReceiveStatus FrameStream::read_some() {
   message.msg_control = room.bytes;
   message.msg_controllen = sizeof room.bytes;
   const ssize_t got = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  const int error = errno;
-  unread_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
   if (got < 0) {
-    if (error == EAGAIN || error == EINTR) return ReceiveStatus::Empty;
-    return error == ECONNRESET ? ReceiveStatus::Closed : ReceiveStatus::Failed;
+    drained_ = errno == EAGAIN;
+    if (errno == EAGAIN || errno == EINTR) return ReceiveStatus::Empty;
+    return errno == ECONNRESET ? ReceiveStatus::Closed : ReceiveStatus::Failed;
   }
+  read_end_ += static_cast<std::size_t>(got);
   for (Descriptor& each : take_descriptors(message)) arrived_.push_back(std::move(each));
   // Descriptors that had no number here are lost, and with them the order of the others.
   if ((message.msg_flags & MSG_CTRUNC) != 0) broken_ = true;

@@ -103,14 +103,14 @@ export const kMemory = [
   { name: "nine of ten attachments of 1 MB, held by 40 clients", attack: heldAttachments, settings: kLittle, right: shed, moves: { shed_for_memory: 1 }, rssMiB: 64 + 32, peers: both },
   {
     name: "nine of ten attachments of 1 MB, held by 40 clients, with the default limits.memory",
-   
+
     attack: heldAttachments,
     right: ({ accounted, open }) => (open === 40 && accounted >= 40 * 9 * 990_000 && accounted < 1.25 * 40 * 9 * 990_000 ? undefined : `${open} clients, ${accounted} bytes accounted of ${40 * 9 * 990_000}`),
     rssMiB: 40 * 9 * 1.25,
   },
   {
     name: "10 fragments of 900,000 bytes, and a reload that lowers max_payload to 100,000",
-   
+
     attack: loweredPayload,
     right: ({ code, taken, closed, told }) => (code === 0 && closed && told === 10 ? undefined : `exit code ${code}; ${taken} × 90,000 bytes were taken after that; all closed: ${closed}, told 1009: ${told}`),
     replaces: true,
@@ -118,7 +118,7 @@ export const kMemory = [
   },
   {
     name: "10,000 handshakes with heads of 15 KB",
-   
+
     settings: { ...kLittle, connectTimeout: 5_000 },
     attack: largeHeads,
     // Those before are shed for the next one, or the next one is refused.

@@ -175,9 +175,7 @@ class Stage {
   }
 
   #judgeFigures(stats) {
-    const { rssMiB, replaces, notYet = {} } = this.row;
-    const turnUs = notYet.turnUs ?? this.row.turnUs ?? kTurnUs;
-    const cpu = this.row.cpu && { ...this.row.cpu, each: notYet.cpuEach ?? this.row.cpu.each };
+    const { rssMiB, replaces, cpu, turnUs = kTurnUs } = this.row;
     this.turnUs = stats.longest_turn.total;
     this.cpuMs = Math.max(0, this.during.cpu - this.before.cpu - this.calm * this.seconds) / 1_000;
     this.grewMiB = Math.max(0, this.during.peak - this.before.rss);
@@ -191,8 +189,7 @@ class Stage {
   async #judgeRemains() {
     const now = () => this.cluster.seated().then((workers) => measured(workers.flatMap((worker) => worker?.pid ?? [])).rss);
     const deadline = (this.row.afterSeconds ?? 10) * 1_000;
-    const growthMiB = this.row.notYet?.leftMiB ?? kGrowthMiB;
-    await until(async () => (await now()) <= this.before.rss + growthMiB, "memory", deadline).catch(async () => this.problems.push(`afterwards a worker has ${((await now()) - this.before.rss).toFixed(0)} MiB more than before`));
+    await until(async () => (await now()) <= this.before.rss + kGrowthMiB, "memory", deadline).catch(async () => this.problems.push(`afterwards a worker has ${((await now()) - this.before.rss).toFixed(0)} MiB more than before`));
     if (this.row.keepsSessions) return;
     const accounted = async () => (await this.cluster.stats()).memory_accounted.total;
     const most = this.accounted + 64 * 1024; // polls come and go

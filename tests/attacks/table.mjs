@@ -12,8 +12,6 @@
 //   replaces  the attack replaces workers, so there are others afterwards
 //   transports, probed   of the bystanders, if not both; false: a prober's requests would be refused with right
 //   keepsSessions   sessions of the attack go on after it, so its bytes stay accounted
-//   notYet    {turnUs, cpuEach, leftMiB}: what it costs today where the bar above is not met; docs/testing.md says why. Goes
-//             away with the fault
 //   afterSeconds    its memory is back by then, if not after 10 s
 //   unread    stderr is a pipe that is full and that nobody reads
 //   seconds   by then the attack has ended, or is ended

@@ -417,7 +417,9 @@ void frames_of_a_stream(std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) from.send(bytes);
     ipc::Datagram frame;
     for (std::size_t i = 0; i < 10 * n && got < n; ++i) {
-      while (to.receive(&frame) == ipc::ReceiveStatus::Message) ++got;
+      for (auto status = to.receive(&frame); status == ipc::ReceiveStatus::Message || !to.drained();
+           status = to.receive(&frame))
+        if (status == ipc::ReceiveStatus::Message) ++got;
       from.flush();
     }
   });

@@ -71,7 +71,7 @@ class FrameStreamTest : public testing::Test {
   ReceiveStatus next() {
     for (;;) {
       const ReceiveStatus status = b_.receive(&got_);
-      if (status != ReceiveStatus::Empty || a_.queued_bytes() == 0) return status;
+      if (status != ReceiveStatus::Empty || (a_.queued_bytes() == 0 && b_.drained())) return status;
       EXPECT_TRUE(a_.flush());
     }
   }
@@ -132,6 +132,34 @@ TEST_P(FrameOfSize, PassesThroughASmallSocketInPieces) {
   EXPECT_EQ(a_.queued_bytes(), 0u);
 }
 
+TEST_F(FrameStreamTest, LentBytesArriveAsTheyAreAndAreCountedUntilTheyAreWritten) {
+  shrink_buffers();
+  const auto lent = bytes_of(pattern(1 << 20, 3));
+  const Descriptor file = file_with("lent");
+  a_.lend(lent, {{file.get()}});
+  send("the next");
+  EXPECT_EQ(a_.lent_frames(), 1u);
+  ASSERT_EQ(next(), ReceiveStatus::Message);
+  EXPECT_TRUE(got_.bytes == lent);
+  EXPECT_THAT(got_files(), testing::ElementsAre("lent"));
+  EXPECT_EQ(a_.lent_frames(), 0u);
+  ASSERT_EQ(next(), ReceiveStatus::Message);
+  EXPECT_EQ(got(), "the next");
+}
+
+TEST_F(FrameStreamTest, OneReceiveReadsNoMoreThanItsShareOfALargeFrame) {
+  const std::string text = pattern(std::size_t{5} << 20, 4);
+  send(text);
+  int receives = 0;
+  for (; b_.receive(&got_) == ReceiveStatus::Empty; ++receives) {
+    if (b_.drained()) {
+      ASSERT_TRUE(a_.flush());
+    }
+  }
+  EXPECT_TRUE(got() == text);
+  EXPECT_GE(receives, static_cast<int>((std::size_t{5} << 20) / FrameStream::kReadBytes) - 1);
+}
+
 TEST_F(FrameStreamTest, ManyInARowArriveInOrder) {
   for (int i = 0; i < 5000; ++i) send(std::to_string(i));
   for (int i = 0; i < 5000; ++i) {
@@ -188,7 +216,7 @@ TEST_F(FrameStreamTest, DescriptorsStayWithTheirFrame) {
     Datagram frame;
     for (std::size_t i = 0; i < texts.size(); ++i) {
       ReceiveStatus status = to.receive(&frame);
-      while (status == ReceiveStatus::Empty && from.queued_bytes() > 0) {
+      while (status == ReceiveStatus::Empty && (from.queued_bytes() > 0 || !to.drained())) {
         ASSERT_TRUE(from.flush());
         status = to.receive(&frame);
       }
@@ -231,6 +259,7 @@ TEST_F(FrameStreamTest, APeerThatEndsInTheMiddleOfAFrameHasClosed) {
   ASSERT_GT(a_.queued_bytes(), 0u);
   ASSERT_EQ(b_.receive(&got_), ReceiveStatus::Empty);
   a_ = FrameStream(Descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+  while (b_.receive(&got_) == ReceiveStatus::Empty) ASSERT_FALSE(b_.drained());
   EXPECT_EQ(b_.receive(&got_), ReceiveStatus::Closed);
 }
 

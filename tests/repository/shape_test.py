@@ -126,7 +126,6 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/process/migration.cpp:Giver::obey": "parcels that were taken, each given for units of an allowance",
     "worker/process/migration.cpp:Giver::take_back": "once, when the taker has died: at most kParcelsOnTheirWay batches",
     "worker/process/worker.cpp:Worker::Core::shed_for_memory": "kShedPerTurn",
-    "worker/process/client_connection.cpp:ClientConnection::drop_written": "frames that one write has taken",
     "worker/process/front.cpp:Front::ProxyReader::on_bytes": "one header of at most kProxyHeaderLimitBytes",
     "worker/process/relay.cpp:Relay::ClientSide::on_bytes": "passes on what one read has brought, in one piece",
     "worker/process/relay.cpp:Relay::OwnerSide::on_bytes": "passes on what one read has brought, in one piece",
@@ -184,7 +183,6 @@ BOUNDED_LOOPS: dict[str, str] = {
 AT_THE_FRONT = re.compile(r"([\w.>-]+\b(?:erase|insert))\((?:\s*[\w.>-]+(?:\.|->)begin\(\)|0,)")
 # File and what is erased or inserted -> why it costs little.
 AT_THE_FRONT_BUT: dict[str, str] = {
-    "ipc/frame_stream.cpp: unread_.erase": "only behind all frames that were taken: what moves came with the last read",
     "supervisor/upgrade.cpp: request.arguments.erase": "one argument of a command line",
     "worker/process/client_connection.cpp: bytes.erase": "when that is half of all: each byte moves once on average",
     "worker/process/migration.cpp: detached.unread.insert": "a parked poll's request, once when its connection moves",

@@ -28,15 +28,18 @@ bool Core::can_depart(const OpenSession& session) const noexcept {
 std::vector<Session*> Core::go_round(Round& round, std::size_t at_most, http::Allowance& allowance,
                                      const std::function<bool(const Session&)>& which) const {
   std::vector<Session*> sessions;
-  while (round.place < table_.places() && sessions.size() < at_most && allowance.take()) {
-    for (OpenSession* session = table_.first_at(round.place); session != nullptr;
+  SessionTable::Place place{round.part, round.chain};
+  while (!table_.is_end(place) && sessions.size() < at_most && allowance.take()) {
+    for (OpenSession* session = table_.first_at(place); session != nullptr;
          session = session->next_in_bucket) {
       ++round.seen;
       if (which(*session)) sessions.push_back(session);
     }
-    ++round.place;
+    ++place.chain;
   }
-  round.over = round.place >= table_.places();
+  round.over = table_.is_end(place);
+  round.part = place.part;
+  round.chain = place.chain;
   return sessions;
 }
 

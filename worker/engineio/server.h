@@ -102,8 +102,9 @@ struct Departure {
 /// One look at every session, in pieces (go_round). Who was there at its start and stays is met; who comes
 /// while it lasts may be met or not.
 struct Round {
-  std::size_t place = 0;
-  std::size_t seen = 0;  ///< sessions looked at so far
+  std::uint32_t part = 0;   ///< of the table of sessions,
+  std::uint32_t chain = 0;  ///< and what of it comes next
+  std::size_t seen = 0;     ///< sessions looked at so far
   bool over = false;
 };
 

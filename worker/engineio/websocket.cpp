@@ -51,7 +51,10 @@ std::size_t Core::WebSocketReceiver::on_bytes(http::Stream& stream, std::span<ch
   while (consumed < bytes.size() && session.open() && stream.may_go_on(units)) {
     const Received received =
         websocket::receive(bytes.subspan(consumed), session.fragments, core_.options_.max_payload_bytes);
-    if (received.kind == Received::Kind::Incomplete) break;
+    if (received.kind == Received::Kind::Incomplete) {
+      stream.expect(received.whole);
+      break;
+    }
     consumed += received.consumed;
     units = 1 + http::units_of_bytes(received.consumed);  // of the one that was taken
     core_.on_message(session, received);

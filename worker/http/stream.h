@@ -71,6 +71,10 @@ class Stream {
   /// again in a later turn, when the turn has an allowance left or the peer has taken more of its answers.
   [[nodiscard]] virtual bool may_go_on(std::uint32_t units = 1) = 0;
 
+  /// Told by a receiver that leaves bytes because the piece at their front is not whole: how many it will
+  /// have, so that room for them can be made once.
+  virtual void expect(std::size_t) {}
+
   /// The receiver holds so many bytes more for this stream, or fewer: parts of a body or of a message. To be
   /// balanced before it gives the stream up.
   virtual void hold(std::ptrdiff_t bytes) = 0;

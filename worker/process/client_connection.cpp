@@ -17,8 +17,11 @@ namespace {
 constexpr std::size_t kMaxVectors = 256;
 /// What one connection writes before others have their turn.
 constexpr std::size_t kMaxWritten = 256 * 1024;
+constexpr int kMaxWrites = 4;
 /// The same of a file.
 constexpr std::uint64_t kMaxFileWritten = 512 * 1024;
+/// Frames that were sent and are let go, for one unit.
+constexpr std::uint32_t kSentFramesOfUnit = 2;
 /// A connection that owes its client more than this does not travel: first it sends that.
 constexpr std::size_t kMaxMovedUnsent = 64 * 1024;
 /// What a queued buffer costs beside its bytes: its handle, and its block if nobody shares it.
@@ -32,6 +35,9 @@ constexpr std::size_t kOverfull = 4;
 constexpr std::uint32_t kUnitsOfRead = 4;
 /// Unread bytes are moved to the front of their memory when at least so many were consumed, and half of all.
 constexpr std::size_t kWorthMoving = 64 * 1024;
+
+/// Of what a client has announced, so much must have come before there is room for all.
+constexpr std::size_t kPartThatCounts = 8;
 
 constexpr std::uint32_t kInput = EPOLLIN | EPOLLRDHUP;
 
@@ -160,6 +166,8 @@ bool ClientConnection::may_go_on(std::uint32_t units) {
   return false;
 }
 
+void ClientConnection::expect(std::size_t bytes) { clients_.expected_ = bytes; }
+
 void ClientConnection::hold(std::ptrdiff_t bytes) {
   if (state_ == State::Dead) return;
   backlog().held += static_cast<std::size_t>(bytes);
@@ -227,6 +235,7 @@ void ClientConnection::read() {
 
 void ClientConnection::deliver(std::span<char> fresh) {
   clients_.visited_ = this;
+  clients_.expected_ = 0;
   clients_.visit_units_ = Clients::kUnitsOfVisit;
   if (backlog_ == nullptr || !backlog_->has_unread()) {
     const std::size_t consumed = feed(fresh);
@@ -258,7 +267,20 @@ std::size_t ClientConnection::feed(std::span<char> bytes) {
 void ClientConnection::keep_unread(std::span<char> rest) {
   if (state_ != State::Open) return;
   if (moving_to_ != kStays) return leave(rest);
-  if (!rest.empty()) backlog().unread.assign(rest.begin(), rest.end());
+  if (rest.empty()) return;
+  Backlog& kept = backlog();
+  kept.unread.assign(rest.begin(), rest.end());
+  kept.unread_begin = 0;
+  make_room_for_expected(kept);
+}
+
+/// Growing step by step copies a large piece several times, each time into memory that is paid for anew. Not
+/// for whoever has sent little of what it has announced. The last read may bring what is behind it as well.
+void ClientConnection::make_room_for_expected(Backlog& kept) const {
+  const std::size_t expected = clients_.expected_;
+  const std::size_t there = kept.unread.size() - kept.unread_begin;
+  if (expected < kWorthMoving || there < expected / kPartThatCounts) return;
+  kept.unread.reserve(kept.unread_begin + expected + clients_.read_buffer_->size());
 }
 
 /// Feeds `bytes` from `begin` on, and keeps what is left where it is.
@@ -274,6 +296,7 @@ void ClientConnection::put_back(std::vector<char> bytes, std::size_t begin) {
   Backlog& kept = backlog();
   kept.unread = std::move(bytes);
   kept.unread_begin = begin;
+  make_room_for_expected(kept);
 }
 
 void ClientConnection::after_visit() {
@@ -344,12 +367,13 @@ void ClientConnection::discard_input() {
 ClientConnection::Written ClientConnection::write() {
   const std::size_t enough = unsent_ - std::min(unsent_, kMaxWritten);
   std::uint64_t of_files = kMaxFileWritten;
+  int writes = 0;
   while (first_) {
     if (has_file() && is_file_mark(first_)) [[unlikely]] {
       if (const Written written = write_file(of_files); written != Written::All) return written;
       continue;
     }
-    if (enough > 0 && unsent_ <= enough) return Written::Later;
+    if ((enough > 0 && unsent_ <= enough) || writes++ == kMaxWrites) return Written::Later;
     const bool several = backlog_ != nullptr && !backlog_->frames.empty();
     if (!(several ? write_many() : send_now(first_.view().substr(sent_of_first_, kMaxWritten))))
       return Written::KernelFull;
@@ -424,20 +448,29 @@ bool ClientConnection::note_written(ssize_t written, std::size_t wanted) {
 void ClientConnection::drop_written(std::size_t written) {
   clients_.counters_.add(ipc::Counter::BytesOut, written);
   if (taking_ || state_ != State::Open) count_moved(written);
+  std::uint32_t units = http::units_of_bytes(written);
   if (written == unsent_) {
     unsent_ = 0;
     sent_of_first_ = 0;
     first_ = {};
-    if (backlog_ != nullptr) backlog_->frames.clear();
+    if (backlog_ != nullptr) {
+      units += static_cast<std::uint32_t>(backlog_->frames.size()) / kSentFramesOfUnit;
+      backlog_->frames.clear();
+    }
+    if (units > 0) (void)clients_.allowance_.take(units);
     return note_answers();
   }
   unsent_ -= written;
   written += sent_of_first_;
   sent_of_first_ = 0;
+  std::uint32_t frames = 0;
   while (written >= first_.size()) {  // never all: that was above
     written -= first_.size();
     first_ = backlog_->frames.pop_front();
+    ++frames;
   }
+  units += frames / kSentFramesOfUnit;
+  if (units > 0) (void)clients_.allowance_.take(units);
   sent_of_first_ = static_cast<std::uint32_t>(written);
   note_answers();
 }

@@ -67,6 +67,7 @@ class ClientConnection final : public http::Stream, public Poller::Subscriber, p
   void pause_reading(bool paused) override;
   [[nodiscard]] std::string peer_address() const override { return peer_.text(); }
   [[nodiscard]] bool may_go_on(std::uint32_t units) override;
+  void expect(std::size_t bytes) override;
   void hold(std::ptrdiff_t bytes) override;
   void set_waiting(Waiting what) override;
 
@@ -133,6 +134,7 @@ class ClientConnection final : public http::Stream, public Poller::Subscriber, p
   std::size_t feed(std::span<char> bytes);
   void keep_unread(std::span<char> rest);
   void put_back(std::vector<char> bytes, std::size_t begin);
+  void make_room_for_expected(Backlog& kept) const;
   void after_visit();
   void resume_reading();
   void leave(std::span<char> unread);

@@ -140,6 +140,8 @@ class Clients {
   const char* taken_from_ = nullptr;
   /// The connection whose receiver is running, and what it may still take.
   ClientConnection* visited_ = nullptr;
+  /// What its receiver said of the piece at the front of its bytes: how many it will have.
+  std::size_t expected_ = 0;
   std::uint32_t visit_units_ = 0;
   std::size_t open_ = 0;
 };

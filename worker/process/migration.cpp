@@ -20,8 +20,8 @@ base::LogGate lines_of_acts;
 
 /// Sessions of one batch: with it, one frame's descriptors.
 constexpr std::size_t kBatchSessions = 32;
-/// A batch that is this heavy gets no more sessions.
-constexpr std::size_t kBatchBytes = 1u << 20;
+/// A batch that is this heavy gets no more sessions: it is encoded, and taken, in one piece.
+constexpr std::size_t kBatchBytes = 256u << 10;
 /// What is heavier cannot be in a batch, which has room for its positions and a batch's other sessions.
 constexpr std::size_t kHeaviestBytes = ipc::kFrameLimitBytes - (4u << 20);
 /// Units of an allowance: a session that leaves or arrives, but for what its handlers do.
@@ -58,27 +58,6 @@ ConnectionImage image_of(const ClientConnection& connection, ClientConnection::D
           .by_proxy = connection.peer_by_proxy(),
           .unread = std::move(detached.unread),
           .unsent = std::move(detached.unsent)};
-}
-
-/// About as many bytes as it will take in a frame.
-std::size_t weight_of(const SessionRecord& session) {
-  constexpr std::size_t kOfEach = 32;  // pointers, sizes, padding
-  std::size_t weight = kOfEach * 8 + session.engine.handshake_head.size();
-  const auto weigh = [&weight](const std::vector<http::Buffer>& frames) {
-    for (const http::Buffer& frame : frames) weight += kOfEach + frame.size();
-  };
-  weigh(session.engine.queue);
-  if (session.engine.fragments) weight += session.engine.fragments->bytes.size();
-  for (const socketio::SocketImage& socket : session.client.sockets) {
-    weight += kOfEach * 4 + socket.data.size() + socket.auth.size();
-    for (const std::string& room : socket.rooms) weight += kOfEach + room.size();
-  }
-  if (session.client.assembly) {
-    weight += session.client.assembly->text.size();
-    weigh(session.client.assembly->attachments);
-  }
-  if (session.connection) weight += session.connection->unread.size() + session.connection->unsent.size();
-  return weight;
 }
 
 }  // namespace
@@ -180,7 +159,9 @@ void Giver::turn(http::Allowance& allowance) {
   while (gives_sessions() && has_room() && give_sessions(allowance)) {
   }
   receive(allowance);
-  if (!readable_ && !broken_) watch_.arm();
+  if (broken_) return;
+  if (!readable_) watch_.arm();
+  if (stream_.queued_bytes() > 0) watch_.arm(Watch::For::Room);
 }
 
 /// Those that wait between two requests, whoever they are for: the sessions they will ask for leave as well.
@@ -328,7 +309,7 @@ void Giver::give(const MigrationMessage& message, std::vector<ipc::Descriptor> d
   const Parcel& parcel = on_their_way_.back();
   bytes_on_their_way_ += parcel.frame.size();
   sessions_on_their_way_ += sessions;
-  stream_.send(parcel.frame, numbers_of(parcel.descriptors));
+  stream_.lend(parcel.frame, numbers_of(parcel.descriptors));
 }
 
 void Giver::give(const HttpConnection& connection, ipc::Descriptor socket) {
@@ -365,7 +346,7 @@ void Giver::close_too_large(Load load) {
 
 void Giver::send(const SocketAct& act) {
   if (broken_) return;
-  const std::vector<std::byte> frame = encode(act);
+  std::vector<std::byte> frame = encode(act);
   if (frame.size() > ipc::kFrameLimitBytes) {
     base::log_at_most(lines_of_acts, std::chrono::steady_clock::now(), base::LogLevel::Warning, [&] {
       return fmt::format("migration: an emit of {} bytes is too large for a client that has moved",
@@ -373,7 +354,7 @@ void Giver::send(const SocketAct& act) {
     });
     return;
   }
-  stream_.send(frame);
+  stream_.send(std::move(frame));
   if (!on_their_way_.empty()) on_their_way_.back().acts.push_back(act);
 }
 
@@ -410,8 +391,8 @@ void Giver::receive(http::Allowance& allowance) {
         break;
       }
       case ipc::ReceiveStatus::Empty:
-        readable_ = false;
-        return;
+        readable_ = !stream_.drained();
+        break;
       case ipc::ReceiveStatus::Truncated:
         return give_up("its frames are none");
       case ipc::ReceiveStatus::Closed:
@@ -423,7 +404,8 @@ void Giver::receive(http::Allowance& allowance) {
 
 void Giver::obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors) {
   if (const auto* took = std::get_if<Took>(&message)) {
-    if (took->count > parcels_taken_ + on_their_way_.size()) return give_up("it took more than was given");
+    const std::uint64_t written = parcels_taken_ + on_their_way_.size() - stream_.lent_frames();
+    if (took->count > written) return give_up("it took more than was given");
     while (parcels_taken_ < took->count) {
       const Parcel& parcel = on_their_way_.front();
       bytes_on_their_way_ -= parcel.frame.size();
@@ -529,7 +511,8 @@ void Taker::turn(http::Allowance& allowance) {
         break;
       }
       case ipc::ReceiveStatus::Empty:
-        readable_ = false;
+        readable_ = !stream_.drained();
+        if (readable_) (void)allowance.take(http::units_of_bytes(ipc::FrameStream::kReadBytes));
         break;
       case ipc::ReceiveStatus::Truncated:
         return refuse("its frames are none");
@@ -539,6 +522,7 @@ void Taker::turn(http::Allowance& allowance) {
     }
   }
   if (!readable_) watch_.arm();
+  if (stream_.queued_bytes() > 0) watch_.arm(Watch::For::Room);
 }
 
 void Taker::take(Frame frame) {
@@ -595,8 +579,8 @@ void Taker::refuse(const std::string& why) {
 
 void Taker::send(const SocketReply& reply) {
   if (over_) return;
-  const std::vector<std::byte> frame = encode(reply);
-  if (frame.size() <= ipc::kFrameLimitBytes) return stream_.send(frame);
+  std::vector<std::byte> frame = encode(reply);
+  if (frame.size() <= ipc::kFrameLimitBytes) return stream_.send(std::move(frame));
   base::log_at_most(lines_of_acts, std::chrono::steady_clock::now(), base::LogLevel::Warning, [&] {
     return fmt::format("migration: an answer of {} bytes is too large for the worker that waits for it",
                        frame.size());

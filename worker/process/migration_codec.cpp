@@ -6,8 +6,12 @@
 #include <kj/exception.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 #include <stdexcept>
+#include <utility>
 
 #include "limpet.capnp.h"
 #include "worker/websocket/frame.h"
@@ -137,6 +141,74 @@ void put(wire::SocketReply::Builder to, const SocketReply& from) {
   to.setId(data_of(from.id));
   to.setText(data_of(from.text));
   put(to.initAttachments(length(from.attachments)), from.attachments);
+}
+
+// ---- the frame ----
+
+/// A message that is built where it is sent from, if what it will take was foreseen: a session may hold
+/// megabytes, and each copy of them costs as much as the rest of its move.
+///
+/// https://capnproto.org/encoding.html#serialization-over-a-stream: the number of segments less one, their
+/// sizes in words, padding to a word; then the segments.
+class FrameBuilder final : public capnp::MessageBuilder {
+ public:
+  explicit FrameBuilder(std::size_t foreseen_bytes)
+      : frame_(kTableBytes + (foreseen_bytes / kWordBytes + kRootWords) * kWordBytes) {}
+  ~FrameBuilder() override {
+    for (void* segment : further_) std::free(segment);
+  }
+
+  std::vector<std::byte> finish() {
+    const auto segments = getSegmentsForOutput();
+    if (segments.size() > 1) return flat(segments);
+    const std::array<std::uint32_t, 2> table{0, static_cast<std::uint32_t>(segments[0].size())};
+    std::memcpy(frame_.data(), table.data(), sizeof table);
+    frame_.resize(kTableBytes + segments[0].size() * kWordBytes);
+    return std::move(frame_);
+  }
+
+ private:
+  static constexpr std::size_t kWordBytes = sizeof(capnp::word);
+  static constexpr std::size_t kTableBytes = 8;
+  static constexpr std::size_t kRootWords = 32;
+  static constexpr std::size_t kFurtherWords = 1024;
+
+  kj::ArrayPtr<capnp::word> allocateSegment(unsigned int at_least) override {
+    const std::size_t words = (frame_.size() - kTableBytes) / kWordBytes;
+    if (!std::exchange(begun_, true) && at_least <= words)
+      return {reinterpret_cast<capnp::word*>(frame_.data() + kTableBytes), words};
+    const std::size_t more = std::max<std::size_t>({at_least, kFurtherWords, frame_.size() / kWordBytes});
+    void* const segment = std::calloc(more, kWordBytes);
+    if (segment == nullptr) throw std::bad_alloc();
+    further_.push_back(segment);
+    return {static_cast<capnp::word*>(segment), more};
+  }
+  static std::vector<std::byte> flat(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) {
+    const auto words = capnp::messageToFlatArray(segments);
+    const auto* const begin = reinterpret_cast<const std::byte*>(words.begin());
+    return {begin, begin + words.asBytes().size()};
+  }
+
+  std::vector<std::byte> frame_;
+  std::vector<void*> further_;
+  bool begun_ = false;
+};
+
+/// About as many bytes as it takes in a frame; not less for what is large.
+std::size_t weight_of(const MigrationMessage& message) {
+  constexpr std::size_t kOfEach = 32;
+  return std::visit(Overloaded{[](const SessionBatch& batch) {
+                                 std::size_t weight = kOfEach * (batch.positions.size() + 1);
+                                 for (const SessionRecord& session : batch.sessions)
+                                   weight += weight_of(session);
+                                 return weight;
+                               },
+                               [](const HttpConnection& http) {
+                                 return kOfEach * 4 + http.connection.unread.size() +
+                                        http.connection.unsent.size();
+                               },
+                               [](const auto&) { return kOfEach; }},
+                    message);
 }
 
 // ---- reading ----
@@ -353,8 +425,28 @@ std::size_t descriptors_of(const SessionBatch& batch) noexcept {
                     [](const SessionRecord& each) { return each.connection.has_value(); }));
 }
 
+std::size_t weight_of(const SessionRecord& session) {
+  constexpr std::size_t kOfEach = 32;  // pointers, sizes, padding
+  std::size_t weight = kOfEach * 8 + session.engine.handshake_head.size();
+  const auto weigh = [&weight](const std::vector<http::Buffer>& frames) {
+    for (const http::Buffer& frame : frames) weight += kOfEach + frame.size();
+  };
+  weigh(session.engine.queue);
+  if (session.engine.fragments) weight += session.engine.fragments->bytes.size();
+  for (const socketio::SocketImage& socket : session.client.sockets) {
+    weight += kOfEach * 4 + socket.data.size() + socket.auth.size();
+    for (const std::string& room : socket.rooms) weight += kOfEach + room.size();
+  }
+  if (session.client.assembly) {
+    weight += session.client.assembly->text.size();
+    weigh(session.client.assembly->attachments);
+  }
+  if (session.connection) weight += session.connection->unread.size() + session.connection->unsent.size();
+  return weight;
+}
+
 std::vector<std::byte> encode(const MigrationMessage& message) {
-  capnp::MallocMessageBuilder builder;
+  FrameBuilder builder(weight_of(message));
   auto to = builder.initRoot<wire::MigrationMessage>();
   std::visit(Overloaded{[&](const SessionBatch& batch) { put(to.initSessions(), batch); },
                         [&](const HttpConnection& http) {
@@ -368,11 +460,7 @@ std::vector<std::byte> encode(const MigrationMessage& message) {
                         [&](const SocketReply& reply) { put(to.initReply(), reply); },
                         [&](const Expecting&) { to.initExpecting(); }},
              message);
-  const auto words = capnp::messageToFlatArray(builder);
-  const auto bytes = words.asBytes();
-  std::vector<std::byte> copy(bytes.size());
-  std::memcpy(copy.data(), bytes.begin(), bytes.size());
-  return copy;
+  return builder.finish();
 }
 
 std::optional<MigrationMessage> decode_migration_message(const ipc::Datagram& datagram, std::string* why) {

@@ -12,6 +12,8 @@
 
 namespace limpet::process {
 
+/// Bytes, about, that it takes in a frame; not less for what is large.
+[[nodiscard]] std::size_t weight_of(const SessionRecord& session);
 [[nodiscard]] std::vector<std::byte> encode(const MigrationMessage& message);
 
 /// nullopt, with the reason in `*why` ("a sid of 7 bytes, wants 20"). Descriptors are

@@ -12,11 +12,13 @@
 #include "worker/process/settings.h"
 #include "worker/process/worker.h"
 
-/// What jemalloc is told when the process starts (jemalloc(3), "TUNING"). One arena, for there is one thread that
-/// allocates. What was freed goes back to the system after two seconds, by a thread of jemalloc's own: no turn
-/// of the loop waits for it. MALLOC_CONF in the environment overrides these words.
+/// What jemalloc is told when the process starts (jemalloc(3), "TUNING"). One arena, for there is one thread
+/// that allocates. What was freed, large blocks as well, goes back to the system after two seconds, by a
+/// thread of jemalloc's own: no turn of the loop waits for it. MALLOC_CONF in the environment overrides these
+/// words.
 extern "C" const char* malloc_conf;
-const char* malloc_conf = "narenas:1,background_thread:true,dirty_decay_ms:2000,muzzy_decay_ms:0";
+const char* malloc_conf =
+    "narenas:1,background_thread:true,dirty_decay_ms:2000,muzzy_decay_ms:0,oversize_threshold:0";
 
 namespace limpet {
 namespace {

@@ -310,7 +310,6 @@ void Worker::Core::listen_alone() {
     addresses += (addresses.empty() ? "" : ", ") + address_of(listener);
     acceptor_->add(std::move(listener));
   }
-  turn_meter_.restart();
   acceptor_->start();
   base::log(base::LogLevel::Info, fmt::format("serving on {} with 1 worker", addresses));
 }
@@ -332,6 +331,7 @@ int Worker::Core::run() {
     if (!set_up_application()) return 1;
     listen_alone();
   }
+  turn_meter_.restart();
   while (!exit_code_) turn();
   return *exit_code_;
 }
@@ -380,7 +380,6 @@ void Worker::Core::on_message(const ipc::SupervisorMessage& message,
     rings_->leave(left->who);
   } else if (std::holds_alternative<ipc::TakeSeat>(message)) {
     if (drain_) return;
-    turn_meter_.restart();
     acceptor_->start();
     handovers_->start_reading();
   } else if (std::holds_alternative<ipc::GiveUpSeat>(message)) {
@@ -420,6 +419,7 @@ bool Worker::Core::set_up_application() {
   std::string reason;
   try {
     setup_(io_);
+    turn_meter_.restart();
     return true;
   } catch (const std::exception& error) {
     reason = error.what();
@@ -534,9 +534,10 @@ void Worker::Core::leave() {
 }
 
 void Worker::Core::turn() {
-  wait();
-  clock_.advance_to(std::chrono::steady_clock::now());
   turn_meter_.begin_turn();
+  wait();
+  turn_meter_.wake_up();
+  clock_.advance_to(std::chrono::steady_clock::now());
   counters_.add(ipc::Counter::LoopTurns);
   begin_share(kTimeForInput);
   if (poller_ready_) poller_ready_ = poller_.dispatch(allowance_);

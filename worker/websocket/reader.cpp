@@ -148,7 +148,8 @@ Received receive(std::span<char> bytes, std::unique_ptr<Fragments>& fragments,
       (before > max_message_bytes || header.payload > max_message_bytes - before))
     return failed(CloseCode::MessageTooBig);
   const auto payload_bytes = static_cast<std::size_t>(header.payload);
-  if (bytes.size() - header.size < payload_bytes) return {};
+  if (bytes.size() - header.size < payload_bytes)
+    return {Received::Kind::Incomplete, CloseCode::Normal, 0, {}, header.size + payload_bytes};
   const std::span<char> body = bytes.subspan(header.size, payload_bytes);
   const bool ascii = unmask(body, header.mask);
   const std::string_view payload(body.data(), body.size());

@@ -50,8 +50,9 @@ struct Received {
   };
   Kind kind = Kind::Incomplete;
   CloseCode code = CloseCode::Normal;
-  std::size_t consumed = 0;  ///< bytes at the front of `bytes`
-  std::string_view payload;  ///< into `bytes`, or into `fragments` until the next call
+  std::size_t consumed = 0;    ///< bytes at the front of `bytes`
+  std::string_view payload{};  ///< into `bytes`, or into `fragments` until the next call
+  std::size_t whole = 0;       ///< Incomplete: bytes that the frame will have, if its header is there
 };
 
 /// Takes one frame from the front of `bytes`. `fragments` is the state between calls. A message of more than

@@ -34,6 +34,36 @@ TEST(TurnMeter, SaysWhatALongTurnTookAndNothingOfShortOnes) {
   EXPECT_FALSE(meter.end_turn(0)) << "it is not worth a question to the kernel";
 }
 
+TEST(TurnMeter, CountsWhatWasDoneInTheWaitOfATurn) {
+  TurnMeter meter;
+  work(2ms);
+  meter.restart();
+  meter.begin_turn();
+  work(4ms);
+  meter.wake_up();
+  const auto turn = meter.end_turn(0);
+  ASSERT_TRUE(turn);
+  EXPECT_GE(*turn, 4ms);
+  EXPECT_LT(*turn, 40ms);
+}
+
+TEST(TurnMeter, DoesNotTakeTheWaitsOfEarlierTurnsForWorkOfThisOne) {
+  TurnMeter meter;
+  work(2ms);
+  meter.restart();
+  for (int i = 0; i < 40; ++i) {
+    meter.begin_turn();
+    work(400us);
+    meter.wake_up();
+    (void)meter.end_turn(0);
+  }
+  meter.begin_turn();
+  work(1500us);
+  const auto turn = meter.end_turn(0);
+  ASSERT_TRUE(turn);
+  EXPECT_LT(*turn, 8ms) << "the 40 waits took 16 ms";
+}
+
 TEST(TurnMeter, LeavesOutWhatHandlersTook) {
   TurnMeter meter;
   work(2ms);
