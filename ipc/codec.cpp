@@ -80,6 +80,12 @@ void put(wire::Hello::Builder to, const Hello& hello) {
   to.setProtocolVersion(hello.protocol_version);
   to.setBuild(Text(hello.build));
   put(to.initWho(), hello.who);
+  to.setLevel(hello.level);
+}
+
+void put(wire::Welcome::Builder to, const Welcome& welcome) {
+  to.setProtocolVersion(welcome.protocol_version);
+  to.setLevel(welcome.level);
 }
 
 void put(wire::Drain::Builder to, const Drain& drain) {
@@ -251,6 +257,7 @@ void put(wire::WorkerState::Builder to, const WorkerState& from) {
   to.setCauseText(Text(from.cause_text));
   to.setEndedWhile(Text(from.ended_while));
   to.setLastWords(Text(from.last_words));
+  to.setLevel(from.level);
 }
 
 void put(wire::SupervisorState::Builder to, const SupervisorState& from) {
@@ -345,7 +352,8 @@ class Door {
 Hello read(const Door& door, wire::Hello::Reader from) {
   return {.protocol_version = from.getProtocolVersion(),
           .build = door.text(from.getBuild(), "build"),
-          .who = door.incarnation(from.getWho())};
+          .who = door.incarnation(from.getWho()),
+          .level = from.getLevel()};
 }
 
 Drain read(const Door& door, wire::Drain::Reader from) {
@@ -556,7 +564,8 @@ WorkerState read(const Door& door, wire::WorkerState::Reader from) {
           .cause = door.text(from.getCause(), "cause"),
           .cause_text = door.text(from.getCauseText(), "cause"),
           .ended_while = door.text(from.getEndedWhile(), "ended while"),
-          .last_words = door.text(from.getLastWords(), "last words")};
+          .last_words = door.text(from.getLastWords(), "last words"),
+          .level = from.getLevel()};
 }
 
 SupervisorState open(const Datagram& file, wire::SupervisorState::Reader from) {
@@ -617,7 +626,8 @@ SupervisorMessage open(const Datagram& datagram, wire::SupervisorMessage::Reader
   switch (from.which()) {
     case wire::SupervisorMessage::WELCOME:
       return Door("Welcome", from.hasWelcome(), datagram, 0)
-          .admit(Welcome{.protocol_version = from.getWelcome().getProtocolVersion()});
+          .admit(Welcome{.protocol_version = from.getWelcome().getProtocolVersion(),
+                         .level = from.getWelcome().getLevel()});
     case wire::SupervisorMessage::PEER_JOINED: {
       const Door door("PeerJoined", from.hasPeerJoined(), datagram, 3);
       return PeerJoined{.who = door.incarnation(from.getPeerJoined().getWho())};
@@ -652,6 +662,8 @@ SupervisorMessage open(const Datagram& datagram, wire::SupervisorMessage::Reader
       const Door door("ReturnSlot", from.hasReturnSlot(), datagram, 0);
       return ReturnSlot{.slot = door.slot(from.getReturnSlot().getSlot())};
     }
+    case wire::SupervisorMessage::KNOWS:
+      return Door("Knows", from.hasKnows(), datagram, 0).admit(Knows{.level = from.getKnows().getLevel()});
   }
   refuse_unknown(from.which());
 }
@@ -755,17 +767,18 @@ std::vector<std::byte> encode(const SupervisorMessage& message) {
   capnp::MallocMessageBuilder builder;
   auto to = builder.initRoot<wire::SupervisorMessage>();
   std::visit(
-      Overloaded{
-          [&](const Welcome& welcome) { to.initWelcome().setProtocolVersion(welcome.protocol_version); },
-          [&](const PeerJoined& peer) { put(to.initPeerJoined().initWho(), peer.who); },
-          [&](const PeerLeft& peer) { put(to.initPeerLeft().initWho(), peer.who); },
-          [&](const TakeSeat&) { to.initTakeSeat(); }, [&](const GiveUpSeat&) { to.initGiveUpSeat(); },
-          [&](const Drain& drain) { put(to.initDrain(), drain); }, [&](const Succeed&) { to.initSucceed(); },
-          [&](const Migrate& migrate) { put(to.initMigrate(), migrate); },
-          [&](const ExpectSessions& expect) { to.initExpectSessions().setFromSlot(expect.from_slot); },
-          [&](const MoveBuckets& move) { put(to.initMoveBuckets(), move); },
-          [&](const BorrowSlot& borrow) { to.initBorrowSlot().setSlot(borrow.slot); },
-          [&](const ReturnSlot& back) { to.initReturnSlot().setSlot(back.slot); }},
+      Overloaded{[&](const Welcome& welcome) { put(to.initWelcome(), welcome); },
+                 [&](const PeerJoined& peer) { put(to.initPeerJoined().initWho(), peer.who); },
+                 [&](const PeerLeft& peer) { put(to.initPeerLeft().initWho(), peer.who); },
+                 [&](const TakeSeat&) { to.initTakeSeat(); }, [&](const GiveUpSeat&) { to.initGiveUpSeat(); },
+                 [&](const Drain& drain) { put(to.initDrain(), drain); },
+                 [&](const Succeed&) { to.initSucceed(); },
+                 [&](const Migrate& migrate) { put(to.initMigrate(), migrate); },
+                 [&](const ExpectSessions& expect) { to.initExpectSessions().setFromSlot(expect.from_slot); },
+                 [&](const MoveBuckets& move) { put(to.initMoveBuckets(), move); },
+                 [&](const BorrowSlot& borrow) { to.initBorrowSlot().setSlot(borrow.slot); },
+                 [&](const ReturnSlot& back) { to.initReturnSlot().setSlot(back.slot); },
+                 [&](const Knows& knows) { to.initKnows().setLevel(knows.level); }},
       message);
   return bytes_of(builder);
 }

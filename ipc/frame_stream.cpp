@@ -14,8 +14,10 @@
 namespace limpet::ipc {
 namespace {
 
-/// One flush() makes so many writes of at most so many bytes.
+/// Of one flush().
 constexpr int kWritesAtOnce = 64;
+constexpr std::size_t kBytesAtOnce = 512u << 10;
+/// Of one write. A frame that needs more is not written before the next flush().
 constexpr std::size_t kWriteBytes = 256u << 10;
 /// Linux passes at most this many descriptors in one message (SCM_MAX_FD).
 constexpr std::size_t kMostDescriptorsAtOnce = 253;
@@ -71,12 +73,15 @@ void FrameStream::queue(Pending frame) {
                   static_cast<std::uint32_t>(frame.descriptors.size())};
   queued_bytes_ += frame.size();
   if (frame.lent) ++lent_frames_;
+  const bool at_once = frame.size() <= kWriteBytes;
   queue_.push_back(std::move(frame));
-  (void)flush();
+  if (at_once) (void)flush();
 }
 
 bool FrameStream::flush() {
+  const std::size_t enough = queued_bytes_ - std::min(queued_bytes_, kBytesAtOnce);
   for (int writes = 0; !broken() && !queue_.empty() && writes < kWritesAtOnce; ++writes) {
+    if (enough > 0 && queued_bytes_ <= enough) break;
     Pending& frame = queue_.front();
     const std::ptrdiff_t written = write_some(frame);
     if (written < 0) give_up_writing();

@@ -33,8 +33,8 @@ class FrameStream {
   static std::pair<Descriptor, Descriptor> pair();
 
   [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
-  /// Queues a frame and writes what the peer has room for. `descriptors` are lent until the frame is written:
-  /// their owner keeps them open until the peer has answered. CHECKs the limits.
+  /// Queues a frame, and writes it at once if it is not large. `descriptors` are lent until the frame is
+  /// written: their owner keeps them open until the peer has answered. CHECKs the limits.
   void send(std::vector<std::byte> bytes, std::span<const int> descriptors = {});
   /// The same with bytes that are lent as well: they stay until the peer has answered, or end() was called.
   void lend(std::span<const std::byte> bytes, std::span<const int> descriptors);

@@ -14,6 +14,13 @@ namespace limpet::ipc {
 /// Grows when an older peer could not understand a newer one. Both sides say theirs first.
 inline constexpr std::uint32_t kProtocolVersion = 1;
 
+/// What a build knows, beside the first protocol: each side says its level in its first message, and is sent
+/// nothing that is of a higher one, for an upgrade joins builds of different age. Whoever adds a message, a
+/// field that matters or a kind of record makes this higher, and says here what it is.
+///   0  builds that do not say
+///   1  Knows
+inline constexpr std::uint32_t kLevel = 1;
+
 /// One life of one worker. `generation` only grows, over all slots.
 struct Incarnation {
   std::uint16_t slot = 0;
@@ -29,6 +36,7 @@ struct Hello {
   std::uint32_t protocol_version = kProtocolVersion;
   std::string build{};
   Incarnation who{};
+  std::uint32_t level = kLevel;
 };
 /// The application is set up and every ring is attached: the seat may come.
 struct Ready {};
@@ -62,6 +70,12 @@ using WorkerMessage = std::variant<Hello, Ready, Failed, DrainProgress, Leaving,
 /// Answer to Hello, after one PeerJoined for each ring there is: attach is complete, set up the application.
 struct Welcome {
   std::uint32_t protocol_version = kProtocolVersion;
+  std::uint32_t level = kLevel;
+};
+/// The supervisor's level from now on: 0 before another build takes its place, its own once it has. To
+/// workers of level 1.
+struct Knows {
+  std::uint32_t level = kLevel;
 };
 /// A worker (or bridge) joined. Descriptors: ring, reader page, doorbell.
 struct PeerJoined {
@@ -116,7 +130,7 @@ struct ReturnSlot {
 };
 
 using SupervisorMessage = std::variant<Welcome, PeerJoined, PeerLeft, TakeSeat, GiveUpSeat, Drain, Succeed,
-                                       Migrate, ExpectSessions, MoveBuckets, BorrowSlot, ReturnSlot>;
+                                       Migrate, ExpectSessions, MoveBuckets, BorrowSlot, ReturnSlot, Knows>;
 
 // ---- between workers, on inboxes ----
 

@@ -84,6 +84,7 @@ struct WorkerState {
   std::string cause_text{};
   std::string ended_while{};
   std::string last_words{};
+  std::uint32_t level = 0;  ///< of its hello
 };
 
 struct SupervisorState {

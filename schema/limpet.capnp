@@ -65,6 +65,7 @@ struct Hello {
   protocolVersion @0 :UInt32;
   build @1 :Text;       # of the worker's executable, for people
   who @2 :Incarnation;  # must be what its heritage says
+  level @3 :UInt32;     # what its build knows: nothing of a higher level is sent to it (ipc/messages.h, kLevel)
 }
 
 struct Ready {
@@ -116,12 +117,19 @@ struct SupervisorMessage {
     moveBuckets @9 :MoveBuckets;
     borrowSlot @10 :BorrowSlot;
     returnSlot @11 :ReturnSlot;
+    knows @12 :Knows;  # level 1
   }
 }
 
 struct Welcome {
   # Answer to Hello: every ring there is has been named before this. Set up the application, then say Ready.
   protocolVersion @0 :UInt32;
+  level @1 :UInt32;  # what the supervisor's build knows: nothing of a higher level is sent to it
+}
+
+struct Knows {
+  # Of the supervisor, instead of what its Welcome said: 0 before another build takes its place, its own level once it has.
+  level @0 :UInt32;
 }
 
 struct PeerJoined {
@@ -568,4 +576,5 @@ struct WorkerState {
   causeText @18 :Text;
   endedWhile @19 :Text;
   lastWords @20 :Text;
+  level @21 :UInt32;  # of its Hello
 }

@@ -40,6 +40,8 @@ class Cluster {
   /// Instead, after an upgrade.
   void go_on();
   void save(ipc::SupervisorState* into) const;
+  /// What the supervisor knows (ipc/messages.h), to those workers that can hear it.
+  void tell_level(std::uint32_t level);
   /// "" or what would be lost by an exec now.
   [[nodiscard]] std::string obstacle_to_exec() const;
   /// Of a program that may be another than the cluster's. Null, with the reason in `*why`, if it could not be

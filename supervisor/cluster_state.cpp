@@ -98,6 +98,12 @@ void Cluster::save(ipc::SupervisorState* into) const {
   for (const SharedProgram& each : programs) into->programs.push_back(supervisor::save(*each));
 }
 
+void Cluster::tell_level(std::uint32_t level) {
+  each_worker([level](Worker& worker) {
+    if (worker.level > 0) worker.tell(ipc::Knows{level});
+  });
+}
+
 std::string Cluster::obstacle_to_exec() const {
   if (is_closing_slots()) return "slots are still closing";
   for (const auto& slot : slots_) {

@@ -94,6 +94,7 @@ void Cluster::welcome(Worker& worker, const ipc::Hello& hello, ipc::Datagram& da
   worker.memory = Worker::Memory{std::move(datagram.descriptors[0]), std::move(datagram.descriptors[1]),
                                  std::move(datagram.descriptors[2]), std::move(datagram.descriptors[3])};
   worker.build = hello.build;
+  worker.level = hello.level;
   worker.happen(WorkerEvent::SaysHello, fmt::format("build {}", hello.build));
   // Welcome ends the list of peers. The others hear of it after that, so that nobody writes to the newcomer's
   // ring of readers before the newcomer knows everybody.

@@ -89,6 +89,7 @@ void Supervisor::run() {
 void Supervisor::go_on() {
   log(Level::Info, fmt::format("supervisor: upgraded from {} to {}", upgraded_from_, kVersion));
   cluster_.go_on();
+  cluster_.tell_level(ipc::kLevel);
   operation_name_ = "upgrade";
   operation_since_ = steady_clock::now();
   std::string why;
@@ -258,6 +259,8 @@ void Supervisor::take_verdict(ipc::Descriptor image, const std::string& objectio
 }
 
 void Supervisor::become(const ipc::Descriptor& image) {
+  // Of whoever comes nothing is known; it will say so itself.
+  cluster_.tell_level(0);
   std::string why = cluster_.obstacle_to_exec();
   if (why.empty()) {
     log(Level::Info, fmt::format("upgrade: becoming {}", binary_));
@@ -265,6 +268,7 @@ void Supervisor::become(const ipc::Descriptor& image) {
     why = become_image(image, save());
   }
   unblock_signals();
+  cluster_.tell_level(ipc::kLevel);
   refuse_upgrade(why);
 }
 

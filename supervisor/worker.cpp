@@ -27,6 +27,7 @@ Worker::Worker(Loop& loop, SharedProgram its_program, const ipc::WorkerState& st
     : program(std::move(its_program)),
       child(static_cast<pid_t>(state.pid), adopt(state.pidfd)),
       channel(adopt(state.control)),
+      level(state.level),
       deadline(loop),
       born(ipc::time_of(state.born)),
       ready_since(ipc::time_of(state.ready_since)),
@@ -73,6 +74,7 @@ ipc::WorkerState Worker::save() const {
   state.cause_text = cause_text;
   state.ended_while = to_text(ended_while);
   state.last_words = last_words;
+  state.level = level;
   return state;
 }
 

@@ -70,6 +70,7 @@ class Worker {
   ipc::Child child;
   ipc::Channel channel;
   std::string build;                         ///< of Limpet's library, since its hello
+  std::uint32_t level = 0;                   ///< what that build knows (ipc/messages.h), since its hello
   std::optional<Memory> memory;              ///< since its hello
   std::optional<ipc::CounterView> counters;  ///< since its hello
   std::unique_ptr<Readiness> on_message;

@@ -183,8 +183,9 @@ TEST(Codec, AStateOfAnotherVersionIsRefused) {
 }
 
 TEST(Codec, HelloArrivesWithTheHighestNumbers) {
-  const Hello hello =
-      through_worker(Hello{.protocol_version = kMost32, .build = "0.1.0 – ümläut", .who = kHighest}, 4);
+  const Hello hello = through_worker(
+      Hello{.protocol_version = kMost32, .build = "0.1.0 – ümläut", .who = kHighest, .level = kMost32}, 4);
+  EXPECT_EQ(hello.level, kMost32);
   EXPECT_EQ(hello.protocol_version, kMost32);
   EXPECT_EQ(hello.build, "0.1.0 – ümläut");
   EXPECT_EQ(hello.who, kHighest);
@@ -213,6 +214,8 @@ TEST(Codec, TheOtherMessagesOfAWorkerArrive) {
 
 TEST(Codec, TheMessagesOfTheSupervisorArrive) {
   EXPECT_EQ(through_supervisor(Welcome{.protocol_version = 7}).protocol_version, 7u);
+  EXPECT_EQ(through_supervisor(Welcome{.level = 8}).level, 8u);
+  EXPECT_EQ(through_supervisor(Knows{.level = 9}).level, 9u);
   EXPECT_EQ(through_supervisor(PeerJoined{.who = kHighest}, 3).who, kHighest);
   EXPECT_EQ(through_supervisor(PeerLeft{.who = kHighest}).who, kHighest);
   (void)through_supervisor(TakeSeat{});

@@ -131,8 +131,6 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/process/relay.cpp:Relay::OwnerSide::on_bytes": "passes on what one read has brought, in one piece",
     "worker/process/relay.cpp:Relay::count_response": ONE_PIECE,
     "worker/engineio/core.h:on_bytes": "throws away what it gets",
-    "worker/engineio/core.cpp:Core::free_ended": "sessions whose ends were reported for units of an allowance; those that a "
-                                                 "list still names are looked at once in each turn until it is worked off",
     "worker/engineio/timer_wheel.h:turn_to": "kGranules",
     "worker/engineio/timer_wheel.h:first_in_wheel": "kGranules",
     "worker/process/supervisor_link.cpp:SupervisorLink::receive": "what a supervisor says: a few messages an operation",

@@ -108,6 +108,7 @@ async function befall(cluster, random, happened) {
   const event = kDeck[Math.floor(random() * kDeck.length)];
   const workers = childrenOf(cluster.pid).alive;
   const worker = workers[Math.floor(random() * workers.length)];
+  if (worker === undefined) return; // the only one was killed, and the next is not there yet
   happened[event.name] = (happened[event.name] ?? 0) + 1;
   try {
     await event.act({ cluster, worker, random });

@@ -1,7 +1,7 @@
 // A worker that speaks the contract of ipc/heritage.h and ipc/messages.h and nothing else, for tests of the
 // supervisor. Argument: a file with one word, read at start, that says how it behaves:
 //   good | exit | fail | hang-in-boot | die-after-ready | hang-when-ready | die-when-seated | die-taking |
-//   hold | ignore-drain | second-hello | nonsense | another-build | another-protocol
+//   hold | ignore-drain | second-hello | nonsense | another-build | another-protocol | older
 // and, before it, optionally `slot N`: only in that slot, good elsewhere; after it, optionally `sessions N`:
 // what one that succeeds nobody begins with, each in a bucket of its own that is its slot's. Answers each
 // connection with one line: "slot S gen G pid P ms CLOCK". A session moves as its bucket, and is taken when
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <map>
@@ -96,7 +97,8 @@ class FakeWorker {
     const int descriptors[] = {memory.get(), memory.get(), counters_.descriptor(), doorbell.get()};
     const std::uint32_t protocol = kProtocolVersion + (behaviour_ == "another-protocol" ? 1 : 0);
     const std::string build = behaviour_ == "another-build" ? "fake 2" : "fake";
-    (void)channel_.send(encode(WorkerMessage(Hello{protocol, build, who_})), descriptors);
+    const std::uint32_t level = behaviour_ == "older" ? 0 : kLevel;
+    (void)channel_.send(encode(WorkerMessage(Hello{protocol, build, who_, level})), descriptors);
     if (behaviour_ == "second-hello") {
       (void)channel_.send(encode(WorkerMessage(Hello{kProtocolVersion, "fake", who_})), descriptors);
     }
@@ -221,6 +223,10 @@ class FakeWorker {
       exit_code_ = 5;
     }
     if (std::holds_alternative<Welcome>(message) && behaviour_ == "hang-when-ready") ::pause();
+    if (const auto* knows = std::get_if<Knows>(&message)) {
+      std::fprintf(stderr, "told of level %u\n", static_cast<unsigned>(knows->level));
+      if (behaviour_ == "older") ::_exit(9);  // it cannot know what this is
+    }
     if (std::holds_alternative<TakeSeat>(message)) seated_ = true;
     if (std::holds_alternative<TakeSeat>(message) && behaviour_ == "die-when-seated") ::_exit(7);
     if (std::holds_alternative<Succeed>(message)) {

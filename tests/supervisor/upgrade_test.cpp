@@ -1,5 +1,6 @@
 // The supervisor becomes another image in the same process: what goes on, what is refused, what signals do
 // meanwhile.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "ipc/messages.h"
 #include "supervisor/option_table.h"
 #include "supervisor/state.h"
 #include "tests/supervisor/running_server.h"
@@ -85,6 +87,22 @@ TEST(Upgrade, goes_on_in_the_same_process_and_replaces_every_worker) {
   EXPECT_EQ(server.ctl({"stop"}).exit_code, 0);
   EXPECT_EQ(server.program().wait_for_end(), (ipc::ExitStatus{false, 0}));
   EXPECT_TRUE(std::filesystem::is_empty(server.runtime_dir()));
+}
+
+TEST(Upgrade, workers_are_told_what_the_supervisor_knows_before_and_after) {
+  RunningServer server({"--workers", "1"});
+  server.wait_until_serving();
+  EXPECT_EQ(server.ctl({"upgrade"}).exit_code, 0);
+  server.wait_for("told of level 0");
+  server.wait_for(fmt::format("told of level {}", ipc::kLevel));
+}
+
+TEST(Upgrade, workers_of_a_build_that_does_not_say_what_it_knows_are_told_nothing_new) {
+  RunningServer server({"--workers", "1"}, "older sessions 5");
+  server.wait_until_serving();
+  const CtlResult result = server.ctl({"upgrade"});
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_THAT(result.output, HasSubstr("5 sessions moved, 0 drained")) << "its worker lived until then";
 }
 
 TEST(Upgrade, a_signal_upgrades_too) {

@@ -202,8 +202,8 @@ void Core::forget_handshake(OpenSession& session) {
   count_memory(session, true);
 }
 
-void Core::free_ended() {
-  for (std::size_t left = freed_.size(); left > 0; --left) {
+void Core::free_ended(http::Allowance& allowance) {
+  for (std::size_t left = freed_.size(); left > 0 && allowance.take(); --left) {
     OpenSession* const session = freed_.pop_front();
     // The lists of polls and posts may name it: they are worked off first.
     if (session->flush_pending || session->has_post) {
@@ -261,7 +261,7 @@ void Core::tick(http::Allowance& allowance) {
   // What is sent while ends are reported goes out in this turn as well.
   report_ended(allowance);
   flush_polls(allowance);
-  free_ended();
+  free_ended(allowance);
 }
 
 void Core::note_held(OpenSession& session, std::size_t before) noexcept {

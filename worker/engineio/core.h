@@ -127,7 +127,7 @@ class Core {
   void release(OpenSession& session);
   void report_ended(http::Allowance& allowance);
   void forget_handshake(OpenSession& session);
-  void free_ended();
+  void free_ended(http::Allowance& allowance);
   void send_pings(http::TimePoint now, http::Allowance& allowance);
   void end_overdue(http::TimePoint now, http::Allowance& allowance);
   void count_memory(const OpenSession& session, bool here) noexcept;

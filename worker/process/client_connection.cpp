@@ -1,6 +1,7 @@
 #include "worker/process/client_connection.h"
 
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -40,6 +41,16 @@ constexpr std::size_t kWorthMoving = 64 * 1024;
 constexpr std::size_t kPartThatCounts = 8;
 
 constexpr std::uint32_t kInput = EPOLLIN | EPOLLRDHUP;
+
+/// For memory of many megabytes that is about to be written: each small page of it would be paid for by
+/// itself. If the system has none, small ones will do.
+void ask_for_huge_pages(void* memory, std::size_t bytes) noexcept {
+  constexpr std::size_t kHugePage = std::size_t{2} << 20;
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory);
+  const std::uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
+  const std::uintptr_t end = (begin + bytes) / kHugePage * kHugePage;
+  if (first + kHugePage < end) ::madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+}
 
 bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
@@ -280,7 +291,9 @@ void ClientConnection::make_room_for_expected(Backlog& kept) const {
   const std::size_t expected = clients_.expected_;
   const std::size_t there = kept.unread.size() - kept.unread_begin;
   if (expected < kWorthMoving || there < expected / kPartThatCounts) return;
+  const std::size_t before = kept.unread.capacity();
   kept.unread.reserve(kept.unread_begin + expected + clients_.read_buffer_->size());
+  if (kept.unread.capacity() != before) ask_for_huge_pages(kept.unread.data(), kept.unread.capacity());
 }
 
 /// Feeds `bytes` from `begin` on, and keeps what is left where it is.

@@ -495,34 +495,55 @@ void Taker::turn(http::Allowance& allowance) {
   if (over_) return;
   if (!stream_.flush()) readable_ = true;  // its end is read, behind all that came before
   if (stream_.queued_bytes() == 0) going_back_.clear();
-  ipc::Datagram datagram;
   // What was taken may be touched in the next turn: only if the giver has been told.
   if (held_) take(*std::exchange(held_, std::nullopt));
-  while (readable_ && !held_ && stream_.queued_bytes() == 0 && allowance.take()) {
-    switch (stream_.receive(&datagram)) {
-      case ipc::ReceiveStatus::Message: {
-        std::string why;
-        (void)allowance.take(kUnitsOfMovedPage * http::units_of_bytes(datagram.bytes.size()));
-        auto message = decode_migration_message(datagram, &why);
-        if (!message) return refuse(why);
-        if (const auto* batch = std::get_if<SessionBatch>(&*message))
-          (void)allowance.take(static_cast<std::uint32_t>(batch->sessions.size()) * kUnitsOfSession);
-        take({std::move(*message), std::move(datagram.descriptors)});
-        break;
-      }
-      case ipc::ReceiveStatus::Empty:
-        readable_ = !stream_.drained();
-        if (readable_) (void)allowance.take(http::units_of_bytes(ipc::FrameStream::kReadBytes));
-        break;
-      case ipc::ReceiveStatus::Truncated:
-        return refuse("its frames are none");
-      case ipc::ReceiveStatus::Closed:
-      case ipc::ReceiveStatus::Failed:
-        return end();
-    }
+  while (!held_ && stream_.queued_bytes() == 0 && receive_next(allowance)) {
+    // To decode and settle it costs as much again as to read it: of a large one, in the next turn.
+    if (!allowance.take(kUnitsOfMovedPage * http::units_of_bytes(next_->bytes.size()))) break;
+    if (!take_next()) return;
   }
+  if (over_) return;
   if (!readable_) watch_.arm();
   if (stream_.queued_bytes() > 0) watch_.arm(Watch::For::Room);
+}
+
+/// False: no whole frame is here in this turn.
+bool Taker::receive_next(http::Allowance& allowance) {
+  while (!next_ && readable_ && allowance.take()) {
+    ipc::Datagram datagram;
+    switch (stream_.receive(&datagram)) {
+      case ipc::ReceiveStatus::Message:
+        (void)allowance.take(kUnitsOfMovedPage * http::units_of_bytes(datagram.bytes.size()));
+        next_ = std::move(datagram);
+        break;
+      case ipc::ReceiveStatus::Empty:
+        readable_ = !stream_.drained();
+        if (readable_)
+          (void)allowance.take(kUnitsOfMovedPage * http::units_of_bytes(ipc::FrameStream::kReadBytes));
+        break;
+      case ipc::ReceiveStatus::Truncated:
+        refuse("its frames are none");
+        return false;
+      case ipc::ReceiveStatus::Closed:
+      case ipc::ReceiveStatus::Failed:
+        end();
+        return false;
+    }
+  }
+  return next_.has_value();
+}
+
+/// False: it was refused.
+bool Taker::take_next() {
+  ipc::Datagram datagram = std::move(*std::exchange(next_, std::nullopt));
+  std::string why;
+  auto message = decode_migration_message(datagram, &why);
+  if (!message) {
+    refuse(why);
+    return false;
+  }
+  take({std::move(*message), std::move(datagram.descriptors)});
+  return true;
 }
 
 void Taker::take(Frame frame) {

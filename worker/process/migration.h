@@ -171,7 +171,7 @@ class Taker {
 
   /// Once per turn, behind the rings.
   void turn(http::Allowance& allowance);
-  [[nodiscard]] bool busy() const noexcept { return readable_ && !over_ && !held_; }
+  [[nodiscard]] bool busy() const noexcept { return (readable_ || next_) && !over_ && !held_; }
   /// turn() is to be called then at the latest.
   [[nodiscard]] http::TimePoint next_deadline() const noexcept {
     return held_ ? held_until_ : http::TimePoint::max();
@@ -191,6 +191,8 @@ class Taker {
     std::vector<ipc::Descriptor> descriptors;
   };
 
+  [[nodiscard]] bool receive_next(http::Allowance& allowance);
+  bool take_next();
   void take(Frame frame);
   [[nodiscard]] bool is_early(const Frame& frame);
   void obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors);
@@ -206,6 +208,7 @@ class Taker {
   Watch watch_;
   std::uint64_t parcels_ = 0;
   std::deque<ipc::Descriptor> going_back_;  // until their frames are written
+  std::optional<ipc::Datagram> next_;       // is whole, and waits for a turn that has time for it
   std::optional<Frame> held_;               // came before what the supervisor says of its rings
   http::TimePoint held_until_{};            // from the first such frame on
   bool readable_ = true;

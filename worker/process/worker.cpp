@@ -46,11 +46,11 @@ constexpr int kHandlersPerTurn = 64;
 /// whatever came in. One piece of work may go beyond it. Input has two shares: what is new, and what had to
 /// wait.
 constexpr std::uint32_t kUnitsPerShare = 20'000;
-constexpr std::chrono::microseconds kTimeForInput{1500};
-constexpr std::chrono::microseconds kTimeForRings{1000};
-constexpr std::chrono::microseconds kTimeForCloses{500};
-constexpr std::chrono::microseconds kTimeForMoves{2000};
-constexpr std::chrono::microseconds kTimeForOutput{2500};
+constexpr std::chrono::microseconds kTimeForInput{1000};
+constexpr std::chrono::microseconds kTimeForRings{750};
+constexpr std::chrono::microseconds kTimeForCloses{250};
+constexpr std::chrono::microseconds kTimeForMoves{1500};
+constexpr std::chrono::microseconds kTimeForOutput{1500};
 /// Connections and sessions that are closed in one turn because limits.memory is exceeded.
 constexpr int kShedPerTurn = 64;
 /// WebSocket close code of a drain: "service restart" (RFC 6455 registry). Clients come back.
@@ -176,7 +176,8 @@ class Worker::Core {
   bool more_in_rings_ = false;
   bool more_in_inbox_ = false;
   bool more_to_end_ = false;
-  std::size_t drain_owed_ = 0;  ///< sessions that were due to end, and for which no turn had time
+  std::size_t drain_owed_ = 0;          ///< sessions that were due to end, and for which no turn had time
+  std::uint32_t supervisor_level_ = 0;  ///< nothing of a higher one is sent to it (ipc/messages.h)
   bool expecting_parent_death_signal_ = false;
 };
 
@@ -371,7 +372,10 @@ void Worker::Core::on_supervisor_lost() {
 
 void Worker::Core::on_message(const ipc::SupervisorMessage& message,
                               std::vector<ipc::Descriptor> descriptors) {
-  if (std::holds_alternative<ipc::Welcome>(message)) {
+  if (const auto* knows = std::get_if<ipc::Knows>(&message)) {
+    supervisor_level_ = knows->level;
+  } else if (const auto* welcome = std::get_if<ipc::Welcome>(&message)) {
+    supervisor_level_ = welcome->level;
     if (set_up_application()) link_->send(ipc::Ready{});
   } else if (const auto* joined = std::get_if<ipc::PeerJoined>(&message)) {
     rings_->join(joined->who, std::move(descriptors[0]), std::move(descriptors[1]),

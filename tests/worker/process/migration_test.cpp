@@ -519,7 +519,7 @@ TEST_F(MigrationTest, MuchThatWaitsForSlowClientsIsSplit) {
   old_->io.emit("large", large);
   start_successor();
   begin_to_give();
-  turns(60);
+  turns(400);
   EXPECT_EQ(old_->engine.session_count(), 0u);
   EXPECT_EQ(young_->engine.session_count(), kClients);
   for (int i = 0; i < kClients; i += 5) {
