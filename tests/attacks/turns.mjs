@@ -97,6 +97,14 @@ async function enterRooms(hose, count, nameOf) {
   return hose.echo(60_000);
 }
 
+/// It is in all of them afterwards: the last one is heard.
+async function movesWithRooms(target) {
+  const hose = await webSocket(target, 0);
+  await enterRooms(hose, 140_000, (i) => `room ${i}`);
+  const { code } = await target.ctl("reload");
+  return { served: code === 0 && (await hose.echo()) };
+}
+
 /// One leaves; the other is still heard and served.
 async function sameRooms(target) {
   const two = await many(2, () => webSocket(target, 0));
@@ -172,6 +180,8 @@ export const kTurns = [
   // One packet is parsed in one piece: 15 times what the default max_payload allows.
   { name: "a message of 15 MB", settings: { maxHttpBufferSize: 16_000_000 }, attack: largeMessage, right: unserved, turnUs: 20_000, cpu: { elements: 15, each: 100_000 / 15 }, peers: both },
   { name: "two sockets in the same 140,000 rooms, one leaves", attack: sameRooms, right: unserved, cpu: { elements: 3 * 140_000, each: 5 }, rssMiB: 256, peers: both },
+  // The names of one client's rooms are written down, and read, in one piece: some 0.4 µs each. It joins them over many turns.
+  { name: "a client in 140,000 rooms, and a reload", attack: movesWithRooms, right: unserved, turnUs: 140_000, replaces: true, rssMiB: 256 },
   { name: "120,000 joins of one socket", attack: joins, right: unserved, cpu: { elements: 120_000, each: 5 }, rssMiB: 128, peers: both },
   { name: "45,000 room names with the same std::hash", attack: collidingRooms, right: unserved, cpu: { elements: 45_000, each: 10 }, peers: both },
   { name: "200,000 acknowledgements open, and the socket ends", attack: openAcknowledgements, right: unserved, cpu: { elements: 200_000, each: 8 }, rssMiB: 128, peers: both },

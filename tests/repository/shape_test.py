@@ -126,6 +126,7 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/process/migration.cpp:Giver::obey": "parcels that were taken, each given for units of an allowance",
     "worker/process/migration.cpp:Giver::take_back": "once, when the taker has died: at most kParcelsOnTheirWay batches",
     "worker/process/worker.cpp:Worker::Core::shed_for_memory": "kShedPerTurn",
+    "worker/socketio/memberships.cpp:Server::take_ahead": "kEndedAtOnce",
     "worker/process/front.cpp:Front::ProxyReader::on_bytes": "one header of at most kProxyHeaderLimitBytes",
     "worker/process/relay.cpp:Relay::ClientSide::on_bytes": "passes on what one read has brought, in one piece",
     "worker/process/relay.cpp:Relay::OwnerSide::on_bytes": "passes on what one read has brought, in one piece",

@@ -496,11 +496,11 @@ void Taker::turn(http::Allowance& allowance) {
   if (!stream_.flush()) readable_ = true;  // its end is read, behind all that came before
   if (stream_.queued_bytes() == 0) going_back_.clear();
   // What was taken may be touched in the next turn: only if the giver has been told.
-  if (held_) take(*std::exchange(held_, std::nullopt));
+  if (held_) take(*std::exchange(held_, std::nullopt), allowance);
   while (!held_ && stream_.queued_bytes() == 0 && receive_next(allowance)) {
     // To decode and settle it costs as much again as to read it: of a large one, in the next turn.
     if (!allowance.take(kUnitsOfMovedPage * http::units_of_bytes(next_->bytes.size()))) break;
-    if (!take_next()) return;
+    if (!take_next(allowance)) return;
   }
   if (over_) return;
   if (!readable_) watch_.arm();
@@ -534,7 +534,7 @@ bool Taker::receive_next(http::Allowance& allowance) {
 }
 
 /// False: it was refused.
-bool Taker::take_next() {
+bool Taker::take_next(http::Allowance& allowance) {
   ipc::Datagram datagram = std::move(*std::exchange(next_, std::nullopt));
   std::string why;
   auto message = decode_migration_message(datagram, &why);
@@ -542,12 +542,13 @@ bool Taker::take_next() {
     refuse(why);
     return false;
   }
-  take({std::move(*message), std::move(datagram.descriptors)});
+  take({std::move(*message), std::move(datagram.descriptors)}, allowance);
   return true;
 }
 
-void Taker::take(Frame frame) {
-  if (is_early(frame)) {
+void Taker::take(Frame frame, http::Allowance& allowance) {
+  joins_ahead_ = false;
+  if (is_early(frame) || joins_ahead(frame, allowance)) {
     held_ = std::move(frame);
   } else {
     obey(std::move(frame.message), std::move(frame.descriptors));
@@ -566,6 +567,16 @@ bool Taker::is_early(const Frame& frame) {
   if (parts_.rings.knows(batch->positions)) return parts_.rings.behind(batch->positions) > kRecordsAtOnce;
   if (held_until_ == http::TimePoint{}) held_until_ = parts_.clock.now() + kWaitForIntroductions;
   return parts_.clock.now() < held_until_;
+}
+
+/// A client in very many rooms joins them before it is here.
+bool Taker::joins_ahead(const Frame& frame, http::Allowance& allowance) {
+  const auto* const batch = std::get_if<SessionBatch>(&frame.message);
+  if (batch == nullptr) return false;
+  joins_ahead_ = !std::all_of(batch->sessions.begin(), batch->sessions.end(), [&](const SessionRecord& each) {
+    return parts_.socketio.join_ahead(each.client, allowance);
+  });
+  return joins_ahead_;
 }
 
 void Taker::obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors) {
@@ -589,6 +600,9 @@ void Taker::end() {
   over_ = complete_ = true;
   stream_.end();
   going_back_.clear();
+  const auto* const batch = held_ ? std::get_if<SessionBatch>(&held_->message) : nullptr;
+  if (batch == nullptr) return;
+  for (const SessionRecord& each : batch->sessions) parts_.socketio.forget_ahead(each.client);
 }
 
 void Taker::refuse(const std::string& why) {

@@ -171,7 +171,9 @@ class Taker {
 
   /// Once per turn, behind the rings.
   void turn(http::Allowance& allowance);
-  [[nodiscard]] bool busy() const noexcept { return (readable_ || next_) && !over_ && !held_; }
+  [[nodiscard]] bool busy() const noexcept {
+    return !over_ && (held_ ? joins_ahead_ : readable_ || next_.has_value());
+  }
   /// turn() is to be called then at the latest.
   [[nodiscard]] http::TimePoint next_deadline() const noexcept {
     return held_ ? held_until_ : http::TimePoint::max();
@@ -192,8 +194,9 @@ class Taker {
   };
 
   [[nodiscard]] bool receive_next(http::Allowance& allowance);
-  bool take_next();
-  void take(Frame frame);
+  bool take_next(http::Allowance& allowance);
+  void take(Frame frame, http::Allowance& allowance);
+  [[nodiscard]] bool joins_ahead(const Frame& frame, http::Allowance& allowance);
   [[nodiscard]] bool is_early(const Frame& frame);
   void obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors);
   /// No more is heard of the giver, and it hears no more of this: what was not taken is its own.
@@ -209,8 +212,9 @@ class Taker {
   std::uint64_t parcels_ = 0;
   std::deque<ipc::Descriptor> going_back_;  // until their frames are written
   std::optional<ipc::Datagram> next_;       // is whole, and waits for a turn that has time for it
-  std::optional<Frame> held_;               // came before what the supervisor says of its rings
-  http::TimePoint held_until_{};            // from the first such frame on
+  std::optional<Frame> held_;  // came before what the supervisor says of its rings, or is in very many rooms
+  http::TimePoint held_until_{};  // from the first such frame on
+  bool joins_ahead_ = false;      // held_ does: what it waits for is the next turn
   bool readable_ = true;
   bool complete_ = false;
   bool over_ = false;

@@ -50,7 +50,7 @@ capnp::Data::Reader data_of(std::string_view text) {
 
 unsigned int length(const auto& items) { return static_cast<unsigned int>(items.size()); }
 
-void put(capnp::List<capnp::Data>::Builder to, const std::vector<std::string>& from) {
+void put(capnp::List<capnp::Data>::Builder to, const socketio::RoomNames& from) {
   for (unsigned int i = 0; i < to.size(); ++i) to.set(i, data_of(from[i]));
 }
 
@@ -270,7 +270,10 @@ socketio::SocketImage read(wire::SocketRecord::Reader from) {
   socket.nsp = name_of(from.getNsp());
   socket.id = id_of(from.getId(), "a socket id");
   require(from.getRooms().size() <= kListLimit, "too many rooms");
-  for (const auto room : from.getRooms()) socket.rooms.push_back(text_of(room));
+  std::size_t bytes = 0;
+  for (const auto room : from.getRooms()) bytes += room.size();
+  socket.rooms.reserve(from.getRooms().size(), bytes);
+  for (const auto room : from.getRooms()) socket.rooms.push_back(view_of(room));
   socket.data = text_of(from.getData());
   socket.auth = text_of(from.getAuth());
   socket.next_reply_id = from.getNextReplyId();
@@ -427,6 +430,7 @@ std::size_t descriptors_of(const SessionBatch& batch) noexcept {
 
 std::size_t weight_of(const SessionRecord& session) {
   constexpr std::size_t kOfEach = 32;  // pointers, sizes, padding
+  constexpr std::size_t kOfRoom = 16;  // a pointer and padding
   std::size_t weight = kOfEach * 8 + session.engine.handshake_head.size();
   const auto weigh = [&weight](const std::vector<http::Buffer>& frames) {
     for (const http::Buffer& frame : frames) weight += kOfEach + frame.size();
@@ -435,7 +439,7 @@ std::size_t weight_of(const SessionRecord& session) {
   if (session.engine.fragments) weight += session.engine.fragments->bytes.size();
   for (const socketio::SocketImage& socket : session.client.sockets) {
     weight += kOfEach * 4 + socket.data.size() + socket.auth.size();
-    for (const std::string& room : socket.rooms) weight += kOfEach + room.size();
+    weight += kOfRoom * socket.rooms.size() + socket.rooms.bytes();
   }
   if (session.client.assembly) {
     weight += session.client.assembly->text.size();

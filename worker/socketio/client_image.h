@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "worker/http/buffer.h"
+#include "worker/socketio/room_names.h"
 
 namespace limpet::socketio {
 
@@ -18,7 +19,7 @@ namespace limpet::socketio {
 struct SocketImage {
   std::string nsp;                  ///< "/", "/admin"
   std::string id;                   ///< 20 characters
-  std::vector<std::string> rooms;   ///< without its own
+  RoomNames rooms;                  ///< without its own
   std::string data;                 ///< JSON text of socket.data()
   std::string auth;                 ///< JSON text of the CONNECT packet; empty: none
   std::uint64_t next_reply_id = 0;  ///< of the next emit with an acknowledgement

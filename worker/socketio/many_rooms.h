@@ -21,13 +21,18 @@ inline constexpr std::size_t kFewRooms = 16;
 /// waits for its turn (endings.cpp).
 inline constexpr std::uint32_t kEndedAtOnce = 256;
 
-/// Stands for the session in the rooms behind the first kEndedAtOnce of a socket. Once closed it drops what
-/// it is given: rooms that the ended socket has not left yet deliver to nobody, and the session may be gone.
+/// A socket in more rooms than this joins them over several turns when it arrives from another worker.
+inline constexpr std::size_t kJoinedAtOnce = 1024;
+
+/// Stands for the session in the rooms behind the first kEndedAtOnce of a socket. Shut, it drops what it is
+/// given: rooms that an ended socket has not left yet deliver to nobody, and the session may be gone; nor do
+/// those that a socket joins before it arrives from another worker.
 class Gate final : public engineio::Session {
  public:
-  /// `packets_out` has counted what is dropped, once for each call.
-  Gate(engineio::Session& session, std::uint64_t& packets_out) noexcept
-      : session_(&session), packets_out_(packets_out) {}
+  /// Null: shut. `packets_out` has counted what is dropped, once for each call.
+  Gate(engineio::Session* session, std::uint64_t& packets_out) noexcept
+      : session_(session), packets_out_(packets_out) {}
+  void open(engineio::Session& session) noexcept { session_ = &session; }
   void shut() noexcept { session_ = nullptr; }
 
   void send(std::span<const http::Buffer> frames) override {
@@ -60,7 +65,7 @@ class Gate final : public engineio::Session {
 };
 
 struct ManyRooms {
-  ManyRooms(engineio::Session& session, std::uint64_t& packets_out) noexcept : gate(session, packets_out) {}
+  ManyRooms(engineio::Session* session, std::uint64_t& packets_out) noexcept : gate(session, packets_out) {}
   boost::unordered_flat_map<const RoomState*, std::uint32_t> places;  // in SocketState::rooms
   Gate gate;
   std::size_t held = 0;  // bytes that the socket's rooms are charged with

@@ -2,7 +2,8 @@
 // the same however many rooms the socket has and however many members the room.
 //
 // Invariants: M1 room.members[i].socket->rooms[room.places[i]] is {&room, i}. M2 a member's session is the
-// socket's own if its place is below kEndedAtOnce, else the socket's gate. M3 a socket with more than
+// socket's own if its place is below kEndedAtOnce, else the socket's gate; it is the gate for all rooms of a
+// socket that has no client yet (join_ahead). M3 a socket with more than
 // kFewRooms has ManyRooms, whose `places` has all of its rooms.
 #include <algorithm>
 #include <utility>
@@ -35,7 +36,7 @@ std::ptrdiff_t cost_of(const RoomState& room) noexcept {
 }
 
 engineio::Session* session_at(const SocketState& socket, std::size_t place) noexcept {
-  if (place < kEndedAtOnce) return socket.client->session;
+  if (place < kEndedAtOnce && socket.client != nullptr) return socket.client->session;
   return &many_rooms_of(socket)->gate;
 }
 
@@ -93,7 +94,8 @@ void Server::add_membership(SocketState& socket, RoomState& room) {
 
 void Server::become_many(SocketState& socket, std::size_t expected) {
   SocketExtras& more = extras(socket);
-  more.many_rooms = std::make_unique<ManyRooms>(*socket.client->session, stats_.packets_out);
+  engineio::Session* const session = socket.client == nullptr ? nullptr : socket.client->session;
+  more.many_rooms = std::make_unique<ManyRooms>(session, stats_.packets_out);
   more.many_rooms->places.reserve(expected);
   more.many_rooms->held = held_by_rooms(socket);
   for (std::uint32_t place = 0; place < socket.rooms.size(); ++place)
@@ -117,6 +119,64 @@ void Server::remove_membership(SocketState& socket, std::uint32_t place) {
   }
   leave_room(gone);
   if (many != nullptr && socket.rooms.size() <= kFewRooms / 2) socket.extras->many_rooms.reset();
+}
+
+bool Server::join_ahead(const ClientImage& image, http::Allowance& allowance) {
+  for (const SocketImage& one : image.sockets) {
+    if (one.rooms.size() <= kJoinedAtOnce || !namespaces_.contains(one.nsp)) continue;
+    Ahead& ahead = ahead_[one.id];
+    if (ahead.socket == nullptr) ahead.socket = make_ahead(one);
+    SocketState& socket = *ahead.socket;
+    for (; ahead.joined < one.rooms.size(); ++ahead.joined) {
+      if (!allowance.take()) return false;
+      RoomState& room = socket.nsp->rooms.obtain(one.rooms[ahead.joined]);
+      if (place_of(socket, room) == kNoPlace) add_membership(socket, room);
+    }
+  }
+  return true;
+}
+
+/// In no list but that of its rooms, where its gate is shut; charged to the server, as if it had ended.
+std::unique_ptr<SocketState> Server::make_ahead(const SocketImage& image) {
+  auto socket = std::make_unique<SocketState>();
+  give_index(*socket);
+  std::copy_n(image.id.begin(), std::min(image.id.size(), socket->id.size()), socket->id.begin());
+  socket->client = nullptr;
+  socket->nsp = &namespace_named(image.nsp);
+  socket->ended = true;
+  charge(*socket, kSocketBytes);
+  become_many(*socket, image.rooms.size());
+  return socket;
+}
+
+/// Null: none has joined rooms before it came.
+SocketState* Server::take_ahead(ClientState& client, const SocketImage& image) {
+  auto found = ahead_.extract(image.id);
+  if (found.empty()) return nullptr;
+  SocketState& socket = *found.mapped().socket.release();
+  const std::ptrdiff_t held = held_without_rooms(socket) + static_cast<std::ptrdiff_t>(held_by_rooms(socket));
+  charge(socket, -held);
+  socket.ended = false;
+  socket.client = &client;
+  charge(socket, held);
+  many_rooms_of(socket)->gate.open(*client.session);
+  for (std::uint32_t place = 0; place < kEndedAtOnce && place < socket.rooms.size(); ++place)
+    tell_place(socket, place);
+  link(client, socket);
+  sockets_[socket.index] = &socket;
+  return &socket;
+}
+
+void Server::forget_ahead(const ClientImage& image) {
+  for (const SocketImage& one : image.sockets) {
+    auto found = ahead_.extract(one.id);
+    if (found.empty()) continue;
+    SocketState& socket = *found.mapped().socket.release();
+    free_indices_.push_back(socket.index);
+    charge(socket, -held_without_rooms(socket));
+    leave_rooms(socket);
+    endings_.push_back({&socket, {}, false, false});
+  }
 }
 
 /// The room's side of it. The last member takes the place that becomes free, and an empty room ends.

@@ -96,7 +96,8 @@ ClientImage Server::depart(engineio::Session& session) {
     SocketImage& one = image.sockets.emplace_back();
     one.nsp = socket->nsp->name;
     one.id = view_of(socket->id);
-    for (const Membership& place : socket->rooms) one.rooms.emplace_back(place.room->name);
+    one.rooms.reserve(socket->rooms.size());
+    for (const Membership& place : socket->rooms) one.rooms.push_back(place.room->name);
     if (socket->extras != nullptr) {
       one.data = json_of(socket->extras->data);
       one.auth = socket->extras->auth;
@@ -118,8 +119,11 @@ ClientImage Server::depart(engineio::Session& session) {
 }
 
 bool Server::arrive(engineio::Session& session, const ClientImage& image) {
-  for (const SocketImage& one : image.sockets)
-    if (!namespaces_.contains(one.nsp) || find_connected(one.nsp, one.id) != nullptr) return false;
+  for (const SocketImage& one : image.sockets) {
+    if (namespaces_.contains(one.nsp) && find_connected(one.nsp, one.id) == nullptr) continue;
+    forget_ahead(image);
+    return false;
+  }
   auto owned = std::make_unique<ClientState>();
   ClientState& client = *owned;
   client.session = &session;
@@ -130,11 +134,15 @@ bool Server::arrive(engineio::Session& session, const ClientImage& image) {
     for (const http::Buffer& frame : image.assembly->attachments) keep_attachment(client, frame);
   }
   for (const SocketImage& one : image.sockets) {
-    SocketState& socket = create_socket(client, namespace_named(one.nsp), id_of(one.id));
+    SocketState* const ahead = take_ahead(client, one);
+    SocketState& socket =
+        ahead != nullptr ? *ahead : create_socket(client, namespace_named(one.nsp), id_of(one.id));
     enter_namespace(socket);
     socket.recovered = true;
-    if (one.rooms.size() > kFewRooms) become_many(socket, one.rooms.size());
-    for (const std::string& room : one.rooms) (void)join(socket, room);
+    if (ahead == nullptr) {
+      if (one.rooms.size() > kFewRooms) become_many(socket, one.rooms.size());
+      for (const std::string_view room : one.rooms) (void)join(socket, room);
+    }
     if (one.data.empty() && one.auth.empty() && one.next_reply_id == 0) continue;
     boost::system::error_code error;
     extras(socket).data = value_of(one.data, error);

@@ -202,19 +202,23 @@ void Server::refuse(ClientState& client, std::string_view nsp, const Error& erro
 SocketState& Server::create_socket(ClientState& client, NamespaceState& nsp, const SocketId& id) {
   auto socket = std::make_unique<SocketState>();
   socket->id = id;
-  if (free_indices_.empty()) {
-    free_indices_.push_back(static_cast<std::uint32_t>(sockets_.size()));
-    sockets_.push_back(nullptr);
-  }
-  socket->index = free_indices_.back();
-  free_indices_.pop_back();
-  socket->epoch = ++last_epoch_;
+  give_index(*socket);
   socket->client = &client;
   socket->nsp = &nsp;
   link(client, *socket);
   charge(*socket, kSocketBytes);
   sockets_[socket->index] = socket.get();
   return *socket.release();
+}
+
+void Server::give_index(SocketState& socket) {
+  if (free_indices_.empty()) {
+    free_indices_.push_back(static_cast<std::uint32_t>(sockets_.size()));
+    sockets_.push_back(nullptr);
+  }
+  socket.index = free_indices_.back();
+  free_indices_.pop_back();
+  socket.epoch = ++last_epoch_;
 }
 
 void Server::accept(SocketState& socket) {

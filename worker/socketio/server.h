@@ -89,6 +89,11 @@ class Server final : public engineio::SessionHandler {
   /// Its sockets are Moved from now on, in no room, and reach their client through Elsewhere. No handler
   /// runs.
   [[nodiscard]] ClientImage depart(engineio::Session& session);
+  /// Before arrive(), as often as it takes: joins the rooms of those sockets that are in very many, as far as
+  /// the allowance goes. Nothing is delivered to them before they arrive. False: there are more.
+  [[nodiscard]] bool join_ahead(const ClientImage& image, http::Allowance& allowance);
+  /// It will not arrive.
+  void forget_ahead(const ClientImage& image);
   /// The inverse, in another process: no handler runs. False, and nothing has happened, if there is no such
   /// namespace here, or a socket of that id is here already.
   [[nodiscard]] bool arrive(engineio::Session& session, const ClientImage& image);
@@ -198,6 +203,7 @@ class Server final : public engineio::SessionHandler {
   void become_many(const ClientState& client);
 
   SocketState& create_socket(ClientState& client, NamespaceState& nsp, const SocketId& id);
+  void give_index(SocketState& socket);
   void enter_namespace(SocketState& socket);
   void leave_namespace(SocketState& socket);
   void wait_for_connect(ClientState& client, http::TimePoint deadline);
@@ -228,6 +234,8 @@ class Server final : public engineio::SessionHandler {
   void become_many(SocketState& socket, std::size_t expected);
   void leave_room(const Membership& gone);
   void leave_rooms(SocketState& socket);
+  [[nodiscard]] std::unique_ptr<SocketState> make_ahead(const SocketImage& image);
+  [[nodiscard]] SocketState* take_ahead(ClientState& client, const SocketImage& image);
   [[nodiscard]] static bool has_rooms_to_leave(const SocketState& socket) noexcept;
   /// False: the allowance did not suffice.
   bool leave_more_rooms(SocketState& socket, http::Allowance& allowance);
@@ -320,6 +328,12 @@ class Server final : public engineio::SessionHandler {
     bool is_awaited = false;  // there are replies, and behind these the disconnect handlers
     bool was_connected = false;
   };
+  /// A socket that will arrive, and has joined some of its rooms.
+  struct Ahead {
+    std::unique_ptr<SocketState> socket;
+    std::size_t joined = 0;  // of the image's rooms
+  };
+  std::unordered_map<std::string, Ahead, NameHash, std::equal_to<>> ahead_;  // by id
   static constexpr const char* kDisconnectedReply = "socket has been disconnected";
   static constexpr const char* kMovedReply = "moved";
   http::Fifo<Ending> endings_;

@@ -93,6 +93,11 @@ class Teller {
     const auto& [engine, client, connection] = from;
     tell_all(engine, client, connection);
   }
+  void tell(const socketio::RoomNames& from) {
+    out_ << '[';
+    for (const std::string_view name : from) tell(std::string(name));
+    out_ << ']';
+  }
   void tell(const adapter::RingPosition& from) {
     tell_all(from.writer.slot, from.writer.lane, from.writer.generation, from.sequence, from.ended);
   }

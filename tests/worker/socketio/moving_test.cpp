@@ -131,6 +131,81 @@ class MovingClients : public testing::Test {
 
 // ---- what goes with a client
 
+/// Of very many rooms, some in each turn.
+class InVeryManyRooms : public MovingClients {
+ protected:
+  static constexpr int kRooms = 5000;
+
+  InVeryManyRooms() {
+    for (int i = 0; i < kRooms; ++i) kept.join(name(i));
+    image = guest.depart();
+  }
+  static std::string name(int i) { return "room " + std::to_string(i); }
+  /// One share of a turn: about a thousand rooms.
+  bool join_some_ahead() {
+    http::Allowance allowance;
+    allowance.begin(1000, 1h);
+    return young.server.join_ahead(image, allowance);
+  }
+  std::uint64_t turns_to_join() {
+    std::uint64_t turns = 1;
+    while (!join_some_ahead() && turns < 100) ++turns;
+    return turns;
+  }
+
+  Guest guest = join();
+  ClientImage image;
+};
+
+TEST_F(InVeryManyRooms, ItJoinsThemOverSeveralTurnsAndHearsNothingBeforeItArrives) {
+  Guest other(young);
+  other.say("0").heard();
+  there.join(name(0));
+  ASSERT_FALSE(join_some_ahead());
+  const std::uint64_t before = young.server.stats().packets_out;
+  young.io.to(name(0)).emit("early");
+  young.io.to(name(500)).emit("early");
+  EXPECT_THAT(other.heard(), ElementsAre(R"(2["early"])"));
+  EXPECT_EQ(young.server.stats().packets_out, before + 1);
+  EXPECT_FALSE(young.server.find_connected("/", World::id(1)));
+  EXPECT_EQ(1 + turns_to_join(), 5u);
+  ASSERT_TRUE(guest.arrive(young, image));
+  EXPECT_EQ(there.rooms().size(), kRooms + 1u);
+  for (const int i : {0, 255, 256, 1023, 1024, kRooms - 1}) young.io.to(name(i)).emit("e", i);
+  EXPECT_THAT(guest.heard(), ElementsAre(R"(2["e",0])", R"(2["e",255])", R"(2["e",256])", R"(2["e",1023])",
+                                         R"(2["e",1024])", R"(2["e",4999])"));
+  there.leave(name(3));
+  young.io.to(name(3)).emit("e");
+  EXPECT_THAT(guest.heard(), IsEmpty());
+}
+
+TEST_F(InVeryManyRooms, OneThatDoesNotArriveLeavesThemAgain) {
+  const std::size_t nobody = young.server.held_for_ended();
+  (void)turns_to_join();
+  EXPECT_GT(young.server.held_for_ended(), nobody + kRooms * 50);
+  young.server.forget_ahead(image);
+  while (young.server.next_deadline() == young.clock.now()) young.server.tick(test::plenty());
+  EXPECT_EQ(young.server.held_for_ended(), nobody);
+  Guest other(young);
+  other.say("0").heard();
+  young.io.to(name(700)).emit("e");
+  EXPECT_THAT(other.heard(), IsEmpty());
+  ASSERT_TRUE(guest.arrive(young, image)) << "in one piece";
+  EXPECT_EQ(there.rooms().size(), kRooms + 1u);
+}
+
+TEST_F(InVeryManyRooms, WhatItIsChargedWithIsThatOfOneWhoArrivesAtOnce) {
+  World third;
+  third.ids = 2000;
+  third.io.on_connection([](Socket&) {});
+  Guest at_once = join();
+  (void)at_once.depart();
+  ASSERT_TRUE(at_once.arrive(third, image));
+  (void)turns_to_join();
+  ASSERT_TRUE(guest.arrive(young, image));
+  EXPECT_EQ(guest.session().held, at_once.session().held);
+}
+
 TEST_F(MovingClients, RoomsAndDataAndAuthGoWithIt) {
   Guest guest = join(R"(0{"token":[1,"ä"]})");
   kept.join({"one", "two", ""});
