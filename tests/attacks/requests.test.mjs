@@ -1,0 +1,3 @@
+import { testAttacks } from "./tests.mjs";
+
+testAttacks("requests", "requests in every form");
