@@ -201,17 +201,19 @@ function nearlyJson(count) {
   return [...good.map((text) => [`2["word to others",${text}]`]), ...texts];
 }
 
-/// Large words to everybody, of whom half poll: theirs go into one answer.
+/// Large words to a room of four that poll, none before all words are said.
 async function largeWords(target) {
   const listeners = await many(4, (i) => Polling.connect(target.port, { from: target.from(i + 1) }));
+  for (const listener of listeners) await listener.post('42["enter","r"]');
   const hose = await webSocket(target, 0);
-  for (let i = 0; i < 16; i += 1) await hose.pour(packet(`42["word to all","${"x".repeat(900_000)}"]`));
+  for (let i = 0; i < 16; i += 1) await hose.pour(packet(`42["word","r",[],"${"x".repeat(900_000)}"]`));
   const served = await hose.echo();
   let [most, got] = [0, 0];
   for (const listener of listeners) {
-    for (let mine = 0; mine < 16; ) {
-      const words = (await listener.packets()).filter((each) => each.startsWith('42["word"'));
-      if (words.length === 0) break;
+    const begun = performance.now();
+    for (let mine = 0; mine < 16 && performance.now() - begun < 5_000; ) {
+      const answer = await listener.packets();
+      const words = answer.filter((each) => each.startsWith('42["word"'));
       mine += words.length;
       most = Math.max(most, words.length);
       got += words.length;
@@ -318,7 +320,7 @@ export const kPackets = [
   // Limpet may refuse what the official parser takes, never the other way round.
   { name: "placeholders in odd places, relayed to official clients", attack: (target) => relayed(target, oddPlaceholders(), false), right: asParsed, rssMiB: 16 },
   { name: "500 texts that are nearly JSON, relayed to official clients", attack: (target) => relayed(target, nearlyJson(500), true), right: asParsed, rssMiB: 16 },
-  { name: "16 words of 900 KB to everybody, of whom some poll late", attack: largeWords, right: ({ served, got, most }) => (served ? undefined : `${got} words of 64 came, ${most} in one answer at most`), rssMiB: 64 },
+  { name: "16 words of 900 KB to four clients that poll late", attack: largeWords, right: ({ served, got, most }) => (served ? undefined : `${got} words of 64 came, ${most} in one answer at most`), rssMiB: 64 },
   { name: "2,000 sessions that join and are left", settings: { pingInterval: 4_000, pingTimeout: 3_000 }, attack: (target) => leftSessions(target, 2_000), right: unserved, rssMiB: 64 },
   { name: "448 clients that end in the middle of everything", attack: endsInTheMiddle, right: ({ late }) => (late === 0 ? undefined : `${late} were heard after their close frame`), rssMiB: 128 },
   {
