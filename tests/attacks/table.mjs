@@ -19,7 +19,8 @@
 import { kCaps } from "./caps.mjs";
 import { kLogs } from "./logs.mjs";
 import { kMemory } from "./memory.mjs";
+import { kMoves } from "./moves.mjs";
 import { kTimeOuts } from "./time_outs.mjs";
 import { kTurns } from "./turns.mjs";
 
-export const kAttacks = { turns: kTurns, memory: kMemory, time_outs: kTimeOuts, caps: kCaps, logs: kLogs };
+export const kAttacks = { turns: kTurns, memory: kMemory, time_outs: kTimeOuts, caps: kCaps, logs: kLogs, moves: kMoves };
