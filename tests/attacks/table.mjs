@@ -19,9 +19,10 @@
 import { kCaps } from "./caps.mjs";
 import { kLogs } from "./logs.mjs";
 import { kMemory } from "./memory.mjs";
+import { kMoves } from "./moves.mjs";
 import { kPackets } from "./packets.mjs";
 import { kRequests } from "./requests.mjs";
 import { kTimeOuts } from "./time_outs.mjs";
 import { kTurns } from "./turns.mjs";
 
-export const kAttacks = { turns: kTurns, memory: kMemory, time_outs: kTimeOuts, caps: kCaps, logs: kLogs, packets: kPackets, requests: kRequests };
+export const kAttacks = { turns: kTurns, memory: kMemory, time_outs: kTimeOuts, caps: kCaps, logs: kLogs, packets: kPackets, requests: kRequests, moves: kMoves };

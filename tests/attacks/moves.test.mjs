@@ -1,0 +1,3 @@
+import { testAttacks } from "./tests.mjs";
+
+testAttacks("moves", "strangers while workers are replaced");
