@@ -156,7 +156,7 @@ bool FrameStream::take_header() {
   Header header{};
   if (read_ahead() < sizeof header) return false;
   std::memcpy(&header, read_.data() + read_begin_, sizeof header);
-  broken_ = header.bytes > kFrameLimitBytes || header.descriptors > kFrameDescriptorsLimit;
+  if (header.bytes > kFrameLimitBytes || header.descriptors > kFrameDescriptorsLimit) broken_ = true;
   if (broken_) return false;
   read_begin_ += sizeof header;
   coming_.emplace();
@@ -172,7 +172,7 @@ bool FrameStream::take_frame(Datagram* into) {
   coming_->bytes.insert(coming_->bytes.end(), begin, begin + static_cast<std::ptrdiff_t>(taken));
   read_begin_ += taken;
   if (coming_->bytes.size() < coming_->header.bytes) return false;
-  broken_ = arrived_.size() < coming_->header.descriptors;  // they come with the first byte
+  if (arrived_.size() < coming_->header.descriptors) broken_ = true;  // they come with the first byte
   if (broken_) return false;
   into->bytes = std::move(coming_->bytes);
   into->descriptors.clear();

@@ -186,6 +186,8 @@ std::uint64_t RingAdapter::behind(std::span<const RingPosition> positions) const
   for (const RingPosition& position : positions) {
     for (const Peer& peer : peers_) {
       if (peer.gone || !(peer.reader.writer() == position.writer)) continue;
+      // One that has nothing to read is not behind, although it may not know yet at which number it is.
+      if (!peer.reader.has_data()) continue;
       most = std::max(most, position.sequence - std::min(position.sequence, peer.reader.last_sequence()));
     }
   }

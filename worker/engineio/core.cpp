@@ -164,8 +164,9 @@ void Core::mark_closed(OpenSession& session, OpenSession::Phase phase, CloseReas
   if (session.polling && session.polling->post) end_post(session);
   session.phase = phase;
   session.reason = reason;
-  // Nobody to be shed any more.
+  // From here on shed_largest() must not choose it, unless it has a queue for its last poll.
   forget_held(session);
+  if (session.polling && phase == OpenSession::Phase::Ended) forget_account(session, *session.polling);
   --open_count_;
   if (session.polling) --counts_.polling;
   ++counts_.closed[static_cast<std::size_t>(reason)];
@@ -210,11 +211,15 @@ void Core::free_ended(http::Allowance& allowance) {
       freed_.push_back(session);
       continue;
     }
-    if (session->polling) forget_account(*session, *session->polling);
+    if (session->polling) {
+      forget_account(*session, *session->polling);
+      released_.add(std::move(session->polling->queue));
+    }
     forget_held(*session);
     count_memory(*session, false);
     delete session;
   }
+  released_.free_some(allowance);
 }
 
 void Core::on_pong(OpenSession& session) {
@@ -268,6 +273,7 @@ void Core::note_held(OpenSession& session, std::size_t before) noexcept {
   constexpr std::size_t kLarge = std::size_t{http::Accounts<OpenSession>::kLargeKib} << 10;
   if (!session.open()) return;
   if (before < kLarge && session.held() < kLarge) return;
+  if (session.polling) return note_account(session);
   // In the total already: only the rank is to be noted.
   http::Noted& noted = large_held_[&session];
   accounts_.note(session, noted, 0, session.held());
@@ -276,11 +282,10 @@ void Core::note_held(OpenSession& session, std::size_t before) noexcept {
 
 void Core::shed_largest() {
   OpenSession& session = *accounts_.largest();
-  ++counts_.shed;
+  if (session.open()) ++counts_.shed;
   if (session.polling) {
-    session.polling->queue.clear();
-    session.polling->queued_bytes = 0;
-    note_account(session);
+    drop_queue(session);
+    forget_account(session, *session.polling);
   } else if (session.stream != nullptr) {
     session.stream->drop_unsent();
   }
@@ -288,7 +293,6 @@ void Core::shed_largest() {
   end(session, CloseReason::TransportError, websocket::CloseCode::TryAgainLater);
 }
 
-/// It is nobody to be shed any more.
 void Core::forget_held(OpenSession& session) {
   const auto found = large_held_.find(&session);
   if (found == large_held_.end()) return;
@@ -297,7 +301,8 @@ void Core::forget_held(OpenSession& session) {
 }
 
 std::optional<http::TimePoint> Core::next_deadline() const noexcept {
-  if (!ended_.empty() || !freed_.empty() || !poll_flush_.empty() || !posts_.empty()) return clock_.now();
+  const bool has_work = !ended_.empty() || !freed_.empty() || !poll_flush_.empty() || !posts_.empty();
+  if (has_work || !released_.empty()) return clock_.now();
   std::optional<http::TimePoint> next;
   for (const TimerWheel* list : {&next_ping_, &pong_overdue_, &linger_, &probe_overdue_, &next_noop_}) {
     const TimerHook* first = list->front();

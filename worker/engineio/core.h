@@ -19,6 +19,7 @@
 #include "worker/engineio/timer_wheel.h"
 #include "worker/http/accounts.h"
 #include "worker/http/fifo.h"
+#include "worker/http/released_frames.h"
 
 namespace limpet::engineio {
 
@@ -146,6 +147,7 @@ class Core {
   void end_post(OpenSession& session);
   [[nodiscard]] bool makes_room(OpenSession& session);
   void note_account(OpenSession& session);
+  void drop_queue(OpenSession& session);
   /// The layer above holds so many bytes more, or fewer, for the session.
   void note_held(OpenSession& session, std::size_t before) noexcept;
   void forget_account(OpenSession& session, Polling& polling);
@@ -195,6 +197,7 @@ class Core {
   TimerWheel next_noop_{kNoopInterval};
   http::Fifo<OpenSession*> ended_;       // to be reported, then freed
   http::Fifo<OpenSession*> freed_;       // reported; freed as soon as no list names them
+  http::ReleasedFrames released_;        // long queues of polling sessions that ended
   http::Fifo<OpenSession*> poll_flush_;  // have something for their parked poll
   http::Fifo<OpenSession*> posts_;       // have packets of a post that wait for their turn
   http::MemoryTotal own_memory_;

@@ -9,6 +9,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
+/// A session moves in one piece: one for which more is queued, or half received, is waited for. Its client
+/// takes that or sends the rest, or it is drained with what cannot move.
+constexpr std::size_t kMostMoved = std::size_t{2} << 20;
+
 milliseconds time_until(http::TimePoint due, http::TimePoint now) {
   return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(due - now));
 }
@@ -19,10 +23,13 @@ bool Core::can_depart(const OpenSession& session) const noexcept {
   // One that ended, or was closed in this turn and is not reported yet, is about to be freed or to linger.
   const bool settled = session.open() || (session.phase == OpenSession::Phase::Lingering && session.reported);
   if (!settled) return false;
-  if (!session.polling) return !session.stream->closing();
+  if (!session.polling) {
+    const std::size_t fragments = session.fragments ? session.fragments->bytes.size() : 0;
+    return !session.stream->closing() && session.stream->unsent_bytes() + fragments <= kMostMoved;
+  }
   // One that has something for its parked poll gives it that first, at the end of the turn.
-  return session.polling->awaited_posts == 0 && !session.polling->post && !session.flush_pending &&
-         session.polling->probe == nullptr;
+  return session.polling->queued_bytes <= kMostMoved && session.polling->awaited_posts == 0 &&
+         !session.polling->post && !session.flush_pending && session.polling->probe == nullptr;
 }
 
 std::vector<Session*> Core::go_round(Round& round, std::size_t at_most, http::Allowance& allowance,

@@ -49,7 +49,7 @@ inline std::size_t cost_of(const http::Buffer& frame) noexcept { return frame.si
 
 /// A post of which packets wait for a later turn; it is answered when all are taken.
 struct UnfinishedPost {
-  std::string packets;
+  std::shared_ptr<const std::string> packets;
   std::size_t taken = 0;
   http::Exchange exchange;
 };

@@ -17,6 +17,7 @@ class AwaitedPost final : public http::AwaitedBody {
     OpenSession* session = core_.table_.find({sid_.data(), sid_.size()});
     if (session != nullptr && session->polling) --session->polling->awaited_posts;
   }
+  [[nodiscard]] std::string_view sid() const noexcept override { return {sid_.data(), sid_.size()}; }
   AwaitedPost(const AwaitedPost&) = delete;
   AwaitedPost& operator=(const AwaitedPost&) = delete;
 
@@ -135,7 +136,7 @@ std::optional<std::string_view> Core::take_payload(OpenSession& session, std::st
 
 void Core::keep_post(OpenSession& session, http::Exchange exchange, std::string_view rest) {
   auto post = std::make_unique<UnfinishedPost>();
-  post->packets = rest;
+  post->packets = std::make_shared<const std::string>(rest);
   post->exchange = std::move(exchange);
   post->exchange.stream().hold(static_cast<std::ptrdiff_t>(rest.size()));
   session.polling->post = std::move(post);
@@ -149,12 +150,15 @@ void Core::continue_posts(http::Allowance& allowance) {
     OpenSession& session = *posts_.pop_front();
     session.has_post = false;
     if (!session.polling || !session.polling->post) continue;  // answered by its end
-    UnfinishedPost& post = *session.polling->post;
+    // A handler may end the session, and the post with it: what the handler was given stays until then.
+    const UnfinishedPost& kept = *session.polling->post;
+    const std::size_t taken = kept.taken;
+    const std::shared_ptr<const std::string> packets = kept.packets;
     std::uint32_t units = kUnitsOfPost;
-    const auto rest = take_payload(session, std::string_view(post.packets).substr(post.taken),
+    const auto rest = take_payload(session, std::string_view(*packets).substr(taken),
                                    [&] { return units-- > 0 && allowance.take(); });
     if (rest && session.open()) {
-      post.taken = post.packets.size() - rest->size();
+      session.polling->post->taken = packets->size() - rest->size();
       session.has_post = true;
       posts_.push_back(&session);
     } else if (session.polling->post) {
@@ -166,7 +170,7 @@ void Core::continue_posts(http::Allowance& allowance) {
 void Core::end_post(OpenSession& session) {
   const std::unique_ptr<UnfinishedPost> post = std::move(session.polling->post);
   if (!post->exchange.open()) return;
-  post->exchange.stream().hold(-static_cast<std::ptrdiff_t>(post->packets.size()));
+  post->exchange.stream().hold(-static_cast<std::ptrdiff_t>(post->packets->size()));
   answer_post(std::move(post->exchange));
 }
 
@@ -232,14 +236,21 @@ bool Core::makes_room(OpenSession& session) {
     return true;
   }
   ++(overfull ? counts_.overflowed : counts_.stalled);
-  polling.queue.clear();
+  drop_queue(session);
   end(session, CloseReason::TransportError, websocket::CloseCode::Normal);
   return false;
 }
 
+/// One that is polling has one rank, for its queue and what the layer above holds for it.
 void Core::note_account(OpenSession& session) {
   accounts_.note(session, session.polling->noted, session.polling->queue.footprint(),
-                 session.polling->queued_bytes);
+                 session.polling->queued_bytes + session.held());
+}
+
+void Core::drop_queue(OpenSession& session) {
+  released_.add(std::exchange(session.polling->queue, {}));
+  session.polling->queued_bytes = 0;
+  note_account(session);
 }
 
 void Core::forget_account(OpenSession& session, Polling& polling) {

@@ -22,6 +22,11 @@ void hold_fragments(http::Stream& stream, std::unique_ptr<websocket::Fragments>&
   if (fragments->delivered) fragments.reset();
 }
 
+/// Before somebody else gets the stream.
+void let_go_of_fragments(http::Stream& stream, std::unique_ptr<websocket::Fragments>& fragments) {
+  if (fragments != nullptr) stream.hold(-static_cast<std::ptrdiff_t>(std::exchange(fragments->held, 0)));
+}
+
 }  // namespace
 
 void Core::open_websocket(http::Exchange exchange, const http::RequestHead& head) {
@@ -138,14 +143,21 @@ void Core::start_probe(OpenSession& session, http::Exchange exchange, const http
 std::size_t Core::ProbeReceiver::on_bytes(http::Stream& stream, std::span<char> bytes) {
   auto& session = *static_cast<OpenSession*>(stream.attachment());
   std::size_t consumed = 0;
-  while (consumed < bytes.size() && session.polling && session.polling->probe == &stream &&
-         stream.may_go_on()) {
+  std::uint32_t units = 1;
+  const auto is_probe = [&] { return session.polling && session.polling->probe == &stream; };
+  while (consumed < bytes.size() && is_probe() && stream.may_go_on(units)) {
     const Received received = websocket::receive(bytes.subspan(consumed), session.polling->probe_fragments,
                                                  core_.options_.max_payload_bytes);
-    if (received.kind == Received::Kind::Incomplete) break;
+    if (received.kind == Received::Kind::Incomplete) {
+      stream.expect(received.whole);
+      break;
+    }
     consumed += received.consumed;
+    units = 1 + http::units_of_bytes(received.consumed);  // of the one that was taken
     core_.on_probe_message(session, received);
   }
+  if (is_probe() && session.polling->probe_fragments != nullptr)
+    hold_fragments(stream, session.polling->probe_fragments);
   return consumed;
 }
 
@@ -199,6 +211,7 @@ void Core::complete_upgrade(OpenSession& session) {
   --counts_.polling;
   ++counts_.upgraded;
   forget_account(session, *polling);
+  note_held(session, session.held());
   for (const auto& frame : polling->queue) session.stream->send(frame);
 }
 
@@ -206,6 +219,7 @@ void Core::forget_probe(OpenSession& session) {
   Polling& polling = *session.polling;
   polling.probe_overdue.leave();
   polling.next_noop.leave();
+  if (polling.probe != nullptr) let_go_of_fragments(*polling.probe, polling.probe_fragments);
   polling.probe_fragments.reset();
   if (polling.probe != nullptr) std::exchange(polling.probe, nullptr)->set_receiver(&discarder_);
 }

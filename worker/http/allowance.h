@@ -32,8 +32,9 @@ class Allowance {
     fresh_ = true;
     denied_ = false;
   }
-  /// True: do the piece of work, which costs `units`. False: leave it for the next turn.
+  /// True: do the piece of work, which costs `units`, one at least. False: leave it for the next turn.
   [[nodiscard]] bool take(std::uint32_t units = 1) noexcept {
+    if (units == 0) units = 1;
     if (fresh_) {
       fresh_ = false;
     } else if (units_left_ < units || is_late(units)) {
@@ -44,6 +45,9 @@ class Allowance {
     units_left_ -= units < units_left_ ? units : units_left_;
     return true;
   }
+  /// Of all allowances: a piece has taken much longer than its units say (a handler of the application can
+  /// take any time), so time is looked at before the next one.
+  static void note_long_piece() noexcept { ++long_pieces_; }
   /// Nothing more will be granted in this share. May say false before the next take() does.
   [[nodiscard]] bool exhausted() const noexcept { return units_left_ == 0 && !fresh_; }
   /// Somebody was told to wait since begin().
@@ -61,18 +65,22 @@ class Allowance {
 
   static TimePoint steady_now() noexcept { return std::chrono::steady_clock::now(); }
   [[nodiscard]] bool is_late(std::uint32_t units) noexcept {
-    if (units < until_look_) {
+    if (units < until_look_ && seen_long_pieces_ == long_pieces_) {
       until_look_ -= units;
       return false;
     }
+    seen_long_pieces_ = long_pieces_;
     until_look_ = kUnitsBetweenLooks;
     return now_() >= deadline_;
   }
+
+  inline static std::uint32_t long_pieces_ = 0;  // a worker has one thread
 
   Now now_;
   TimePoint deadline_{};
   std::uint32_t units_left_ = 0;
   std::uint32_t until_look_ = kUnitsBetweenLooks;
+  std::uint32_t seen_long_pieces_ = 0;
   bool fresh_ = false;
   bool denied_ = false;
 };

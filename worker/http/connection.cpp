@@ -229,8 +229,8 @@ Exchange::Withdrawn Connection::withdraw() {
   return withdrawn;
 }
 
-void Connection::end_if_unfinished() {
-  if (state_ != State::Body) return;
+void Connection::end_if_unfinished(const std::function<bool(const AwaitedBody*)>& which) {
+  if (state_ != State::Body || (which && !which(awaited_.get()))) return;
   body_.reset();
   awaited_.reset();
   refuse(408);

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -31,7 +32,7 @@ class Connection final : public StreamReceiver {
   Stream& upgrade(Response switching, StreamReceiver& receiver, void* attachment);
   [[nodiscard]] Stream& stream() noexcept { return *stream_; }
   void end_if_idle();
-  void end_if_unfinished();
+  void end_if_unfinished(const std::function<bool(const AwaitedBody*)>& which);
   void ask_again();
   /// Ends this object, unless a request is being served or half read, or its answer has to go out from here:
   /// then null.

@@ -81,10 +81,10 @@ bool Server::end_idle(Allowance& allowance) {
   return next_look_ == nullptr;
 }
 
-bool Server::end_unfinished(Allowance& allowance) {
+bool Server::end_unfinished(Allowance& allowance, const std::function<bool(const AwaitedBody*)>& which) {
   if (next_unfinished_ == nullptr) next_unfinished_ = connections_;
   while (next_unfinished_ != nullptr && allowance.take())
-    std::exchange(next_unfinished_, next_unfinished_->next_)->end_if_unfinished();
+    std::exchange(next_unfinished_, next_unfinished_->next_)->end_if_unfinished(which);
   return next_unfinished_ == nullptr;
 }
 
@@ -101,12 +101,12 @@ bool Server::take_idle(std::size_t at_most, Allowance& allowance, const std::fun
     --at_most;
     visit(*stream);
   };
-  for (Connection* connection = asking_later_; connection != nullptr && at_most > 0 && allowance.take();)
-    take(*std::exchange(connection, connection->next_));
+  Connection* asking = asking_later_;
+  while (asking != nullptr && at_most > 0 && allowance.take()) take(*std::exchange(asking, asking->next_));
   if (next_look_ == nullptr) next_look_ = connections_;
   while (next_look_ != nullptr && at_most > 0 && allowance.take())
     take(*std::exchange(next_look_, next_look_->next_));
-  return next_look_ == nullptr;
+  return asking == nullptr && next_look_ == nullptr;
 }
 
 }  // namespace limpet::http

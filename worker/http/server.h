@@ -82,6 +82,8 @@ class Exchange {
 class AwaitedBody {
  public:
   virtual ~AwaitedBody() = default;
+  /// Of the session that the request is for.
+  [[nodiscard]] virtual std::string_view sid() const noexcept = 0;
 };
 
 /// Who answers requests. None of the calls may throw.
@@ -137,9 +139,9 @@ class Server {
   /// Connections between two requests end. Looks at one after the other, as far as `allowance` suffices, and
   /// goes on there in the next call. True: those were the last ones, and the next call begins anew.
   bool end_idle(Allowance& allowance);
-  /// Requests whose bodies are not complete are answered 408, and their connections end. Otherwise like
-  /// end_idle().
-  bool end_unfinished(Allowance& allowance);
+  /// Requests whose bodies are not complete are answered 408, and their connections end: all, or those for
+  /// which `which` is true, given what awaits their body (null: nobody does). Otherwise like end_idle().
+  bool end_unfinished(Allowance& allowance, const std::function<bool(const AwaitedBody*)>& which = nullptr);
   /// Routes the requests again to which the handler said Later.
   void ask_again();
   /// Gives up connections of which no request is being served or half read, and which owe their clients

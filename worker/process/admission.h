@@ -26,6 +26,8 @@ class Admission {
   [[nodiscard]] bool admits_connection(std::size_t open);
   /// Counts one more of this address, unless it has as many as it may. Always true without such a cap.
   [[nodiscard]] bool admits_one_more_of(const PeerAddress& client);
+  /// Counts one that has come from another process, which is never refused.
+  void count(const PeerAddress& client) { ++connections_[client.network_key()]; }
   [[nodiscard]] bool counts_addresses() const noexcept { return limits_.connections_per_address != 0; }
   /// One that was counted is gone.
   void leave(const PeerAddress& client);

@@ -11,6 +11,8 @@ using std::chrono::milliseconds;
 
 /// WebSocket close code of a session that cannot move: "service restart".
 constexpr std::uint16_t kServiceRestart = 1012;
+/// Between two looks at all connections for half posts.
+constexpr milliseconds kLookInterval{1000};
 
 }  // namespace
 
@@ -20,6 +22,7 @@ BucketMove::BucketMove(const MigrationParts& parts, std::uint32_t number, const 
       number_(number),
       to_slot_(order.to_slot),
       window_(order.window),
+      posts_due_(parts.clock.now() + order.window),
       drain_at_(parts.clock.now() + std::max(milliseconds(0), order.deadline - order.window)),
       deadline_(parts.clock.now() + order.deadline),
       on_moved_(std::move(on_moved)),
@@ -32,11 +35,20 @@ void BucketMove::turn(http::Allowance& allowance) {
     done_ = true;
     return on_moved_({.to_slot = to_slot_, .moved = giver_.sessions_taken(), .drained = drained_});
   }
+  if (giver_.passes_on() && parts_.clock.now() >= posts_due_) end_unfinished_posts(allowance);
   if (!giver_.passes_on() || !giver_.settled()) return;
   const std::optional<std::size_t> left = giver_.left();
   if (left > 0u && parts_.clock.now() >= drain_at_) drain_what_cannot_move(*left, allowance);
   // Left behind at the deadline are closed ones that wait to tell their client so: they do that here.
   if (left == 0u || parts_.clock.now() >= deadline_) giver_.finish();
+}
+
+/// A session whose post is half here cannot leave.
+void BucketMove::end_unfinished_posts(http::Allowance& allowance) {
+  const auto leaves = [this](const http::AwaitedBody* post) {
+    return post != nullptr && parts_.handovers.owner_of(post->sid()) == to_slot_;
+  };
+  if (parts_.front.http().end_unfinished(allowance, leaves)) posts_due_ = parts_.clock.now() + kLookInterval;
 }
 
 void BucketMove::drain_what_cannot_move(std::size_t left, http::Allowance& allowance) {
@@ -61,7 +73,7 @@ http::TimePoint BucketMove::next_deadline() const noexcept {
   const http::TimePoint now = parts_.clock.now();
   if (giver_.broken()) return http::TimePoint::max();
   auto next = giver_.next_deadline();
-  for (const http::TimePoint due : {drain_at_, drain_ ? drain_->next_due() : next, deadline_})
+  for (const http::TimePoint due : {posts_due_, drain_at_, drain_ ? drain_->next_due() : next, deadline_})
     if (due > now) next = std::min(next, due);
   return next;
 }

@@ -35,11 +35,13 @@ class BucketMove {
 
  private:
   void drain_what_cannot_move(std::size_t left, http::Allowance& allowance);
+  void end_unfinished_posts(http::Allowance& allowance);
 
   MigrationParts parts_;
   std::uint32_t number_;
   std::uint16_t to_slot_;
   std::chrono::milliseconds window_;
+  http::TimePoint posts_due_;  ///< half posts for its sessions are ended from then on
   http::TimePoint drain_at_;
   http::TimePoint deadline_;
   Migration::OnBucketsMoved on_moved_;

@@ -115,7 +115,7 @@ bool ClientConnection::has_room() {
   }
   if (state_ == State::Dead) return false;
   if (owed_bytes() <= most) return true;
-  clients_.counters_.add(ipc::Counter::DroppedOverfull);
+  clients_.note_drop(*this, ipc::Counter::DroppedOverfull);
   clients_.counters_.add(ipc::Counter::SessionsDropped);
   die(ENOBUFS);
   return false;
@@ -140,7 +140,7 @@ void ClientConnection::abort() { die(ECONNABORTED); }
 void ClientConnection::drop_unsent() {
   if (sent_of_first_ == 0) first_ = {};
   if (backlog_ != nullptr) {
-    clients_.release(std::exchange(backlog_->frames, {}));
+    clients_.released_.add(std::exchange(backlog_->frames, {}));
     backlog_->files.clear();
     backlog_->answers = 0;
   }
@@ -535,8 +535,10 @@ void ClientConnection::die(int error) noexcept {
     backlog_->unlink();
     clients_.accounts_.forget(*this, backlog_->noted);  // it is nobody to be shed any more
   }
-  // Now, not when it is buried: the kernel would go on telling of it.
+  // Now, not when it is buried: the kernel would go on telling of it, and a descriptor is what others wait
+  // for.
   if (socket_) clients_.poller_.remove(socket_.get());
+  socket_ = {};
   clients_.dead_.push_back(this);
 }
 

@@ -1,10 +1,13 @@
 #include "worker/process/clients.h"
 
+#include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <utility>
+
+#include "base/log.h"
 
 namespace limpet::process {
 namespace {
@@ -21,11 +24,8 @@ constexpr std::ptrdiff_t kConnectionBytes = 512;
 
 // What pieces of work cost (http/allowance.h).
 constexpr std::uint32_t kUnitsOfWrite = 4;
-constexpr std::uint32_t kUnitsOfEnd = 2;
-constexpr std::uint32_t kUnitsOfBurial = 4;
-constexpr std::uint32_t kUnitsOfFrames = 16;
-/// So many frames are let go in one piece.
-constexpr std::size_t kFramesAtOnce = 256;
+constexpr std::uint32_t kUnitsOfEnd = 8;
+constexpr std::uint32_t kUnitsOfBurial = 2;
 
 }  // namespace
 
@@ -165,7 +165,7 @@ void Clients::time_out(ClientConnection& connection, std::size_t waiting) {
   const bool moves = waiting == static_cast<std::size_t>(http::Stream::Waiting::Body) ||
                      waiting == kFinishing || waiting == kTaking;
   if (moves && connection.moved_ >= limits_.min_rate) return put_in_list(connection, kLate);
-  if (moves && connection.moved_ > 0) counters_.add(ipc::Counter::DroppedSlow);
+  if (moves && connection.moved_ > 0) note_drop(connection, ipc::Counter::DroppedSlow);
   end_for(connection, ipc::Counter::ConnectionsTimedOut);
 }
 
@@ -184,8 +184,18 @@ void Clients::check_late(ClientConnection& connection) {
 }
 
 void Clients::end_for(ClientConnection& connection, ipc::Counter cause) {
-  counters_.add(cause);
+  note_drop(connection, cause);
   connection.die(ETIMEDOUT);
+}
+
+/// Counted by its cause, and told in the log now and then; a time-out alone is no news.
+void Clients::note_drop(const ClientConnection& connection, ipc::Counter cause) {
+  counters_.add(cause);
+  if (cause == ipc::Counter::ConnectionsTimedOut) return;
+  base::log_at_most(drops_, clock_.now(), base::LogLevel::Warning, [&] {
+    const ipc::CounterRow& row = ipc::kCounters[static_cast<std::size_t>(cause)];
+    return fmt::format("client {}: {}: {}", connection.peer().text(), row.name, row.help);
+  });
 }
 
 void Clients::check_stalled() {
@@ -202,7 +212,8 @@ void Clients::check_stalled() {
 void Clients::shed_largest() {
   ClientConnection& connection = *accounts_.largest();
   accounts_.forget(connection, connection.backlog().noted);
-  counters_.add(ipc::Counter::ShedForMemory);
+  // One that has been told goes on until its last frame is sent, and may be the largest once more.
+  if (connection.state_ == ClientConnection::State::Open) note_drop(connection, ipc::Counter::ShedForMemory);
   if (connection.receiver() != nullptr && connection.state_ == ClientConnection::State::Open) {
     connection.receiver()->on_shed(connection);
   } else {
@@ -218,19 +229,7 @@ void Clients::bury() {
     left += dead_.size() - others;  // whom its receiver has ended
     destroy_unless_listed(connection);
   }
-  free_released();
-}
-
-void Clients::release(http::LongFifo<http::Buffer> frames) {
-  if (frames.size() > kFramesAtOnce) released_.push_back(std::move(frames));
-}
-
-void Clients::free_released() {
-  while (!released_.empty() && allowance_.take(kUnitsOfFrames)) {
-    http::LongFifo<http::Buffer>& frames = released_.front();
-    frames.drop(std::min(frames.size(), kFramesAtOnce));
-    if (frames.empty()) (void)released_.pop_front();
-  }
+  released_.free_some(allowance_);
 }
 
 void Clients::tell_end(ClientConnection& connection) {
@@ -337,11 +336,12 @@ void Clients::give_back(std::unique_ptr<Backlog> backlog) {
   accounts_.forget(*backlog->connection, backlog->noted);
   backlog->unlink();
   // A short one keeps its block for the next connection.
-  if (backlog->frames.size() > kFramesAtOnce) release(std::exchange(backlog->frames, {}));
+  if (backlog->frames.size() > http::ReleasedFrames::kAtOnce)
+    released_.add(std::exchange(backlog->frames, {}));
   if (spare_backlogs_.size() >= kSpareBacklogs || backlog->frames.footprint() > kSpareBacklogBytes) return;
   backlog->frames.clear();
   backlog->files.clear();
-  backlog->unread = {};
+  backlog->unread = std::vector<char>();  // and not {}, by which it would keep its memory
   backlog->unread_begin = backlog->answers = backlog->held = 0;
   spare_backlogs_.push_back(std::move(backlog));
 }

@@ -9,10 +9,12 @@
 #include <memory>
 #include <vector>
 
+#include "base/log_gate.h"
 #include "ipc/counters.h"
 #include "worker/http/accounts.h"
 #include "worker/http/allowance.h"
 #include "worker/http/clock.h"
+#include "worker/http/released_frames.h"
 #include "worker/process/client_connection.h"
 #include "worker/process/settings.h"
 
@@ -96,10 +98,9 @@ class Clients {
   void time_out(ClientConnection& connection, std::size_t waiting);
   void check_late(ClientConnection& connection);
   void end_for(ClientConnection& connection, ipc::Counter cause);
+  void note_drop(const ClientConnection& connection, ipc::Counter cause);
   void check_stalled();
   void tell_end(ClientConnection& connection);
-  void release(http::LongFifo<http::Buffer> frames);
-  void free_released();
   void destroy_unless_listed(ClientConnection* connection);
   /// Up to this size, what a connection has queued is sent as one run of bytes: cheaper for the kernel than a
   /// vector of many small ones.
@@ -128,7 +129,8 @@ class Clients {
   http::Fifo<ClientConnection*> dead_;
   std::vector<std::unique_ptr<Backlog>> spare_backlogs_;
   /// Long queues of connections that have ended: each frame may be the last to hold its buffer.
-  http::Fifo<http::LongFifo<http::Buffer>> released_;
+  http::ReleasedFrames released_;
+  base::LogGate drops_;
   std::unique_ptr<std::array<char, 64 * 1024>> read_buffer_;
   std::string gathered_;
   /// Stands for a file in a connection's queue; told by its place in memory.

@@ -70,13 +70,22 @@ void Front::welcome(ipc::Descriptor socket, const PeerAddress& peer, std::uint16
 }
 
 /// A proxy's own address counts for nobody.
+bool Front::counts_for_its_address(const ClientConnection& client) const {
+  return admission_.counts_addresses() && client.peer().family() != AF_UNSPEC &&
+         !client.serves_one_request() && !is_trusted(client.peer(), listener_of(client).trusted);
+}
+
 bool Front::admits_one_more_of(ClientConnection& client) {
-  if (!admission_.counts_addresses() || client.peer().family() == AF_UNSPEC ||
-      is_trusted(client.peer(), listener_of(client).trusted))
-    return true;
+  if (!counts_for_its_address(client)) return true;
   if (!admission_.admits_one_more_of(client.peer())) return false;
   client.set_counted();
   return true;
+}
+
+void Front::count_arrived(ClientConnection& client) {
+  if (!counts_for_its_address(client)) return;
+  admission_.count(client.peer());
+  client.set_counted();
 }
 
 /// 503 before anything was asked: the request is not waited for.
@@ -120,7 +129,21 @@ void Front::take_in(ipc::ReceivedHandover arrival) {
   if (connection == nullptr) return;
   if (arrival.handover.kind == ipc::HandoverKind::Request) connection->serve_one_request();
   if (arrival.handover.placed) connection->set_placed();
+  count_arrived(*connection);
+  const bool full = clients_.open() > settings_.limits.connections;
+  if (full && !connection->serves_one_request() && !asks_for_session(arrival.handover.bytes)) {
+    counters_.add(ipc::Counter::RefusedConnections);
+    return refuse_as_busy(*connection);
+  }
   http_.adopt(*connection);
+}
+
+/// For one that is here: a client with a session is let in whatever the caps say.
+bool Front::asks_for_session(std::string_view request) const {
+  const http::ParsedHead parsed = http::parse_head(request, header_bytes_);
+  if (parsed.status != http::HeadStatus::Complete) return false;
+  const auto sid = engineio::sid_of(parsed.head);
+  return sid && engine_.knows(*sid);
 }
 
 ClientConnection* Front::take_in(ipc::Descriptor socket, const ConnectionImage& image) {
@@ -131,6 +154,7 @@ ClientConnection* Front::take_in(ipc::Descriptor socket, const ConnectionImage& 
   if (image.placed) connection->set_placed();
   if (image.by_proxy) connection->set_peer_by_proxy(peer);
   if (!image.unsent.empty()) connection->send(http::Buffer::copy_of(image.unsent));
+  count_arrived(*connection);
   http_.adopt(*connection);
   return connection;
 }

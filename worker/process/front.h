@@ -32,6 +32,8 @@ class Front final : public http::RequestHandler {
   void take_in(ipc::ReceivedHandover arrival);
   /// The same for one that comes on a migration stream. Null if the kernel refuses it.
   ClientConnection* take_in(ipc::Descriptor socket, const ConnectionImage& image);
+  /// One that has come from another process, as one of its address.
+  void count_arrived(ClientConnection& client);
   [[nodiscard]] http::Server& http() noexcept { return http_; }
   /// While sessions are on their way here: a connection with a request for one of our slot's that is not here
   /// yet goes to kGiver, unless all givers up to `last` have been asked. 0: none are on their way.
@@ -74,6 +76,8 @@ class Front final : public http::RequestHandler {
                                                          const std::optional<PeerAddress>& named);
   [[nodiscard]] bool is_lost(const http::RequestHead& head);
   void refuse_connection(ClientConnection& client, const char* why);
+  [[nodiscard]] bool counts_for_its_address(const ClientConnection& client) const;
+  [[nodiscard]] bool asks_for_session(std::string_view request) const;
   [[nodiscard]] bool admits_one_more_of(ClientConnection& client);
   void refuse_as_busy(ClientConnection& client);
   [[nodiscard]] bool admits_handshake(const http::Exchange& exchange, const http::RequestHead& head);

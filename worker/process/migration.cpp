@@ -36,6 +36,8 @@ constexpr std::size_t kParcelsOnTheirWay = 64;
 http::TimePoint after_pause(http::TimePoint now, std::size_t seen) {
   return now + std::chrono::floor<std::chrono::milliseconds>(std::chrono::microseconds(seen));
 }
+/// Between two looks for connections that have become idle.
+constexpr std::chrono::milliseconds kConnectionsInterval{10};
 /// Records of a ring that are read before a batch arrives: as many as in any turn.
 constexpr std::uint64_t kRecordsAtOnce = 1024;
 /// Much longer than the supervisor takes to tell all workers of a new one.
@@ -60,6 +62,15 @@ ConnectionImage image_of(const ClientConnection& connection, ClientConnection::D
           .unsent = std::move(detached.unsent)};
 }
 
+/// The kernel has no room for its socket, or a session of that sid is here already.
+void give_up(const MigrationParts& parts, const SessionRecord& record) {
+  parts.socketio.forget_ahead(record.client);
+  parts.counters.add(ipc::Counter::SessionsGivenUp);
+  base::log_at_most(lines_of_sessions, std::chrono::steady_clock::now(), base::LogLevel::Warning, [] {
+    return std::string("migration: a session cannot be taken in; its client has to come back");
+  });
+}
+
 }  // namespace
 
 void settle(const MigrationParts& parts, SessionBatch batch, std::vector<ipc::Descriptor> descriptors) {
@@ -76,7 +87,11 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<ipc::De
           PeerAddress::from_text(record.connection->client_address, record.connection->client_port);
       connection = parts.clients.adopt(std::move(descriptors[next_descriptor++]), peer,
                                        record.connection->listener, record.connection->unread);
-      if (connection == nullptr) continue;
+      if (connection == nullptr) {
+        give_up(parts, record);
+        continue;
+      }
+      parts.front.count_arrived(*connection);
       if (!record.connection->unsent.empty())
         connection->send(http::Buffer::copy_of(record.connection->unsent));
     }
@@ -84,6 +99,7 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<ipc::De
     engineio::Session* session = parts.engine.arrive(std::move(record.engine), connection);
     if (session == nullptr) {
       if (connection != nullptr) connection->abort();
+      give_up(parts, record);
       continue;
     }
     parts.counters.add(ipc::Counter::SessionsArrived);
@@ -141,13 +157,17 @@ bool Giver::has_room() const noexcept {
 
 bool Giver::busy() const noexcept {
   if (broken_) return false;
+  if (!writes_later_ && stream_.queued_bytes() > 0) return true;
   const bool searches = gives_sessions() && !search_.round.over && has_room() && !parts_.rings.deferred();
   return readable_ || begins_ || searches;
 }
 
 http::TimePoint Giver::next_deadline() const noexcept {
   const bool pauses = search_.is_wanted && gives_sessions() && has_room() && !parts_.rings.deferred();
-  return pauses ? std::max(search_.again_at, parts_.clock.now()) : http::TimePoint::max();
+  auto next = pauses ? std::max(search_.again_at, parts_.clock.now()) : http::TimePoint::max();
+  if (!waits_for_taker_ && gives_connections() && has_room() && parts_.front.http().connection_count() > 0)
+    next = std::min(next, std::max(connections_again_at_, parts_.clock.now() + kConnectionsInterval));
+  return next;
 }
 
 void Giver::turn(http::Allowance& allowance) {
@@ -161,7 +181,8 @@ void Giver::turn(http::Allowance& allowance) {
   receive(allowance);
   if (broken_) return;
   if (!readable_) watch_.arm();
-  if (stream_.queued_bytes() > 0) watch_.arm(Watch::For::Room);
+  writes_later_ = stream_.queued_bytes() > 0;
+  if (writes_later_) watch_.arm(Watch::For::Room);
 }
 
 /// Those that wait between two requests, whoever they are for: the sessions they will ask for leave as well.
@@ -504,7 +525,8 @@ void Taker::turn(http::Allowance& allowance) {
   }
   if (over_) return;
   if (!readable_) watch_.arm();
-  if (stream_.queued_bytes() > 0) watch_.arm(Watch::For::Room);
+  writes_later_ = stream_.queued_bytes() > 0;
+  if (writes_later_) watch_.arm(Watch::For::Room);
 }
 
 /// False: no whole frame is here in this turn.

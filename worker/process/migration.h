@@ -150,6 +150,7 @@ class Giver {
   std::uint64_t sessions_taken_ = 0;
   bool waits_for_taker_;
   bool begins_ = false;
+  bool writes_later_ = false;  // what is queued waits for room, and is told of it
   bool readable_ = true;
   bool finished_ = false;
   bool broken_ = false;
@@ -172,7 +173,9 @@ class Taker {
   /// Once per turn, behind the rings.
   void turn(http::Allowance& allowance);
   [[nodiscard]] bool busy() const noexcept {
-    return !over_ && (held_ ? joins_ahead_ : readable_ || next_.has_value());
+    if (over_) return false;
+    if (stream_.queued_bytes() > 0) return !writes_later_;
+    return held_ ? joins_ahead_ : readable_ || next_.has_value();
   }
   /// turn() is to be called then at the latest.
   [[nodiscard]] http::TimePoint next_deadline() const noexcept {
@@ -214,6 +217,7 @@ class Taker {
   std::optional<ipc::Datagram> next_;       // is whole, and waits for a turn that has time for it
   std::optional<Frame> held_;  // came before what the supervisor says of its rings, or is in very many rooms
   http::TimePoint held_until_{};  // from the first such frame on
+  bool writes_later_ = false;     // what is queued waits for room, and is told of it
   bool joins_ahead_ = false;      // held_ does: what it waits for is the next turn
   bool readable_ = true;
   bool complete_ = false;

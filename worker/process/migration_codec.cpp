@@ -160,7 +160,8 @@ class FrameBuilder final : public capnp::MessageBuilder {
 
   std::vector<std::byte> finish() {
     const auto segments = getSegmentsForOutput();
-    if (segments.size() > 1) return flat(segments);
+    const auto* const here = reinterpret_cast<const capnp::word*>(frame_.data() + kTableBytes);
+    if (segments.size() > 1 || segments[0].begin() != here) return flat(segments);
     const std::array<std::uint32_t, 2> table{0, static_cast<std::uint32_t>(segments[0].size())};
     std::memcpy(frame_.data(), table.data(), sizeof table);
     frame_.resize(kTableBytes + segments[0].size() * kWordBytes);

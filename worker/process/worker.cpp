@@ -108,6 +108,7 @@ class Worker::Core {
   void report_drain();
   void drain_due_sessions();
   void continue_drain();
+  void end_unfinished();
   void leave();
 
   void turn();
@@ -153,13 +154,13 @@ class Worker::Core {
   /// While sessions leave for the successor: when the rest of them is drained, and when all is over.
   struct Departure {
     http::TimePoint drain_at;
-    http::TimePoint owed_until;  ///< by then clients must have sent what is missing of their requests
     milliseconds window;
     http::TimePoint deadline;
     bool told_empty = false;
   };
   std::optional<Departure> departure_;
   std::optional<DrainSchedule> drain_;
+  http::TimePoint unfinished_until_{};  ///< half requests are ended from then on, once it drains or departs
   http::TimePoint drain_progress_at_{};
   http::TimePoint drain_linger_until_{};
   std::optional<int> exit_code_;
@@ -449,6 +450,7 @@ void Worker::Core::start_drain(milliseconds window, milliseconds deadline) {
   if (migration_) migration_->stop_giving();
   front_->http().drain();
   drain_.emplace(clock_.now(), engine_.session_count(), window, deadline);
+  unfinished_until_ = clock_.now() + window;
   drain_progress_at_ = clock_.now() + kDrainProgressInterval;
   drain_linger_until_ = clock_.now() + window + kDrainLinger;
 }
@@ -464,8 +466,15 @@ void Worker::Core::drain_due_sessions() {
   counters_.add(ipc::Counter::SessionsDrained, ended);
 }
 
+/// What clients owe is waited for as long as the window lasts; what we owe them, to the deadline.
+void Worker::Core::end_unfinished() {
+  if (clock_.now() >= unfinished_until_ && front_->http().end_unfinished(allowance_))
+    unfinished_until_ = clock_.now() + kDrainProgressInterval;
+}
+
 void Worker::Core::continue_drain() {
   drain_due_sessions();
+  end_unfinished();
   const bool told =
       engine_.session_count() == 0 && (!engine_.has_lingering() || clock_.now() >= drain_linger_until_);
   // Idle connections are where the last polls come from: only when no session is left that wants one.
@@ -489,9 +498,9 @@ void Worker::Core::start_migration(milliseconds window, milliseconds deadline, i
   drain_.reset();
   drain_owed_ = 0;
   departure_ = {.drain_at = clock_.now() + std::max(milliseconds(0), deadline - window),
-                .owed_until = clock_.now() + window,
                 .window = window,
                 .deadline = clock_.now() + deadline};
+  unfinished_until_ = clock_.now() + window;
   drain_progress_at_ = clock_.now() + kDrainProgressInterval;
   migration_->begin_to_give(std::move(stream));
 }
@@ -503,8 +512,7 @@ void Worker::Core::continue_migration() {
     if (!drain_) drain_.emplace(now, engine_.session_count(), departure_->window, departure_->window);
     drain_due_sessions();
   }
-  if (now >= departure_->owed_until && front_->http().end_unfinished(allowance_))
-    departure_->owed_until = now + kDrainProgressInterval;
+  end_unfinished();
   Giver* const giver = migration_->giver();
   const bool gone = engine_.session_count() == 0 && !engine_.has_lingering();
   const bool given = gone && giver != nullptr && !giver->broken() && giver->settled();
@@ -647,9 +655,9 @@ http::TimePoint Worker::Core::next_deadline() const {
   next = std::min(next, engine_.next_deadline().value_or(next));
   if (migration_) next = std::min(next, migration_->next_deadline());
   next = std::min(next, socketio_->next_deadline().value_or(next));
-  if (drain_) next = std::min({next, drain_->next_due(), drain_progress_at_});
+  if (drain_) next = std::min({next, drain_->next_due(), unfinished_until_, drain_progress_at_});
   if (departure_) {
-    next = std::min({next, departure_->deadline, departure_->owed_until, drain_progress_at_});
+    next = std::min({next, departure_->deadline, unfinished_until_, drain_progress_at_});
     if (departure_->drain_at > clock_.now()) next = std::min(next, departure_->drain_at);
   }
   if (drain_ && clock_.now() < drain_linger_until_) next = std::min(next, drain_linger_until_);

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdint>
 
+#include "worker/http/allowance.h"
+
 namespace limpet::socketio {
 
 /// The processor's time-stamp counter where there is one, else nanoseconds.
@@ -26,7 +28,10 @@ class HandlerClock {
       if (clock_.depth_++ == 0) clock_.since_ = ticks_now();
     }
     ~Running() {
-      if (--clock_.depth_ == 0) clock_.ticks_ += ticks_now() - clock_.since_;
+      if (--clock_.depth_ != 0) return;
+      const std::uint64_t ran = ticks_now() - clock_.since_;
+      clock_.ticks_ += ran;
+      if (ran > kLongTicks) http::Allowance::note_long_piece();
     }
     Running(const Running&) = delete;
     Running& operator=(const Running&) = delete;
@@ -39,6 +44,9 @@ class HandlerClock {
   [[nodiscard]] std::uint64_t ticks() const noexcept { return ticks_; }
 
  private:
+  /// Some tens of microseconds, up to a hundred.
+  static constexpr std::uint64_t kLongTicks = 100'000;
+
   std::uint64_t ticks_ = 0;
   std::uint64_t since_ = 0;
   unsigned depth_ = 0;

@@ -64,7 +64,8 @@ class PendingReplies {
     if (waiting_ == 0) {
       first_ = 0;
       replies_.clear();
-      if (replies_.capacity() > kWorthClosing) replies_ = {};
+      if (replies_.capacity() > kWorthClosing)
+        replies_ = std::vector<PendingReply>();  // and not {}, by which it would keep its memory
       return;
     }
     while (is_hole(replies_[first_])) ++first_;

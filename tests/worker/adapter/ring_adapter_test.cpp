@@ -100,6 +100,22 @@ TEST(RingAdapter, ABroadcastReachesEveryOtherWorkerOnceAndInOrder) {
   EXPECT_EQ(b.counters.get(ipc::Counter::BroadcastsReceived), 3000u);
 }
 
+/// It does not know yet at which number a silent ring is: nothing would ever tell it that it is not behind.
+TEST(RingAdapter, OneThatHasJustAttachedToASilentRingIsNotBehind) {
+  TestWorker a(0), b(1), c(2);
+  join_both(a, b);
+  for (int i = 0; i < 3000; ++i) (void)a.emit("4x");
+  b.drain();
+  c.join(a);  // before a has heard of c
+  EXPECT_EQ(c.adapter.behind(b.adapter.positions()), 0u);
+  a.join(c);
+  (void)a.emit("4y");
+  b.drain();
+  EXPECT_GT(c.adapter.behind(b.adapter.positions()), 0u);
+  c.drain();
+  EXPECT_EQ(c.adapter.behind(b.adapter.positions()), 0u);
+}
+
 TEST(RingAdapter, ATurnReadsABoundedNumber) {
   TestWorker a(0), b(1);
   join_both(a, b);

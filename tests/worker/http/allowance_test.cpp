@@ -35,6 +35,19 @@ TEST(Allowance, IsUsedUpByTimeWhichItLooksAtNowAndThen) {
   EXPECT_LE(taken, 16);
 }
 
+TEST(Allowance, LooksAtTheTimeBehindAPieceThatTookLong) {
+  Allowance allowance(&look);
+  allowance.begin(1000, 100us);
+  EXPECT_TRUE(allowance.take());
+  now_of_test += 1s;
+  EXPECT_TRUE(allowance.take()) << "it does not look each time";
+  Allowance::note_long_piece();
+  EXPECT_FALSE(allowance.take());
+  allowance.begin(1000, 100us);
+  EXPECT_TRUE(allowance.take());
+  EXPECT_TRUE(allowance.take()) << "noted once, looked once";
+}
+
 TEST(Allowance, GrantsTheFirstPieceOfAShareWhateverItCosts) {
   Allowance allowance(&look);
   EXPECT_FALSE(allowance.take()) << "there is no share yet";

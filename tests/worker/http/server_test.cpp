@@ -51,13 +51,14 @@ class Handler final : public RequestHandler {
     return Route::Taken;
   }
   std::size_t body_limit(const RequestHead&) override { return limit; }
-  std::unique_ptr<AwaitedBody> on_body_awaited(const RequestHead&) override {
+  std::unique_ptr<AwaitedBody> on_body_awaited(const RequestHead& head) override {
     struct Awaited final : AwaitedBody {
       explicit Awaited(int& counter) : count(counter) { ++count; }
       ~Awaited() override { --count; }
+      [[nodiscard]] std::string_view sid() const noexcept override { return "some sid"; }
       int& count;
     };
-    return std::make_unique<Awaited>(awaited);
+    return head.target == "/nobody" ? nullptr : std::make_unique<Awaited>(awaited);
   }
   void on_request(Exchange exchange, const Request& request) override {
     EXPECT_EQ(awaited, 0);
@@ -386,6 +387,25 @@ TEST_F(HttpServer, EndsConnectionsBehindTheirAnswerWhenItDrainsAndIdleOnesWhenTo
   handler.park = false;
   fresh.receive(kGet);
   EXPECT_TRUE(fresh.finished());
+}
+
+TEST_F(HttpServer, EndsThoseUnfinishedRequestsThatItIsAskedTo) {
+  MemoryStream awaited, other;
+  for (MemoryStream* each : {&awaited, &other}) {
+    server.adopt(*each);
+    each->receive(std::string(each == &awaited ? "POST /" : "POST /nobody") +
+                  " HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab");
+  }
+  Allowance all = Allowance::unlimited();
+  const auto of_session = [](const AwaitedBody* body) {
+    return body != nullptr && body->sid() == "some sid";
+  };
+  EXPECT_TRUE(server.end_unfinished(all, of_session));
+  EXPECT_EQ(awaited.sent().substr(0, 12), "HTTP/1.1 408");
+  EXPECT_EQ(other.sent(), "");
+  other.receive("cde");
+  EXPECT_EQ(handler.bodies, std::vector<std::string>{"abcde"});
+  for (MemoryStream* each : {&awaited, &other}) each->close();
 }
 
 TEST_F(HttpServer, EndsUnfinishedRequestsAFewATurn) {

@@ -54,6 +54,18 @@ TEST_F(AdmissionTest, CountsTheConnectionsOfAnAddressUntilTheyLeave) {
   EXPECT_EQ(admission_.addresses(), 0u) << "nothing is kept of those that left";
 }
 
+TEST_F(AdmissionTest, CountsThoseThatHaveMovedHereWithoutRefusingThem) {
+  limits_.connections_per_address = 1;
+  const PeerAddress one = address("10.1.2.3");
+  admission_.count(one);
+  admission_.count(one);
+  EXPECT_FALSE(admission_.admits_one_more_of(one));
+  admission_.leave(one);
+  EXPECT_FALSE(admission_.admits_one_more_of(one)) << "as many as it may have are left";
+  admission_.leave(one);
+  EXPECT_TRUE(admission_.admits_one_more_of(one));
+}
+
 TEST_F(AdmissionTest, TakesAnIPv6NetworkOf64BitsForOneAddress) {
   limits_.connections_per_address = 1;
   EXPECT_TRUE(admission_.admits_one_more_of(address("2001:db8:1:2::1")));

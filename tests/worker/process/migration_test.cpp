@@ -89,7 +89,7 @@ TEST_F(MigrationTest, BytesOnBothSidesOfAConnectionGoWithIt) {
   Peer peer(std::move(theirs));
   ask(peer, upgrade());
   ask(peer, text_frame("40"));
-  const std::string large = pattern(1 << 20);
+  const std::string large = pattern(600'000);
   const std::string text(large.size(), 'x');
   for (int i = 0; i < 3; ++i) old_->sockets[0].emit("large", text + std::to_string(i));
   old_->turn();  // some of it is in the kernel
@@ -509,7 +509,7 @@ TEST_F(MigrationTest, ARequestForASessionThatDiedWithTheGiverEnds) {
 /// Nobody reads: what waits for the clients is more than a frame of the stream holds.
 TEST_F(MigrationTest, MuchThatWaitsForSlowClientsIsSplit) {
   constexpr int kClients = 24;
-  const std::string large(3'000'000, 'x');
+  const std::string large(1'900'000, 'x');
   std::vector<Peer> peers;
   std::vector<std::string> sids;
   for (int i = 0; i < kClients; ++i) {
