@@ -98,7 +98,9 @@ constexpr OptionRow kOptions[] = {
     {"--header-timeout", "limits", "header_timeout", &O::header_timeout, Unit::Duration, "10s",
      "the head of a request must be complete by then", 100, kHour, false, false, true},
     {"--body-timeout", "limits", "body_timeout", &O::body_timeout, Unit::Duration, "30s",
-     "the body of a request must be complete by then", 100, kHour, false, false, true},
+     "a body is due after this, and one second more for each min_rate bytes that came; so is the taking of "
+     "an answer",
+     100, kHour, false, false, true},
     {"--idle-timeout", "limits", "idle_timeout", &O::idle_timeout, Unit::Duration, "60s",
      "a connection without a request is closed after this", 100, kHour, false, false, true},
     {"--send-queue", "limits", "send_queue", &O::send_queue, Unit::Bytes, "16MiB",
@@ -207,7 +209,11 @@ std::string assign_number(const OptionRow& row, const std::string& text, std::ui
     return number;
   }();
   const std::string_view also = can_be_auto(row.unit) ? ", or \"auto\"" : "";
-  if (!value) return fmt::format("'{}' is no number; {}{} is right", text, range_of(row), also);
+  if (!value) {
+    const std::string_view what =
+        is_size(row.unit) ? "size (KiB, MiB and GiB are the units)" : "whole number";
+    return fmt::format("'{}' is no {}; {}{} is right", text, what, range_of(row), also);
+  }
   *into = *value;
   return check_range(row, *value);
 }

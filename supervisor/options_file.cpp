@@ -219,7 +219,9 @@ class Reader {
 
 std::vector<std::string> read_options_file(const std::string& file, Options* options) {
   std::ifstream stream(file, std::ios::binary);
-  if (!stream) return {fmt::format("{}: cannot be read: {}", file, std::strerror(errno))};
+  if (stream) (void)stream.peek();  // of a directory, only the first read says so
+  if (stream.fail() && !stream.eof())
+    return {fmt::format("{}: cannot be read: {}", file, std::strerror(errno))};
   try {
     return Reader(file, options).read(toml::parse(stream, file));
   } catch (const toml::parse_error& error) {

@@ -25,7 +25,7 @@ bool Core::can_depart(const OpenSession& session) const noexcept {
   if (!settled) return false;
   if (!session.polling) {
     const std::size_t fragments = session.fragments ? session.fragments->bytes.size() : 0;
-    return !session.stream->closing() && session.stream->unsent_bytes() + fragments <= kMostMoved;
+    return !session.stream->closing() && session.stream->unsent_bytes() + session.stream->unread_bytes() + fragments <= kMostMoved;
   }
   // One that has something for its parked poll gives it that first, at the end of the turn.
   return session.polling->queued_bytes <= kMostMoved && session.polling->awaited_posts == 0 &&
@@ -54,7 +54,7 @@ std::size_t Core::bytes_of(const OpenSession& session) noexcept {
   std::size_t bytes = session.held() + session.handshake_head().size();
   if (session.polling) return bytes + session.polling->queued_bytes;
   if (session.fragments) bytes += session.fragments->bytes.size();
-  return bytes + session.stream->unsent_bytes();
+  return bytes + session.stream->unsent_bytes() + session.stream->unread_bytes();
 }
 
 Departure Core::depart(OpenSession& session) {

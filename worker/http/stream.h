@@ -56,6 +56,8 @@ class Stream {
   virtual void drop_unsent() = 0;
   /// Bytes queued and not yet taken by the kernel. A file counts as one.
   [[nodiscard]] virtual std::size_t unsent_bytes() const noexcept = 0;
+  /// Bytes received that no receiver has consumed.
+  [[nodiscard]] virtual std::size_t unread_bytes() const noexcept { return 0; }
   /// What is unsent can be sent by another process as well: no file, and not much.
   [[nodiscard]] virtual bool can_travel() const noexcept = 0;
   /// After finish(), abort(), or the peer's end.

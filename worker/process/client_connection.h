@@ -62,6 +62,9 @@ class ClientConnection final : public http::Stream, public Poller::Subscriber, p
   void abort() override;
   void drop_unsent() override;
   [[nodiscard]] std::size_t unsent_bytes() const noexcept override { return unsent_; }
+  [[nodiscard]] std::size_t unread_bytes() const noexcept override {
+    return backlog_ == nullptr ? 0 : backlog_->unread.size() - backlog_->unread_begin;
+  }
   [[nodiscard]] bool can_travel() const noexcept override;
   [[nodiscard]] bool closing() const noexcept override { return state_ != State::Open; }
   void pause_reading(bool paused) override;

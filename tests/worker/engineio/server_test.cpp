@@ -402,6 +402,27 @@ TEST_F(Engine, ThePacketsOfALargePostAreTakenOverSeveralTurnsInOrderAndThenItIsA
   EXPECT_EQ(stream.held, 0);
 }
 
+TEST_F(Engine, AHandlerThatEndsTheSessionOfAPostKeepsWhatItWasGivenUntilItReturns) {
+  const auto query = rig.open_polling();
+  std::string body;
+  for (int i = 0; i < 50; ++i)
+    body += std::string(i == 0 ? "" : "\x1e") + "4" + std::string("a packet that is no short string ") +
+            std::to_string(i);
+  rig.handler.on_message = [](Session& session, std::string_view text) {
+    if (!text.ends_with(" 30")) return;
+    session.close(CloseReason::ForcedClose);
+    const std::string other(4096, '?');  // takes the place of what was freed
+    EXPECT_EQ(text, "a packet that is no short string 30");
+  };
+  MemoryStream& stream = rig.connect();
+  stream.allowance.begin(20, 1h);
+  stream.receive(Rig::request("POST", query, body));
+  for (int turns = 0; turns < 100 && stream.sent().empty(); ++turns) rig.engine.tick(test::plenty());
+  EXPECT_EQ(Rig::reply_of(stream).body, "ok");
+  EXPECT_EQ(log()[log().size() - 2], "text a packet that is no short string 30");
+  EXPECT_EQ(stream.held, 0);
+}
+
 TEST_F(Engine, APostBesideOneWhosePacketsWaitEndsTheSessionAndBothAreAnswered) {
   const auto query = rig.open_polling();
   MemoryStream& stream = rig.connect();
