@@ -32,6 +32,10 @@ class IncomingBody {
   /// To be called when consumable() bytes were consumed, if the request is not complete.
   void consumed() noexcept;
   [[nodiscard]] bool half_read() const noexcept { return half_read_; }
+  /// What it has taken of memory since the last call, or given back: for Stream::hold().
+  [[nodiscard]] std::ptrdiff_t newly_held() noexcept;
+  /// The sum of all that newly_held() gave.
+  [[nodiscard]] std::ptrdiff_t held() const noexcept { return noted_; }
   /// After Complete; views into `unread` and into this object.
   [[nodiscard]] Request request(std::string_view unread) const;
 
@@ -40,6 +44,7 @@ class IncomingBody {
   Progress look_at_counted(std::string_view unread);
   Progress look_at_chunked(std::string_view unread);
   void start_consuming(std::string_view unread);
+  void append(std::string_view piece);
 
   std::string head_copy_;  // once half read
   std::string body_;       // counted: once half read
@@ -50,6 +55,7 @@ class IncomingBody {
   std::size_t body_bytes_ = 0;  // counted: expected
   std::size_t seen_ = 0;        // bytes at the front of unread that were dealt with
   std::size_t consumable_ = 0;
+  std::ptrdiff_t noted_ = 0;
   bool half_read_ = false;
 };
 

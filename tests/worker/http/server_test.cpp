@@ -161,6 +161,62 @@ TEST_F(HttpServer, ConsumesAChunkedBodyThatIsTooLongToStayUnread) {
   EXPECT_EQ(stream.sent(), ok(piece + piece + piece + piece) + ok(""));
 }
 
+/// Bytes of a request with a body of 950,000 bytes, up to the 900,000th of these.
+std::vector<std::string> unfinished_bodies() {
+  const std::string counted = post(std::string(950'000, 'x'));
+  const std::string half(450'000, 'x');
+  const std::string chunks = chunked({half, half});
+  return {counted.substr(0, counted.size() - 50'000), chunks.substr(0, chunks.size() - 5)};
+}
+
+TEST_F(HttpServer, HoldsABodyForItsStreamUntilItIsHandedOver) {
+  handler.limit = 950'000;
+  handler.answer = [this](Exchange& exchange, const Request&) {
+    EXPECT_EQ(stream.held, 0);
+    exchange.answer(Response(200));
+  };
+  for (const auto& [begin, end] : {std::pair(unfinished_bodies()[0], std::string(50'000, 'x')),
+                                   std::pair(unfinished_bodies()[1], std::string("0\r\n\r\n"))}) {
+    for (std::size_t at = 0; at < begin.size(); at += 60'000) {
+      stream.receive(std::string_view(begin).substr(at, 60'000));
+      const std::size_t received = std::min(at + 60'000, begin.size());
+      ASSERT_GE(stream.held + 100, static_cast<std::ptrdiff_t>(received - stream.unread().size()));
+      // A client that has sent little is not given much.
+      ASSERT_LE(stream.held, static_cast<std::ptrdiff_t>(8 * received + 2'000));
+    }
+    EXPECT_LT(stream.held, 1'900'000);
+    stream.receive(end);
+    EXPECT_EQ(status_line(), "HTTP/1.1 200 OK");
+    EXPECT_EQ(stream.held, 0);
+    stream.take_sent();
+  }
+}
+
+TEST_F(HttpServer, MakesRoomForTheRestOfALongBodyAtOnce) {
+  stream.receive(unfinished_bodies()[0]);
+  EXPECT_GT(stream.held, 950'000);
+  EXPECT_LT(stream.held, 952'000);
+}
+
+TEST_F(HttpServer, GivesBackWhatItHeldForABodyThatIsGivenUp) {
+  const std::vector<std::function<void(MemoryStream&)>> ends = {
+      [](MemoryStream& one) { one.close(); },
+      [this](MemoryStream&) { server.end_unfinished(test::plenty()); },
+      [](MemoryStream& one) { one.receive("x\r\n" + std::string(1'000'000, 'x')); },
+  };
+  for (const std::string& bytes : unfinished_bodies()) {
+    for (const auto& end : ends) {
+      MemoryStream one;
+      server.adopt(one);
+      one.receive(bytes);
+      ASSERT_GT(one.held, 850'000);
+      end(one);
+      EXPECT_EQ(one.held, 0);
+      one.close();
+    }
+  }
+}
+
 TEST_F(HttpServer, TakesABodyOfExactlyTheLimitAndRefusesMoreWith413) {
   handler.limit = 10;
   stream.receive(post("0123456789"));
