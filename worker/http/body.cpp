@@ -12,6 +12,7 @@
 #include <limits>
 #include <utility>
 
+#include "worker/http/framing.h"
 #include "worker/http/server.h"
 
 namespace limpet::http {
@@ -100,6 +101,7 @@ IncomingBody::Progress IncomingBody::look_at_chunked(std::string_view unread) {
     const std::size_t used =
         parser.put(boost::asio::buffer(unread.data() + seen_, unread.size() - seen_), error);
     seen_ += used;
+    decoded_ += used;
     if (error == beast_http::error::body_limit) return Progress::TooLarge;
     if (error && error != beast_http::error::need_more) return Progress::Malformed;
     if (used == 0) break;
@@ -108,11 +110,22 @@ IncomingBody::Progress IncomingBody::look_at_chunked(std::string_view unread) {
     consumable_ = seen_;
     return Progress::Complete;
   }
-  // An endless chunk extension or trailer is no body, so no body limit ends it.
-  if (unread.size() - seen_ > overhead_bytes_) return Progress::Malformed;
+  // Chunk extensions and trailers are no body, so no body limit ends them.
+  const std::uint64_t body_bytes = decoder_->parser.get().body().size();
+  if (unread.size() - seen_ > overhead_bytes_ || is_framing_too_long(framing(), body_bytes, overhead_bytes_))
+    return Progress::Malformed;
   if (!half_read_ && unread.size() > kMaxUnreadBytes) start_consuming(unread);
   consumable_ = half_read_ ? seen_ : 0;
   return Progress::Incomplete;
+}
+
+std::uint64_t IncomingBody::framing() const noexcept {
+  return decoder_ ? decoded_ - decoder_->parser.get().body().size() : 0;
+}
+
+std::size_t IncomingBody::new_framing() noexcept {
+  const std::uint64_t before = std::exchange(told_framing_, framing());
+  return static_cast<std::size_t>(told_framing_ - before);
 }
 
 void IncomingBody::consumed() noexcept {

@@ -140,6 +140,7 @@ std::size_t Connection::take_body(std::string_view bytes, bool& stalled) {
     body_->consumed();
     if (const std::ptrdiff_t more = body_->newly_held(); more != 0) stream_->hold(more);
     wait_for(Stream::Waiting::Body);
+    if (const std::size_t framing = body_->new_framing(); framing > 0) stream_->discount(framing);
     stalled = true;
     return consumed;
   }

@@ -248,6 +248,28 @@ TEST_F(HttpServer, RefusesAChunkExtensionWithoutEnd) {
   EXPECT_EQ(status_line(), "HTTP/1.1 400 Bad Request");
 }
 
+TEST_F(HttpServer, TakesALongBodyInChunksOfOneByteAndLetsNoneOfTheirFramingCount) {
+  std::string bytes = chunked({});
+  bytes.resize(bytes.size() - 5);  // but for the last chunk
+  const std::size_t head_bytes = bytes.size();
+  for (int i = 0; i < 100'000; ++i) bytes += i % 2 == 0 ? "1\r\nx\r\n" : "00000001\r\nx\r\n";
+  stream.receive(bytes);
+  EXPECT_EQ(stream.unread(), "\r\n") << "the end of a chunk is taken with the next one";
+  EXPECT_EQ(stream.discounted, bytes.size() - head_bytes - 100'000 - 2);
+  stream.receive("0\r\n\r\n");
+  EXPECT_EQ(stream.sent(), ok(std::string(100'000, 'x')));
+}
+
+TEST_F(HttpServer, RefusesABodyWithMoreExtensionsThanABodyNeeds) {
+  const std::string chunk = "1;" + std::string(94, 'x') + "\r\nx\r\n";  // 100 bytes around one
+  std::string head = chunked({});
+  stream.receive(head.substr(0, head.size() - 5));
+  int chunks = 0;
+  for (; chunks < 1000 && !stream.finished(); ++chunks) stream.receive(chunk);
+  EXPECT_EQ(chunks, 12) << "12 × 100 bytes are more than 1,000 + 12 × 16";
+  EXPECT_EQ(status_line(), "HTTP/1.1 400 Bad Request");
+}
+
 TEST_F(HttpServer, RefusesWhatIsNoRequestAndEnds) {
   stream.receive("nonsense\r\n\r\n");
   EXPECT_EQ(status_line(), "HTTP/1.1 400 Bad Request");
