@@ -436,6 +436,53 @@ TEST_F(Engine, SpeaksJsonp) {
   EXPECT_EQ(log().back(), "text line\nbreak \\n");
 }
 
+TEST_F(Engine, AnswersLargePollsOverSeveralTurns) {
+  std::vector<MemoryStream*> polls;
+  std::vector<engineio::Session*> sessions;
+  for (int i = 0; i < 4; ++i) {
+    polls.push_back(&rig.poll(rig.open_polling()));
+    sessions.push_back(rig.handler.last);
+  }
+  for (auto* session : sessions) send(*session, std::string(900'000, 'x'));
+  const auto answered = [&] {
+    return std::ranges::count_if(polls, [](auto* poll) { return !poll->sent().empty(); });
+  };
+  for (int turns = 1; turns <= 4; ++turns) {
+    http::Allowance allowance;
+    allowance.begin(300, 1h);
+    rig.engine.tick(allowance);
+    EXPECT_EQ(answered(), turns);
+  }
+}
+
+TEST_F(Engine, AnswersAPollOverJsonpWithLess) {
+  const auto query = rig.open_polling();
+  for (int i = 0; i < 20; ++i) send(last(), std::string(100'000, 'x'));
+  EXPECT_LT(rig.ask("GET", query + "&j=0").body.size(), 256u * 1024);
+  EXPECT_GT(rig.ask("GET", query).body.size(), 900'000u);
+}
+
+TEST_F(Engine, AnswersPollsWhileALongPostIsTaken) {
+  const auto posting = rig.open_polling();
+  std::string body = "4x";
+  for (int i = 0; i < 2000; ++i)
+    body +=
+        "\x1e"
+        "4x";
+  MemoryStream& post = rig.connect();
+  post.allowance.begin(20, 1h);
+  post.receive(Rig::request("POST", posting, body));
+  MemoryStream& poll = rig.poll(rig.open_polling());
+  send(last(), "hello");
+  for (int turns = 0; turns < 2; ++turns) {
+    http::Allowance allowance;
+    allowance.begin(20, 1h);
+    rig.engine.tick(allowance);
+  }
+  EXPECT_EQ(Rig::reply_of(poll).body, "4hello");
+  EXPECT_EQ(post.sent(), "");
+}
+
 // Heartbeat
 
 TEST_F(Engine, SendsAPingAndWaitsForThePong) {
