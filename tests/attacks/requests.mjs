@@ -146,12 +146,20 @@ async function base64(target) {
   return { served: status === 200 && packets.some((packet) => packet.startsWith('4510-["echo"')) && packets.includes(one) };
 }
 
-/// Large answers over JSONP, all asked for at once: each is escaped byte by byte.
+/// Large answers over JSONP, all asked for at once: each is escaped. What the bystanders have said comes before, perhaps alone.
 async function jsonp(target) {
   const sids = await polling(target, 20);
   for (const [i, sid] of sids.entries()) await answer(target, i, post(sid, `42["echo","${"x".repeat(900_000)}"]`));
-  const heard = await Promise.all(sids.map((sid, i) => answer(target, i, get(`${pathOf(sid)}&j=0`))));
-  return { served: heard.every(({ status, body }) => status === 200 && body.startsWith("___eio[0](")), largest: Math.max(...heard.map(({ body }) => body.length)) };
+  const echoed = async (sid, i) => {
+    for (let polls = 0; polls < 50; polls += 1) {
+      const { status, body } = await answer(target, i, get(`${pathOf(sid)}&j=0`));
+      if (status !== 200 || !body.startsWith("___eio[0](")) return false;
+      if (body.length > 900_000) return true;
+    }
+    return false;
+  };
+  const heard = await Promise.all(sids.map(echoed));
+  return { echoes: heard.filter(Boolean).length };
 }
 
 /// Half of a post for each of 20 sessions when the number of workers changes; what clients owe is due after drain_window.
@@ -276,7 +284,7 @@ export const kRequests = [
     peers: ["node"],
   },
   { name: "a polling POST of 20,000 base64 attachments", attack: base64, right: unserved, cpu: { elements: 20_000, each: 10 }, rssMiB: 32, peers: ["node"] },
-  { name: "20 polls of 900 KB over JSONP at once", attack: jsonp, right: ({ served, largest }) => (served && largest > 900_000 ? undefined : `served: ${served}, the largest answer has ${largest} bytes`), keepsSessions: true, rssMiB: 64, peers: ["node"] },
+  { name: "20 polls of 900 KB over JSONP at once", attack: jsonp, right: ({ echoes }) => (echoes === 20 ? undefined : `${echoes} of 20 large echoes came`), keepsSessions: true, rssMiB: 64, peers: ["node"] },
   {
     name: "scale 2 -> 1 with half a post of each of 20 sessions",
     settings: { "reload.drain_window": "500ms", "reload.drain_deadline": "8s" },
