@@ -7,6 +7,7 @@
 #include "tests/growth/growth.h"
 #include "tests/growth/order.h"
 #include "tests/worker/engineio/rig.h"
+#include "worker/engineio/packet.h"
 
 namespace limpet::growth {
 namespace {
@@ -105,6 +106,25 @@ void binaries_in_a_post(std::size_t n) {
   });
   EXPECT_EQ(rig.handler.log.back(), "binary \x01\x02\x03");
   EXPECT_GE(rig.handler.log.size(), n);
+}
+
+std::string text_as_jsonp(std::size_t n, std::string_view piece) {
+  const std::string text = times(n, piece);
+  std::string script;
+  counted([&] { script = engineio::wrap_jsonp("0", text); });
+  EXPECT_GT(script.size(), text.size());
+  return script;
+}
+
+void plain_text_as_jsonp(std::size_t n) { (void)text_as_jsonp(n, "hello, all"); }
+
+void escaped_text_as_jsonp(std::size_t n) { (void)text_as_jsonp(n, "\xe2\x80\xa8\"\x01"); }
+
+void text_of_a_jsonp_form(std::size_t n) {
+  const std::string form = "d=" + times(n, "a%5Cn%5C%5Cn");
+  std::string text;
+  counted([&] { text = engineio::unwrap_jsonp(form); });
+  EXPECT_EQ(text.size(), 4 * n);
 }
 
 void messages_for_a_poll(std::size_t n) {
@@ -263,6 +283,9 @@ Rows engineio_rows() {
       {"fragments_of_one_message", 1024, fragments_of_one_message},
       {"packets_in_a_post", 2048, packets_in_a_post},
       {"binaries_in_a_post", 2048, binaries_in_a_post},
+      {"plain_text_as_jsonp", 2048, plain_text_as_jsonp},
+      {"escaped_text_as_jsonp", 2048, escaped_text_as_jsonp},
+      {"text_of_a_jsonp_form", 2048, text_of_a_jsonp_form},
       {"messages_for_a_poll", 2048, messages_for_a_poll},
       {"unfinished_posts", 256, unfinished_posts},
       {"handshakes", 128, handshakes},

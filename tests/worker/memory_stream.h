@@ -35,6 +35,7 @@ class MemoryStream final : public http::Stream {
   void abort() override { aborted_ = true; }
   void drop_unsent() override { unsent = 0; }
   void hold(std::ptrdiff_t bytes) override { held += bytes; }
+  void discount(std::size_t bytes) override { discounted += bytes; }
   [[nodiscard]] std::size_t unsent_bytes() const noexcept override { return unsent; }
   [[nodiscard]] bool can_travel() const noexcept override { return may_travel; }
   [[nodiscard]] bool closing() const noexcept override { return finished_ || aborted_ || closed_; }
@@ -83,6 +84,7 @@ class MemoryStream final : public http::Stream {
   std::vector<http::FileRange> files;  ///< that were sent
   std::size_t unsent = 0;              ///< what unsent_bytes() says
   std::ptrdiff_t held = 0;             ///< sum of hold()
+  std::size_t discounted = 0;          ///< sum of discount()
   http::Allowance allowance = http::Allowance::unlimited();
 
  private:

@@ -259,7 +259,9 @@ void Core::end_overdue(http::TimePoint now, http::Allowance& allowance) {
 
 void Core::tick(http::Allowance& allowance) {
   const http::TimePoint now = clock_.now();
-  continue_posts(allowance);
+  // Long posts use up what all have: in every second turn the others are first.
+  posts_first_ = !posts_first_;
+  if (posts_first_) continue_posts(allowance);
   end_overdue(now, allowance);
   send_pings(now, allowance);
   flush_polls(allowance);
@@ -267,6 +269,7 @@ void Core::tick(http::Allowance& allowance) {
   report_ended(allowance);
   flush_polls(allowance);
   free_ended(allowance);
+  if (!posts_first_) continue_posts(allowance);
 }
 
 void Core::note_held(OpenSession& session, std::size_t before) noexcept {

@@ -140,8 +140,8 @@ class Core {
   void on_post(OpenSession& session, http::Exchange exchange, const http::Request& request,
                const Query& query);
   /// Takes the packets of a post's body one by one. What is left, if it may not go on now.
-  [[nodiscard]] std::optional<std::string_view> take_payload(OpenSession& session, std::string_view payload,
-                                                             const std::function<bool()>& may_go_on);
+  [[nodiscard]] std::optional<std::string_view> take_payload(
+      OpenSession& session, std::string_view payload, const std::function<bool(std::uint32_t)>& may_go_on);
   void keep_post(OpenSession& session, http::Exchange exchange, std::string_view rest);
   void continue_posts(http::Allowance& allowance);
   void end_post(OpenSession& session);
@@ -155,8 +155,8 @@ class Core {
   /// False: the rest of the payload is void.
   bool take_polled_packet(OpenSession& session, std::string_view text);
   void on_poll_abandoned(OpenSession& session);
-  /// Answers the parked poll with what is queued and then `last`.
-  void answer_poll(OpenSession& session, std::string_view last);
+  /// Answers the parked poll with what is queued and then `last`. What that cost, in units.
+  std::uint32_t answer_poll(OpenSession& session, std::string_view last);
   void answer_poll_with_noop(OpenSession& session);
   void queue(OpenSession& session, std::span<const http::Buffer> frames);
   void flush_polls(http::Allowance& allowance);
@@ -200,6 +200,7 @@ class Core {
   http::ReleasedFrames released_;        // long queues of polling sessions that ended
   http::Fifo<OpenSession*> poll_flush_;  // have something for their parked poll
   http::Fifo<OpenSession*> posts_;       // have packets of a post that wait for their turn
+  bool posts_first_ = false;             ///< in this turn
   http::MemoryTotal own_memory_;
   http::MemoryTotal& memory_;
   http::Accounts<OpenSession> accounts_;

@@ -25,7 +25,8 @@ bool Core::can_depart(const OpenSession& session) const noexcept {
   if (!settled) return false;
   if (!session.polling) {
     const std::size_t fragments = session.fragments ? session.fragments->bytes.size() : 0;
-    return !session.stream->closing() && session.stream->unsent_bytes() + session.stream->unread_bytes() + fragments <= kMostMoved;
+    return !session.stream->closing() &&
+           session.stream->unsent_bytes() + session.stream->unread_bytes() + fragments <= kMostMoved;
   }
   // One that has something for its parked poll gives it that first, at the end of the turn.
   return session.polling->queued_bytes <= kMostMoved && session.polling->awaited_posts == 0 &&

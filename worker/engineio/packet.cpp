@@ -2,10 +2,9 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
-#include <boost/json/serialize.hpp>
-#include <boost/json/string.hpp>
-#include <boost/json/value.hpp>
+#include <cstring>
 
 #include "worker/http/request.h"
 #include "worker/websocket/frame.h"
@@ -16,9 +15,114 @@ namespace {
 
 constexpr char kSeparator = '\x1e';
 
-std::string json_string(std::string_view text) {
-  return boost::json::serialize(
-      boost::json::value(boost::json::string(boost::json::string_view(text.data(), text.size()))));
+/// What each byte of a quoted text becomes: itself (kPlain), a backslash and this letter, `\u00` and its
+/// digits (kCode), or it may begin a line separator (kMaybeLine).
+constexpr char kPlain = 0, kCode = 1, kMaybeLine = 2;
+constexpr char kFirstOfLine = '\xe2';
+
+constexpr std::array<char, 256> make_escapes() {
+  std::array<char, 256> escapes{};
+  for (unsigned control = 0; control < 0x20; ++control) escapes[control] = kCode;
+  escapes['\b'] = 'b';
+  escapes['\f'] = 'f';
+  escapes['\n'] = 'n';
+  escapes['\r'] = 'r';
+  escapes['\t'] = 't';
+  escapes['"'] = '"';
+  escapes['\\'] = '\\';
+  escapes[static_cast<unsigned char>(kFirstOfLine)] = kMaybeLine;
+  return escapes;
+}
+constexpr std::array<char, 256> kEscapes = make_escapes();
+
+/// The piece of a quoted text that is being made; goes to `text` when it is full.
+class Quoted {
+ public:
+  explicit Quoted(std::string& text) : text_(text) {}
+  ~Quoted() { flush(); }
+  Quoted(const Quoted&) = delete;
+  Quoted& operator=(const Quoted&) = delete;
+
+  /// So many bytes are going to be put.
+  void need(std::size_t bytes) {
+    if (size_ + bytes > piece_.size()) flush();
+  }
+  void put(char c) noexcept { piece_[size_++] = c; }
+  void put(std::string_view bytes) noexcept {
+    bytes.copy(piece_.data() + size_, bytes.size());
+    size_ += bytes.size();
+  }
+
+ private:
+  void flush() {
+    text_.append(piece_.data(), size_);
+    size_ = 0;
+  }
+
+  std::string& text_;
+  std::array<char, 4096> piece_;
+  std::size_t size_ = 0;
+};
+
+constexpr std::size_t kRun = 8;      ///< bytes that are looked at together
+constexpr std::size_t kLongest = 6;  ///< what one byte becomes
+
+/// None of these bytes is escaped.
+bool is_plain(const char* bytes) noexcept {
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  std::uint64_t word = 0;
+  std::memcpy(&word, bytes, kRun);
+  const auto has_less_than = [&](std::uint64_t of, std::uint64_t n) {
+    return (of - kOnes * n) & ~of & (kOnes << 7);
+  };
+  const auto has = [&](char c) { return has_less_than(word ^ (kOnes * static_cast<unsigned char>(c)), 1); };
+  return (has_less_than(word, 0x20) | has('"') | has('\\') | has(kFirstOfLine)) == 0;
+}
+
+/// Escapes what stands at the front of `rest`; gives how many bytes that was.
+std::size_t put_escaped(Quoted& quoted, std::string_view rest) noexcept {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  const char c = rest.front();
+  const char escape = kEscapes[static_cast<unsigned char>(c)];
+  switch (escape) {
+    case kPlain:
+      quoted.put(c);
+      return 1;
+    case kCode:
+      quoted.put("\\u00");
+      quoted.put(c < 0x10 ? '0' : '1');
+      quoted.put(kHex[static_cast<unsigned char>(c) & 15U]);
+      return 1;
+    case kMaybeLine:
+      // U+2028 and U+2029 end a line in older JavaScript, also inside a string.
+      if (rest.size() >= 3 && rest[1] == '\x80' && (rest[2] == '\xa8' || rest[2] == '\xa9')) {
+        quoted.put(rest[2] == '\xa8' ? "\\u2028" : "\\u2029");
+        return 3;
+      }
+      quoted.put(c);
+      return 1;
+    default:
+      quoted.put('\\');
+      quoted.put(escape);
+      return 1;
+  }
+}
+
+/// As a string of JSON, and of any JavaScript. A large text is quoted for whoever polls: run by run.
+void append_quoted(std::string& text, std::string_view plain) {
+  Quoted quoted(text);
+  quoted.put('"');
+  for (std::size_t at = 0; at < plain.size();) {
+    quoted.need(kRun * kLongest + 1);
+    if (at + kRun <= plain.size() && is_plain(plain.data() + at)) {
+      quoted.put(plain.substr(at, kRun));
+      at += kRun;
+      continue;
+    }
+    for (const std::size_t end = std::min(at + kRun, plain.size()); at < end;)
+      at += put_escaped(quoted, plain.substr(at));
+  }
+  quoted.put('"');
 }
 
 constexpr std::array<std::int8_t, 256> make_digits() {
@@ -88,8 +192,8 @@ std::string base64(std::string_view bytes) {
 }
 
 std::string from_base64(std::string_view text) {
-  std::string decoded;
-  decoded.reserve(text.size() / 4 * 3 + 3);
+  std::string decoded(text.size() / 4 * 3 + 3, '\0');
+  char* to = decoded.data();
   std::uint32_t word = 0;
   int bits = 0;
   for (const char c : text) {
@@ -100,8 +204,9 @@ std::string from_base64(std::string_view text) {
     bits += 6;
     if (bits < 8) continue;
     bits -= 8;
-    decoded.push_back(static_cast<char>(word >> bits & 0xffu));
+    *to++ = static_cast<char>(word >> bits & 0xffu);
   }
+  decoded.resize(static_cast<std::size_t>(to - decoded.data()));
   return decoded;
 }
 
@@ -111,39 +216,29 @@ std::string wrap_jsonp(std::string_view index, std::string_view payload) {
     if (c >= '0' && c <= '9') script += c;
   }
   script += "](";
-  // U+2028 and U+2029 end a line in older JavaScript, also inside a string.
-  const std::string quoted = json_string(payload);
-  for (std::size_t i = 0; i < quoted.size(); ++i) {
-    const std::string_view next = std::string_view(quoted).substr(i, 3);
-    if (next == "\xe2\x80\xa8" || next == "\xe2\x80\xa9") {
-      script += next.back() == '\xa8' ? "\\u2028" : "\\u2029";
-      i += 2;
-    } else {
-      script += quoted[i];
-    }
-  }
+  script.reserve(script.size() + payload.size() + payload.size() / 8 + 4);
+  append_quoted(script, payload);
   script += ");";
   return script;
 }
 
 std::string unwrap_jsonp(std::string_view form) {
-  const std::string data = http::query_value(form, "d").value_or(std::string());
-  // The client escapes a line break as `\n` and a `\n` of its own as `\\n`.
-  std::string payload;
-  payload.reserve(data.size());
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    const std::string_view rest = std::string_view(data).substr(i);
-    if (rest.starts_with("\\\\n")) {
-      payload += "\\n";
-      i += 2;
-    } else if (rest.starts_with("\\n")) {
-      payload += '\n';
-      i += 1;
+  std::string data = http::query_value(form, "d").value_or(std::string());
+  // The client escapes a line break as `\n` and a `\n` of its own as `\\n`. What comes out is never longer.
+  char* to = data.data();
+  for (const char *from = data.data(), *const end = from + data.size(); from < end;) {
+    if (*from != '\\') {
+      *to++ = *from++;
+    } else if (const std::string_view rest(from, end); rest.starts_with("\\n")) {
+      *to++ = '\n';
+      from += 2;
     } else {
-      payload += data[i];
+      *to++ = '\\';
+      from += rest.starts_with("\\\\n") ? 2 : 1;
     }
   }
-  return payload;
+  data.resize(static_cast<std::size_t>(to - data.data()));
+  return data;
 }
 
 std::string make_open_packet(const Handshake& handshake) {
@@ -158,7 +253,9 @@ std::string make_open_packet(const Handshake& handshake) {
 }
 
 std::string make_error_body(int code, std::string_view message) {
-  return R"({"code":)" + std::to_string(code) + R"(,"message":)" + json_string(message) + "}";
+  std::string body = R"({"code":)" + std::to_string(code) + R"(,"message":)";
+  append_quoted(body, message);
+  return body += "}";
 }
 
 }  // namespace limpet::engineio

@@ -30,8 +30,14 @@ namespace {
 
 // What pieces of work cost (http/allowance.h).
 constexpr std::uint32_t kUnitsOfAnswer = 4;
-/// What one poll is answered with, a single message apart; its client asks for the rest at once.
+/// What one poll is answered with, a single message apart; its client asks for the rest at once. As JSONP
+/// each byte is looked at, and may become six.
 constexpr std::size_t kMostPerPoll = 1024 * 1024;
+constexpr std::size_t kMostPerJsonpPoll = 256 * 1024;
+/// How often the bytes of an answer are gone over until they are sent: joined and rendered; encoded; escaped.
+constexpr std::uint32_t kCopies = 2;
+constexpr std::uint32_t kCopiesOfBase64 = 4;
+constexpr std::uint32_t kCopiesOfJsonp = 8;
 /// Packets of one post before others have their turn.
 constexpr std::uint32_t kUnitsOfPost = 512;
 /// A session with more than these times Options::max_queued_bytes is ended at once.
@@ -44,6 +50,17 @@ http::Response make_poll_response(const Polling& polling, std::string payload) {
           : http::Response(200, "text/plain; charset=UTF-8", std::move(payload));
   response.add_header("cache-control", "no-store");
   return response;
+}
+
+/// What was done for an answer, beside kUnitsOfAnswer.
+std::uint32_t units_of_answer(const Polling& polling, std::span<const http::Buffer> frames) {
+  std::size_t bytes = 0, encoded = 0;
+  for (const http::Buffer& frame : frames) {
+    bytes += frame.size();
+    if (websocket::opcode_of(frame) == websocket::Opcode::Binary) encoded += frame.size();
+  }
+  return http::units_of_bytes(bytes) * (polling.jsonp ? kCopiesOfJsonp : kCopies) +
+         http::units_of_bytes(encoded) * kCopiesOfBase64;
 }
 
 void answer_post(http::Exchange exchange) {
@@ -92,7 +109,8 @@ void Core::on_poll(OpenSession& session, http::Exchange exchange, const Query& q
   note_jsonp(polling, query.jsonp);
   polling.poll = std::move(exchange);
   if (!polling.queue.empty()) {
-    answer_poll(session, {});
+    http::Stream& stream = polling.poll.stream();
+    if (const std::uint32_t units = answer_poll(session, {}); units > 0) (void)stream.may_go_on(units);
   } else if (!session.open()) {
     answer_poll(session, "1");
     release(session);
@@ -120,16 +138,23 @@ void Core::on_post(OpenSession& session, http::Exchange exchange, const http::Re
     return answer_post(std::move(exchange));
   }
   http::Stream& stream = exchange.stream();
-  const auto rest = take_payload(session, payload, [&] { return stream.may_go_on(); });
+  if (const std::uint32_t units = http::units_of_bytes(request.body.size()); units > 0)
+    (void)stream.may_go_on(units * (query.jsonp ? kCopiesOfJsonp : kCopies));
+  const auto rest =
+      take_payload(session, payload, [&](std::uint32_t units) { return stream.may_go_on(units); });
   if (!rest) return answer_post(std::move(exchange));
   keep_post(session, std::move(exchange), *rest);
 }
 
 std::optional<std::string_view> Core::take_payload(OpenSession& session, std::string_view payload,
-                                                   const std::function<bool()>& may_go_on) {
+                                                   const std::function<bool(std::uint32_t)>& may_go_on) {
   for (bool more = true; more && session.open();) {
-    if (!may_go_on()) return payload;
-    if (!take_polled_packet(session, next_packet(payload, more))) break;
+    if (!may_go_on(1)) return payload;
+    const std::string_view packet = next_packet(payload, more);
+    if (!take_polled_packet(session, packet)) break;
+    // Afterwards: a packet may be longer than any turn allows.
+    if (const std::uint32_t units = http::units_of_bytes(packet.size()); units > 0)
+      (void)may_go_on(units * kCopiesOfBase64);
   }
   return std::nullopt;
 }
@@ -155,8 +180,12 @@ void Core::continue_posts(http::Allowance& allowance) {
     const std::size_t taken = kept.taken;
     const std::shared_ptr<const std::string> packets = kept.packets;
     std::uint32_t units = kUnitsOfPost;
-    const auto rest = take_payload(session, std::string_view(*packets).substr(taken),
-                                   [&] { return units-- > 0 && allowance.take(); });
+    const auto rest =
+        take_payload(session, std::string_view(*packets).substr(taken), [&](std::uint32_t of_piece) {
+          const bool goes_on = units >= of_piece && allowance.take(of_piece);
+          units -= goes_on ? of_piece : units;
+          return goes_on;
+        });
     if (rest && session.open()) {
       session.polling->post->taken = packets->size() - rest->size();
       session.has_post = true;
@@ -257,29 +286,33 @@ void Core::forget_account(OpenSession& session, Polling& polling) {
   accounts_.forget(session, polling.noted);
 }
 
-/// At the end of the turn, so that what was sent in one turn goes out in one response.
+/// What an answer costs is known when it is made: the next one waits if that was much. At the end of the
+/// turn, so that what was sent in one turn goes out in one response.
 void Core::flush_polls(http::Allowance& allowance) {
   while (!poll_flush_.empty() && allowance.take(kUnitsOfAnswer)) {
     OpenSession* const session = poll_flush_.pop_front();
     session->flush_pending = false;
-    if (session->open() && session->poll_parked() && !session->polling->queue.empty())
-      answer_poll(*session, {});
+    if (session->open() && session->poll_parked() && !session->polling->queue.empty()) {
+      if (const std::uint32_t units = answer_poll(*session, {}); units > 0) (void)allowance.take(units);
+    }
   }
 }
 
-void Core::answer_poll(OpenSession& session, std::string_view last) {
+std::uint32_t Core::answer_poll(OpenSession& session, std::string_view last) {
   Polling& polling = *session.polling;
+  const std::size_t most = polling.jsonp ? kMostPerJsonpPoll : kMostPerPoll;
   std::vector<http::Buffer> frames;
   std::size_t bytes = 0;
-  while (!polling.queue.empty() &&
-         (frames.empty() || bytes + cost_of(polling.queue.front()) <= kMostPerPoll)) {
+  while (!polling.queue.empty() && (frames.empty() || bytes + cost_of(polling.queue.front()) <= most)) {
     bytes += cost_of(polling.queue.front());
     frames.push_back(polling.queue.pop_front());
   }
   polling.queued_bytes -= bytes;
   polling.taken_at = clock_.now();
   note_account(session);
+  const std::uint32_t units = units_of_answer(polling, frames);
   polling.poll.answer(make_poll_response(polling, make_payload(frames, last)));
+  return units;
 }
 
 void Core::answer_poll_with_noop(OpenSession& session) {

@@ -18,7 +18,7 @@ class IncomingBody {
   enum class Progress : std::uint8_t { Complete, Incomplete, TooLarge, Malformed };
 
   /// `limit_bytes`: of the body. `overhead_bytes`: how long the framing between two pieces of a chunked body
-  /// may be.
+  /// may be, and that of the whole body beside what its bytes allow (framing.h).
   IncomingBody(const RequestHead& head, std::size_t limit_bytes, std::size_t overhead_bytes);
   ~IncomingBody();
   IncomingBody(const IncomingBody&) = delete;
@@ -32,6 +32,12 @@ class IncomingBody {
   /// To be called when consumable() bytes were consumed, if the request is not complete.
   void consumed() noexcept;
   [[nodiscard]] bool half_read() const noexcept { return half_read_; }
+  /// What it has taken of memory since the last call, or given back: for Stream::hold().
+  [[nodiscard]] std::ptrdiff_t newly_held() noexcept;
+  /// Bytes of a chunked body's framing that look_at() has seen since the last call.
+  [[nodiscard]] std::size_t new_framing() noexcept;
+  /// The sum of all that newly_held() gave.
+  [[nodiscard]] std::ptrdiff_t held() const noexcept { return noted_; }
   /// After Complete; views into `unread` and into this object.
   [[nodiscard]] Request request(std::string_view unread) const;
 
@@ -40,6 +46,8 @@ class IncomingBody {
   Progress look_at_counted(std::string_view unread);
   Progress look_at_chunked(std::string_view unread);
   void start_consuming(std::string_view unread);
+  [[nodiscard]] std::uint64_t framing() const noexcept;
+  void append(std::string_view piece);
 
   std::string head_copy_;  // once half read
   std::string body_;       // counted: once half read
@@ -50,6 +58,9 @@ class IncomingBody {
   std::size_t body_bytes_ = 0;  // counted: expected
   std::size_t seen_ = 0;        // bytes at the front of unread that were dealt with
   std::size_t consumable_ = 0;
+  std::uint64_t decoded_ = 0;  // chunked: bytes behind the head that were dealt with
+  std::uint64_t told_framing_ = 0;
+  std::ptrdiff_t noted_ = 0;
   bool half_read_ = false;
 };
 

@@ -131,23 +131,29 @@ std::size_t Connection::begin_body(const RequestHead& head, std::string_view byt
 std::size_t Connection::take_body(std::string_view bytes, bool& stalled) {
   const auto progress = body_->look_at(bytes);
   if (progress == IncomingBody::Progress::TooLarge || progress == IncomingBody::Progress::Malformed) {
-    body_.reset();
-    awaited_.reset();
+    end_body();
     refuse(progress == IncomingBody::Progress::TooLarge ? 413 : 400);
     return bytes.size();
   }
   const std::size_t consumed = body_->consumable();
   if (progress == IncomingBody::Progress::Incomplete) {
     body_->consumed();
+    if (const std::ptrdiff_t more = body_->newly_held(); more != 0) stream_->hold(more);
     wait_for(Stream::Waiting::Body);
+    if (const std::size_t framing = body_->new_framing(); framing > 0) stream_->discount(framing);
     stalled = true;
     return consumed;
   }
-  const auto body = std::move(body_);
-  awaited_.reset();
+  const auto body = end_body();
   const Request request = body->request(bytes);
   hand_over(request.head, request.body);
   return consumed;
+}
+
+std::unique_ptr<IncomingBody> Connection::end_body() {
+  if (body_ && body_->held() > 0) stream_->hold(-body_->held());
+  awaited_.reset();
+  return std::move(body_);
 }
 
 void Connection::hand_over(const RequestHead& head, std::string_view body) {
@@ -198,6 +204,7 @@ Stream& Connection::upgrade(Response switching, StreamReceiver& receiver, void* 
 }
 
 void Connection::on_closed(Stream&, int) {
+  end_body();
   if (Exchange* exchange = std::exchange(exchange_, nullptr); exchange != nullptr) {
     ++server_.counts_.abandoned;
     exchange->connection_ = nullptr;
@@ -231,8 +238,7 @@ Exchange::Withdrawn Connection::withdraw() {
 
 void Connection::end_if_unfinished(const std::function<bool(const AwaitedBody*)>& which) {
   if (state_ != State::Body || (which && !which(awaited_.get()))) return;
-  body_.reset();
-  awaited_.reset();
+  end_body();
   refuse(408);
 }
 

@@ -57,6 +57,8 @@ class Connection final : public StreamReceiver {
   std::size_t take_head(std::string_view bytes, bool& stalled);
   std::size_t take_body(std::string_view bytes, bool& stalled);
   std::size_t begin_body(const RequestHead& head, std::string_view bytes, bool& stalled);
+  /// However it ends: what is held for it is given back.
+  std::unique_ptr<IncomingBody> end_body();
   void hand_over(const RequestHead& head, std::string_view body);
   void refuse(int status);
   void wait_for(Stream::Waiting what);

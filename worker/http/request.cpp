@@ -222,20 +222,21 @@ int hex_digit(char c) noexcept {
 }  // namespace
 
 std::string decode_component(std::string_view text) {
-  std::string decoded;
-  decoded.reserve(text.size());
+  std::string decoded(text.size(), '\0');
+  char* to = decoded.data();
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '%' && i + 2 < text.size()) {
       const int high = hex_digit(text[i + 1]);
       const int low = hex_digit(text[i + 2]);
       if (high >= 0 && low >= 0) {
-        decoded.push_back(static_cast<char>(high * 16 + low));
+        *to++ = static_cast<char>(high * 16 + low);
         i += 2;
         continue;
       }
     }
-    decoded.push_back(text[i] == '+' ? ' ' : text[i]);
+    *to++ = text[i] == '+' ? ' ' : text[i];
   }
+  decoded.resize(static_cast<std::size_t>(to - decoded.data()));
   return decoded;
 }
 

@@ -16,7 +16,7 @@ class RequestEnd {
  public:
   enum class Status : std::uint8_t { Incomplete, Complete, Malformed };
 
-  /// `overhead_bytes`: how long the framing between two pieces of a chunked body may be.
+  /// `overhead_bytes`: as IncomingBody's.
   RequestEnd(const RequestHead& head, std::size_t overhead_bytes);
   ~RequestEnd();
   RequestEnd(RequestEnd&&) noexcept;

@@ -77,6 +77,9 @@ class Stream {
   /// have, so that room for them can be made once.
   virtual void expect(std::size_t) {}
 
+  /// So many of the bytes that came while it waits for the Body are none of that: they buy it no time.
+  virtual void discount(std::size_t) {}
+
   /// The receiver holds so many bytes more for this stream, or fewer: parts of a body or of a message. To be
   /// balanced before it gives the stream up.
   virtual void hold(std::ptrdiff_t bytes) = 0;

@@ -179,6 +179,11 @@ bool ClientConnection::may_go_on(std::uint32_t units) {
 
 void ClientConnection::expect(std::size_t bytes) { clients_.expected_ = bytes; }
 
+void ClientConnection::discount(std::size_t bytes) {
+  if (waiting_ != Waiting::Body) return;
+  moved_ -= static_cast<std::uint32_t>(std::min<std::size_t>(bytes, moved_));
+}
+
 void ClientConnection::hold(std::ptrdiff_t bytes) {
   if (state_ == State::Dead) return;
   backlog().held += static_cast<std::size_t>(bytes);

@@ -71,6 +71,7 @@ class ClientConnection final : public http::Stream, public Poller::Subscriber, p
   [[nodiscard]] std::string peer_address() const override { return peer_.text(); }
   [[nodiscard]] bool may_go_on(std::uint32_t units) override;
   void expect(std::size_t bytes) override;
+  void discount(std::size_t bytes) override;
   void hold(std::ptrdiff_t bytes) override;
   void set_waiting(Waiting what) override;
 

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
+
 #include "tests/worker/engineio/rig.h"
 #include "tests/worker/plenty.h"
 #include "worker/engineio/packet.h"
@@ -454,6 +457,53 @@ TEST_F(Engine, SpeaksJsonp) {
   EXPECT_EQ(log().back(), "text line\nbreak \\n");
 }
 
+TEST_F(Engine, AnswersLargePollsOverSeveralTurns) {
+  std::vector<MemoryStream*> polls;
+  std::vector<engineio::Session*> sessions;
+  for (int i = 0; i < 4; ++i) {
+    polls.push_back(&rig.poll(rig.open_polling()));
+    sessions.push_back(rig.handler.last);
+  }
+  for (auto* session : sessions) send(*session, std::string(900'000, 'x'));
+  const auto answered = [&] {
+    return std::ranges::count_if(polls, [](auto* poll) { return !poll->sent().empty(); });
+  };
+  for (int turns = 1; turns <= 4; ++turns) {
+    http::Allowance allowance;
+    allowance.begin(300, 1h);
+    rig.engine.tick(allowance);
+    EXPECT_EQ(answered(), turns);
+  }
+}
+
+TEST_F(Engine, AnswersAPollOverJsonpWithLess) {
+  const auto query = rig.open_polling();
+  for (int i = 0; i < 20; ++i) send(last(), std::string(100'000, 'x'));
+  EXPECT_LT(rig.ask("GET", query + "&j=0").body.size(), 256u * 1024);
+  EXPECT_GT(rig.ask("GET", query).body.size(), 900'000u);
+}
+
+TEST_F(Engine, AnswersPollsWhileALongPostIsTaken) {
+  const auto posting = rig.open_polling();
+  std::string body = "4x";
+  for (int i = 0; i < 2000; ++i)
+    body +=
+        "\x1e"
+        "4x";
+  MemoryStream& post = rig.connect();
+  post.allowance.begin(20, 1h);
+  post.receive(Rig::request("POST", posting, body));
+  MemoryStream& poll = rig.poll(rig.open_polling());
+  send(last(), "hello");
+  for (int turns = 0; turns < 2; ++turns) {
+    http::Allowance allowance;
+    allowance.begin(20, 1h);
+    rig.engine.tick(allowance);
+  }
+  EXPECT_EQ(Rig::reply_of(poll).body, "4hello");
+  EXPECT_EQ(post.sent(), "");
+}
+
 // Heartbeat
 
 TEST_F(Engine, SendsAPingAndWaitsForThePong) {
@@ -680,6 +730,47 @@ TEST(EngineServer, MayBeDestroyedWithSessionsInEveryState) {
 }
 
 // Packets
+
+/// Byte by byte, as it is written down in ECMA-262 and RFC 8259.
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const std::string three = text.substr(i, 3);
+    char code[8];
+    std::snprintf(code, sizeof code, "\\u%04x", c);
+    if (three == "\xe2\x80\xa8" || three == "\xe2\x80\xa9") {
+      out += three[2] == '\xa8' ? "\\u2028" : "\\u2029";
+      i += 2;
+    } else if (const auto at = std::string_view("\b\f\n\r\t\"\\").find(text[i]);
+               at != std::string_view::npos) {
+      out += std::string("\\") + "bfnrt\"\\"[at];
+    } else {
+      out += c < 0x20 ? std::string(code) : std::string(1, text[i]);
+    }
+  }
+  return out + "\"";
+}
+
+TEST(EnginePackets, AreQuotedForJsonpWhateverTheyAre) {
+  std::string all;
+  for (int c = 0; c < 256; ++c) all += static_cast<char>(c);
+  const std::string plain(5000, 'x');
+  for (const std::string& text :
+       {std::string("\xe2\x80\xa8"), std::string("\xe2\x80\xa9 \xe2\x82\xac"), std::string("\xe2"),
+        std::string("\xe2\x80"), std::string("\"\\\x1f\x7f/"), all, plain, std::string(5000, '\x01')}) {
+    for (std::size_t before = 0; before < 20; ++before) {
+      const std::string moved = plain.substr(0, before) + text + text + plain.substr(0, before);
+      ASSERT_EQ(wrap_jsonp("0", moved), "___eio[0](" + quoted(moved) + ");") << before;
+    }
+  }
+}
+
+TEST(EnginePackets, AreTakenOutOfAJsonpForm) {
+  EXPECT_EQ(unwrap_jsonp("d=a%5Cnb%5C%5Cnc%5Cd%5C%5Ce+%"), "a\nb\\nc\\d\\\\e %");
+  EXPECT_EQ(unwrap_jsonp("x=1&d=%5C"), "\\");
+  EXPECT_EQ(unwrap_jsonp("x=1"), "");
+}
 
 TEST(EnginePackets, DecodeBase64AsNodeDoes) {
   EXPECT_EQ(from_base64("AQIDBA=="), "\x01\x02\x03\x04");

@@ -65,6 +65,28 @@ TEST(RequestEnd, OfBadChunksIsNowhere) {
   }
 }
 
+TEST(RequestEnd, OfALongBodyInChunksOfOneByteIsFound) {
+  std::string bytes = kChunked;
+  for (int i = 0; i < 10'000; ++i) bytes += "1\r\nx\r\n";
+  RequestEnd end(head_of(bytes), kOverhead);
+  EXPECT_EQ(end.pass(bytes), bytes.size() - 2) << "the end of a chunk goes with the next one";
+  EXPECT_EQ(end.pass("\r\n0\r\n\r\n"), 7u);
+  EXPECT_EQ(end.status(), Status::Complete);
+}
+
+TEST(RequestEnd, OfABodyWithMoreExtensionsThanABodyNeedsIsNowhere) {
+  const std::string chunk = "1;" + std::string(94, 'x') + "\r\nx\r\n";  // 100 bytes around one
+  RequestEnd end(head_of(kChunked), kOverhead);
+  EXPECT_EQ(end.pass(kChunked), kChunked.size());
+  int chunks = 0;
+  for (std::string left; chunks < 1000 && end.status() == Status::Incomplete; ++chunks) {
+    left += chunk;
+    left.erase(0, end.pass(left));
+  }
+  EXPECT_EQ(chunks, 13) << "13 × 100 bytes are more than 1,024 + 13 × 16";
+  EXPECT_EQ(end.status(), Status::Malformed);
+}
+
 TEST(RequestEnd, AnEndlessChunkHeaderIsMalformedBeyondItsLimit) {
   const std::string at_limit = kChunked + "1;" + std::string(kOverhead - 2, 'x');
   RequestEnd end(head_of(at_limit), kOverhead);

@@ -162,6 +162,62 @@ TEST_F(HttpServer, ConsumesAChunkedBodyThatIsTooLongToStayUnread) {
   EXPECT_EQ(stream.sent(), ok(piece + piece + piece + piece) + ok(""));
 }
 
+/// Bytes of a request with a body of 950,000 bytes, up to the 900,000th of these.
+std::vector<std::string> unfinished_bodies() {
+  const std::string counted = post(std::string(950'000, 'x'));
+  const std::string half(450'000, 'x');
+  const std::string chunks = chunked({half, half});
+  return {counted.substr(0, counted.size() - 50'000), chunks.substr(0, chunks.size() - 5)};
+}
+
+TEST_F(HttpServer, HoldsABodyForItsStreamUntilItIsHandedOver) {
+  handler.limit = 950'000;
+  handler.answer = [this](Exchange& exchange, const Request&) {
+    EXPECT_EQ(stream.held, 0);
+    exchange.answer(Response(200));
+  };
+  for (const auto& [begin, end] : {std::pair(unfinished_bodies()[0], std::string(50'000, 'x')),
+                                   std::pair(unfinished_bodies()[1], std::string("0\r\n\r\n"))}) {
+    for (std::size_t at = 0; at < begin.size(); at += 60'000) {
+      stream.receive(std::string_view(begin).substr(at, 60'000));
+      const std::size_t received = std::min(at + 60'000, begin.size());
+      ASSERT_GE(stream.held + 100, static_cast<std::ptrdiff_t>(received - stream.unread().size()));
+      // A client that has sent little is not given much.
+      ASSERT_LE(stream.held, static_cast<std::ptrdiff_t>(8 * received + 2'000));
+    }
+    EXPECT_LT(stream.held, 1'900'000);
+    stream.receive(end);
+    EXPECT_EQ(status_line(), "HTTP/1.1 200 OK");
+    EXPECT_EQ(stream.held, 0);
+    stream.take_sent();
+  }
+}
+
+TEST_F(HttpServer, MakesRoomForTheRestOfALongBodyAtOnce) {
+  stream.receive(unfinished_bodies()[0]);
+  EXPECT_GT(stream.held, 950'000);
+  EXPECT_LT(stream.held, 952'000);
+}
+
+TEST_F(HttpServer, GivesBackWhatItHeldForABodyThatIsGivenUp) {
+  const std::vector<std::function<void(MemoryStream&)>> ends = {
+      [](MemoryStream& one) { one.close(); },
+      [this](MemoryStream&) { server.end_unfinished(test::plenty()); },
+      [](MemoryStream& one) { one.receive("x\r\n" + std::string(1'000'000, 'x')); },
+  };
+  for (const std::string& bytes : unfinished_bodies()) {
+    for (const auto& end : ends) {
+      MemoryStream one;
+      server.adopt(one);
+      one.receive(bytes);
+      ASSERT_GT(one.held, 850'000);
+      end(one);
+      EXPECT_EQ(one.held, 0);
+      one.close();
+    }
+  }
+}
+
 TEST_F(HttpServer, TakesABodyOfExactlyTheLimitAndRefusesMoreWith413) {
   handler.limit = 10;
   stream.receive(post("0123456789"));
@@ -190,6 +246,28 @@ TEST_F(HttpServer, RefusesABrokenChunkWith400) {
 TEST_F(HttpServer, RefusesAChunkExtensionWithoutEnd) {
   stream.receive("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;");
   for (int i = 0; i < 20 && !stream.finished(); ++i) stream.receive(std::string(100, 'x'));
+  EXPECT_EQ(status_line(), "HTTP/1.1 400 Bad Request");
+}
+
+TEST_F(HttpServer, TakesALongBodyInChunksOfOneByteAndLetsNoneOfTheirFramingCount) {
+  std::string bytes = chunked({});
+  bytes.resize(bytes.size() - 5);  // but for the last chunk
+  const std::size_t head_bytes = bytes.size();
+  for (int i = 0; i < 100'000; ++i) bytes += i % 2 == 0 ? "1\r\nx\r\n" : "00000001\r\nx\r\n";
+  stream.receive(bytes);
+  EXPECT_EQ(stream.unread(), "\r\n") << "the end of a chunk is taken with the next one";
+  EXPECT_EQ(stream.discounted, bytes.size() - head_bytes - 100'000 - 2);
+  stream.receive("0\r\n\r\n");
+  EXPECT_EQ(stream.sent(), ok(std::string(100'000, 'x')));
+}
+
+TEST_F(HttpServer, RefusesABodyWithMoreExtensionsThanABodyNeeds) {
+  const std::string chunk = "1;" + std::string(94, 'x') + "\r\nx\r\n";  // 100 bytes around one
+  std::string head = chunked({});
+  stream.receive(head.substr(0, head.size() - 5));
+  int chunks = 0;
+  for (; chunks < 1000 && !stream.finished(); ++chunks) stream.receive(chunk);
+  EXPECT_EQ(chunks, 12) << "12 × 100 bytes are more than 1,000 + 12 × 16";
   EXPECT_EQ(status_line(), "HTTP/1.1 400 Bad Request");
 }
 

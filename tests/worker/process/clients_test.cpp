@@ -733,6 +733,22 @@ TEST_F(ClientsTest, ABodyHasOneSecondMoreForEachFiveHundredBytesAndNoneForAByte)
   clients_.close_all();
 }
 
+TEST_F(ClientsTest, BytesThatAreNoneOfTheBodyBuyItNoTime) {
+  auto [client, peer] = connect(recorder_);
+  client->set_waiting(Waiting::Body);
+  int lived = 0;
+  for (; lived < 60 && recorder_.closed.empty(); ++lived) {
+    peer.write(std::string(10'000, 'x'));
+    turn();
+    client->discount(9'990);
+    pass(1s);
+    turn();
+  }
+  EXPECT_EQ(lived, 30);
+  EXPECT_EQ(count(ipc::Counter::DroppedSlow), 1u);
+  clients_.close_all();
+}
+
 INSTANTIATE_TEST_SUITE_P(OfEachKind, ClientsTimeOuts,
                          testing::Values(std::pair{Waiting::Header, 10'000ms},
                                          std::pair{Waiting::Body, 30'000ms},
