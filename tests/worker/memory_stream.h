@@ -44,6 +44,8 @@ class MemoryStream final : public http::Stream {
   void set_waiting(Waiting what) override { waiting_ = what; }
   [[nodiscard]] bool may_go_on(std::uint32_t units) override { return allowance.take(units); }
 
+  void charge(std::uint32_t units) override { (void)allowance.take(units); }
+
   /// Bytes from the client.
   void receive(std::string_view bytes) {
     unread_ += bytes;

@@ -141,7 +141,8 @@ class Core {
                const Query& query);
   /// Takes the packets of a post's body one by one. What is left, if it may not go on now.
   [[nodiscard]] std::optional<std::string_view> take_payload(
-      OpenSession& session, std::string_view payload, const std::function<bool(std::uint32_t)>& may_go_on);
+      OpenSession& session, std::string_view payload, const std::function<bool()>& may_go_on,
+      const std::function<void(std::uint32_t)>& charge);
   void keep_post(OpenSession& session, http::Exchange exchange, std::string_view rest);
   void continue_posts(http::Allowance& allowance);
   void end_post(OpenSession& session);

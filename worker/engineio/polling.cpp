@@ -110,7 +110,7 @@ void Core::on_poll(OpenSession& session, http::Exchange exchange, const Query& q
   polling.poll = std::move(exchange);
   if (!polling.queue.empty()) {
     http::Stream& stream = polling.poll.stream();
-    if (const std::uint32_t units = answer_poll(session, {}); units > 0) (void)stream.may_go_on(units);
+    if (const std::uint32_t units = answer_poll(session, {}); units > 0) stream.charge(units);
   } else if (!session.open()) {
     answer_poll(session, "1");
     release(session);
@@ -139,22 +139,24 @@ void Core::on_post(OpenSession& session, http::Exchange exchange, const http::Re
   }
   http::Stream& stream = exchange.stream();
   if (const std::uint32_t units = http::units_of_bytes(request.body.size()); units > 0)
-    (void)stream.may_go_on(units * (query.jsonp ? kCopiesOfJsonp : kCopies));
-  const auto rest =
-      take_payload(session, payload, [&](std::uint32_t units) { return stream.may_go_on(units); });
+    stream.charge(units * (query.jsonp ? kCopiesOfJsonp : kCopies));
+  const auto rest = take_payload(
+      session, payload, [&] { return stream.may_go_on(); },
+      [&](std::uint32_t units) { stream.charge(units); });
   if (!rest) return answer_post(std::move(exchange));
   keep_post(session, std::move(exchange), *rest);
 }
 
 std::optional<std::string_view> Core::take_payload(OpenSession& session, std::string_view payload,
-                                                   const std::function<bool(std::uint32_t)>& may_go_on) {
+                                                   const std::function<bool()>& may_go_on,
+                                                   const std::function<void(std::uint32_t)>& charge) {
   for (bool more = true; more && session.open();) {
-    if (!may_go_on(1)) return payload;
+    if (!may_go_on()) return payload;
     const std::string_view packet = next_packet(payload, more);
     if (!take_polled_packet(session, packet)) break;
     // Afterwards: a packet may be longer than any turn allows.
     if (const std::uint32_t units = http::units_of_bytes(packet.size()); units > 0)
-      (void)may_go_on(units * kCopiesOfBase64);
+      charge(units * kCopiesOfBase64);
   }
   return std::nullopt;
 }
@@ -180,11 +182,12 @@ void Core::continue_posts(http::Allowance& allowance) {
     const std::size_t taken = kept.taken;
     const std::shared_ptr<const std::string> packets = kept.packets;
     std::uint32_t units = kUnitsOfPost;
-    const auto rest =
-        take_payload(session, std::string_view(*packets).substr(taken), [&](std::uint32_t of_piece) {
-          const bool goes_on = units >= of_piece && allowance.take(of_piece);
-          units -= goes_on ? of_piece : units;
-          return goes_on;
+    const auto rest = take_payload(
+        session, std::string_view(*packets).substr(taken),
+        [&] { return units-- > 0 && allowance.take(); },
+        [&](std::uint32_t of_piece) {
+          units -= std::min(units, of_piece);
+          (void)allowance.take(of_piece);
         });
     if (rest && session.open()) {
       session.polling->post->taken = packets->size() - rest->size();

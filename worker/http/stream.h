@@ -73,6 +73,9 @@ class Stream {
   /// again in a later turn, when the turn has an allowance left or the peer has taken more of its answers.
   [[nodiscard]] virtual bool may_go_on(std::uint32_t units = 1) = 0;
 
+  /// Told after a piece of work whose cost was not known before it was done.
+  virtual void charge(std::uint32_t) {}
+
   /// Told by a receiver that leaves bytes because the piece at their front is not whole: how many it will
   /// have, so that room for them can be made once.
   virtual void expect(std::size_t) {}

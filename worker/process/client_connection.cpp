@@ -177,6 +177,11 @@ bool ClientConnection::may_go_on(std::uint32_t units) {
   return false;
 }
 
+void ClientConnection::charge(std::uint32_t units) {
+  clients_.visit_units_ -= std::min(units, clients_.visit_units_);
+  (void)clients_.allowance_.take(units);
+}
+
 void ClientConnection::expect(std::size_t bytes) { clients_.expected_ = bytes; }
 
 void ClientConnection::discount(std::size_t bytes) {

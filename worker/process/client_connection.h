@@ -70,6 +70,7 @@ class ClientConnection final : public http::Stream, public Poller::Subscriber, p
   void pause_reading(bool paused) override;
   [[nodiscard]] std::string peer_address() const override { return peer_.text(); }
   [[nodiscard]] bool may_go_on(std::uint32_t units) override;
+  void charge(std::uint32_t units) override;
   void expect(std::size_t bytes) override;
   void discount(std::size_t bytes) override;
   void hold(std::ptrdiff_t bytes) override;
