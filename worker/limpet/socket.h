@@ -112,7 +112,20 @@ class Socket {
   [[nodiscard]] BroadcastOperator to(std::string_view room) const { return broadcast().to(room); }
   [[nodiscard]] BroadcastOperator in(std::string_view room) const { return to(room); }
   [[nodiscard]] BroadcastOperator except(std::string_view room) const { return broadcast().except(room); }
+  template <socketio::RoomRange R>
+  [[nodiscard]] BroadcastOperator to(R&& rooms) const {
+    return broadcast().to(rooms);
+  }
+  template <socketio::RoomRange R>
+  [[nodiscard]] BroadcastOperator in(R&& rooms) const {
+    return broadcast().to(rooms);
+  }
+  template <socketio::RoomRange R>
+  [[nodiscard]] BroadcastOperator except(R&& rooms) const {
+    return broadcast().except(rooms);
+  }
 
+  /// False: gone. Throws std::length_error for a name of more than 65,535 bytes.
   bool join(std::string_view room) const;
   bool join(std::initializer_list<std::string_view> rooms) const;
   bool leave(std::string_view room) const;

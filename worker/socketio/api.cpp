@@ -20,14 +20,14 @@ std::string iso_time(std::int64_t ms) {
                      utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, ms % 1000);
 }
 
-/// Views of a few strings without allocating.
+/// Views of a few names without allocating.
 class Names {
  public:
-  Names(const std::vector<std::string>& names, std::optional<std::string_view> one_more) {
+  Names(const socketio::RoomList& names, std::optional<std::string_view> one_more) {
     size_ = names.size() + (one_more ? 1 : 0);
     if (size_ > few_.size()) many_.resize(size_);
     std::string_view* out = size_ > few_.size() ? many_.data() : few_.data();
-    out = std::copy(names.begin(), names.end(), out);
+    for (std::size_t i = 0; i < names.size(); ++i) *out++ = names[i];
     if (one_more) *out = *one_more;
   }
   [[nodiscard]] std::span<const std::string_view> view() const noexcept {
@@ -198,6 +198,7 @@ BroadcastOperator Socket::broadcast() const {
 }
 
 bool Socket::join(std::string_view room) const {
+  socketio::require_room_name(room);
   socketio::SocketState* const socket = state();
   return socket != nullptr && server_->join(*socket, room);
 }
