@@ -96,11 +96,13 @@ void handle_echoes(const Io& io, Socket& socket) {
   });
   socket.on("whoami", [io](Socket from, Ack ack) {
     const auto handshake = from.handshake();
+    const boost::json::value& auth = handshake.auth;  // looked at, whoever asks
+    if (!ack) return;
     ack(boost::json::object{{"id", from.id()},
                             {"slot", io.slot()},
                             {"address", handshake.address},
                             {"query", boost::json::object{{"room", handshake.query("room")}}},
-                            {"auth", handshake.auth},
+                            {"auth", auth},
                             {"agent", handshake.header("user-agent")}});
   });
 }

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/limpet/auth.h"
 #include "worker/limpet/broadcast_operator.h"
 #include "worker/limpet/encode.h"
 #include "worker/limpet/handler.h"
@@ -29,10 +30,10 @@ struct SocketState;
 /// The request with which the client came. Views live as long as its connection; empty for a socket that is
 /// gone.
 struct Handshake {
-  std::string_view url;     ///< "/socket.io/?EIO=4&transport=websocket"
-  std::string_view head;    ///< header lines as they came
-  std::string address;      ///< the client's, "127.0.0.1"
-  boost::json::value auth;  ///< what the client gave as `auth`; null if nothing
+  std::string_view url;   ///< "/socket.io/?EIO=4&transport=websocket"
+  std::string_view head;  ///< header lines as they came
+  std::string address;    ///< the client's, "127.0.0.1"
+  Auth auth;              ///< what the client gave as `auth`; a boost::json::value that is parsed when asked
   std::int64_t issued = 0;  ///< ms since 1970
   std::string time;         ///< the same, "2026-01-31T12:00:00.000Z"
   bool secure = false;

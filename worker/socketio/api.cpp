@@ -130,9 +130,19 @@ Handshake Socket::handshake() const {
   handshake.time = iso_time(handshake.issued);
   handshake.secure = session.secure();
   handshake.xdomain = !handshake.header("origin").empty();
-  if (socket->extras != nullptr && !socket->extras->auth.empty())
-    handshake.auth = Json(socket->extras->auth, {}).value();
+  handshake.auth = Auth(server_, index_, epoch_);
   return handshake;
+}
+
+const boost::json::value& Auth::value() const {
+  static const boost::json::value nothing;
+  if (small_ != nullptr) return *small_;
+  socketio::SocketState* const socket = server_ == nullptr ? nullptr : server_->find(index_, epoch_);
+  if (socket == nullptr || socket->extras == nullptr || socket->extras->auth.empty()) return nothing;
+  const std::string& text = socket->extras->auth;
+  if (text.size() > socketio::kParsedAtEveryLook) return server_->parsed_auth(*socket);
+  small_ = std::make_shared<const boost::json::value>(Json(text, {}).value());
+  return *small_;
 }
 
 boost::json::value& Socket::data() const {
