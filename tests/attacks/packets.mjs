@@ -110,6 +110,7 @@ async function manyArguments(target, counts) {
 }
 
 const unheard = ({ accepted, heard, failures }) => {
+  if (!accepted.includes(8_000)) return `accepted with ${accepted} arguments only`;
   if (failures.length > 0) return `an official client failed: ${failures[0]}`;
   return JSON.stringify(accepted) === JSON.stringify(heard) ? undefined : `accepted with ${accepted} arguments, heard with ${heard}`;
 };
@@ -321,7 +322,7 @@ export const kPackets = [
     replaces: true,
     rssMiB: 64,
   },
-  { name: "events with 1,000 to 65,000 arguments, and official clients that hear them", attack: (target) => manyArguments(target, [1_000, 10_000, 40_000, 50_000, 65_000, 300_000]), right: unheard },
+  { name: "events with 1,000 to 300,000 arguments, and official clients that hear them", attack: (target) => manyArguments(target, [1_000, 8_000, 10_000, 40_000, 65_000, 300_000]), right: unheard },
   { name: "100,000 connects and disconnects of a namespace, and as many of none", attack: connectStorm, right: unserved, cpu: { elements: 300_000, each: 5 }, rssMiB: 64, peers: both },
   // Limpet may refuse what the official parser takes, never the other way round.
   { name: "placeholders in odd places, relayed to official clients", attack: (target) => relayed(target, oddPlaceholders(), false), right: asParsed, rssMiB: 16 },
