@@ -59,6 +59,12 @@ class BroadcastOperator {
   [[nodiscard]] BroadcastOperator in(Rooms&& rooms) && {
     return std::move(*this).to(std::forward<Rooms>(rooms));
   }
+  [[nodiscard]] BroadcastOperator in(std::initializer_list<std::string_view> rooms) const& {
+    return to(rooms);
+  }
+  [[nodiscard]] BroadcastOperator in(std::initializer_list<std::string_view> rooms) && {
+    return std::move(*this).to(rooms);
+  }
   /// Leaves out who is in that room, or in one of these. Throws as to() does.
   [[nodiscard]] BroadcastOperator except(std::string_view room) const& {
     return BroadcastOperator(*this).except(room);
@@ -75,6 +81,12 @@ class BroadcastOperator {
   [[nodiscard]] BroadcastOperator except(R&& rooms) && {
     for (const std::string_view room : rooms) except_.add(room, most_exceptions());
     return std::move(*this);
+  }
+  [[nodiscard]] BroadcastOperator except(std::initializer_list<std::string_view> rooms) const& {
+    return BroadcastOperator(*this).except<std::initializer_list<std::string_view>&>(rooms);
+  }
+  [[nodiscard]] BroadcastOperator except(std::initializer_list<std::string_view> rooms) && {
+    return std::move(*this).except<std::initializer_list<std::string_view>&>(rooms);
   }
   /// Only clients of this worker.
   [[nodiscard]] BroadcastOperator local() const& { return BroadcastOperator(*this).local(); }

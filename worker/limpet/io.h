@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -60,6 +61,15 @@ class Namespace {
   }
   template <socketio::RoomRange R>
   [[nodiscard]] BroadcastOperator except(R&& rooms) const {
+    return all().except(rooms);
+  }
+  [[nodiscard]] BroadcastOperator to(std::initializer_list<std::string_view> rooms) const {
+    return all().to(rooms);
+  }
+  [[nodiscard]] BroadcastOperator in(std::initializer_list<std::string_view> rooms) const {
+    return all().in(rooms);
+  }
+  [[nodiscard]] BroadcastOperator except(std::initializer_list<std::string_view> rooms) const {
     return all().except(rooms);
   }
   [[nodiscard]] BroadcastOperator local() const { return all().local(); }

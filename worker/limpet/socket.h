@@ -125,6 +125,15 @@ class Socket {
   [[nodiscard]] BroadcastOperator except(R&& rooms) const {
     return broadcast().except(rooms);
   }
+  [[nodiscard]] BroadcastOperator to(std::initializer_list<std::string_view> rooms) const {
+    return broadcast().to(rooms);
+  }
+  [[nodiscard]] BroadcastOperator in(std::initializer_list<std::string_view> rooms) const {
+    return broadcast().in(rooms);
+  }
+  [[nodiscard]] BroadcastOperator except(std::initializer_list<std::string_view> rooms) const {
+    return broadcast().except(rooms);
+  }
 
   /// False: gone. Throws std::length_error for a name of more than 65,535 bytes.
   bool join(std::string_view room) const;

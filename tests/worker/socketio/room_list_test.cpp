@@ -92,6 +92,26 @@ TEST(RoomList, AsManyAsMayBeAreChosenOneByOneOrAllAtOnce) {
   EXPECT_EQ(world.io.to({"a", "b"}).to(std::set<std::string>{"c"}).emit("e"), EmitResult::Published);
 }
 
+TEST(RoomList, SeveralRoomsInBracesAreSeveralRooms) {
+  World world;
+  Socket socket;
+  world.io.on_connection([&socket](Socket& connected) { socket = connected; });
+  Client client = world.join();
+  socket.join("b");
+  const auto reached = [&client](const BroadcastOperator& chosen) {
+    (void)chosen.emit("e");
+    return client.heard().size();
+  };
+  const BroadcastOperator none = world.io.to("nobody");
+  EXPECT_EQ(reached(none), 0u);
+  EXPECT_EQ(reached(none.to({"a", "b"})) + reached(none.in({"a", "b"})), 2u);
+  EXPECT_EQ(reached(world.io.to({"a", "b"})) + reached(world.io.in({"a", "b"})), 2u);
+  EXPECT_EQ(reached(none.to("b").except({"a", "b"})), 0u);
+  EXPECT_EQ(reached(world.io.except({"a", "b"})), 0u);
+  EXPECT_EQ(reached(world.io.except({"a", "c"})), 1u);
+  EXPECT_EQ(reached(socket.to({"a", "b"})) + reached(socket.in({"a", "b"})), 0u) << "not to itself";
+}
+
 TEST(RoomList, TheSenderIsOneOfTheExceptions) {
   World world;
   Socket socket;
