@@ -171,6 +171,8 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/socketio/static_files.cpp:path_below": ONE_PIECE,
     "worker/socketio/static_files.cpp:percent_decode": ONE_PIECE,
     "worker/socketio/static_files.cpp:read_all": "a file of at most FileCache::kMaxFileBytes",
+    "worker/socketio/api.cpp:Names": "the rooms of one emit, kMostRooms at most: the application's own call",
+    "worker/socketio/room_list.cpp:RoomList::go_own_way": "the rooms of one emit, kMostRooms at most: the application's own call",
     "worker/socketio/broadcast.cpp:Server::deliver_to": "one emit to its members: the unit of work of an application",
     "worker/adapter/retained.cpp:Retained::keep": "each broadcast is forgotten once",
     "worker/adapter/retained.cpp:Retained::replay": "what came while one batch was on its way: at most kRetainedBytes",

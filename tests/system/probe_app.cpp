@@ -15,6 +15,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -57,10 +58,10 @@ Names names_in(const boost::json::value& value) {
   return boost::json::value_to<Names>(value);
 }
 
+/// Room by room, as applications do.
 limpet::BroadcastOperator chosen(limpet::BroadcastOperator all, const Names& rooms, const Names& except) {
   for (const auto& room : rooms) all = all.to(room);
-  for (const auto& room : except) all = all.except(room);
-  return all;
+  return std::move(all).except(except);
 }
 
 void server_word(const Io& io, const Names& rooms, const Names& except, std::string_view text) {
@@ -95,11 +96,13 @@ void handle_echoes(const Io& io, Socket& socket) {
   });
   socket.on("whoami", [io](Socket from, Ack ack) {
     const auto handshake = from.handshake();
+    const boost::json::value& auth = handshake.auth;  // looked at, whoever asks
+    if (!ack) return;
     ack(boost::json::object{{"id", from.id()},
                             {"slot", io.slot()},
                             {"address", handshake.address},
                             {"query", boost::json::object{{"room", handshake.query("room")}}},
-                            {"auth", handshake.auth},
+                            {"auth", auth},
                             {"agent", handshake.header("user-agent")}});
   });
 }

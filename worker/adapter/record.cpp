@@ -14,6 +14,8 @@ constexpr std::uint8_t kBroadcast = 1;
 constexpr std::uint8_t kFollows = 2;
 constexpr std::uint8_t kVolatile = 1;
 constexpr std::size_t kMaxCount = std::numeric_limits<std::uint16_t>::max();
+// What the application is refused earlier, in words.
+static_assert(socketio::kLongestRoomName <= kMaxCount && socketio::kMostRooms <= kMaxCount);
 
 template <class Number>
 void append_number(std::string& to, std::size_t value) {

@@ -183,8 +183,7 @@ void Core::continue_posts(http::Allowance& allowance) {
     const std::shared_ptr<const std::string> packets = kept.packets;
     std::uint32_t units = kUnitsOfPost;
     const auto rest = take_payload(
-        session, std::string_view(*packets).substr(taken),
-        [&] { return units-- > 0 && allowance.take(); },
+        session, std::string_view(*packets).substr(taken), [&] { return units-- > 0 && allowance.take(); },
         [&](std::uint32_t of_piece) {
           units -= std::min(units, of_piece);
           (void)allowance.take(of_piece);

@@ -56,7 +56,8 @@ class Json {
   static std::optional<Json> checked(std::string_view text);
   [[nodiscard]] std::string_view text() const noexcept { return text_; }
   /// Parses it. Throws std::invalid_argument for what boost::json has no number for.
-  [[nodiscard]] boost::json::value value() const;
+  /// In memory of `storage`, which outlives it.
+  [[nodiscard]] boost::json::value value(const boost::json::storage_ptr& storage = {}) const;
 
   /// For the library: text that has been validated, and the attachments its placeholders name.
   Json(std::string_view valid_text, std::span<const http::Buffer> attachments) noexcept

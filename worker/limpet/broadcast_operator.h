@@ -1,16 +1,18 @@
 // Chooses the clients of one emit, on all workers: `io.to("a").to("b").except("c").emit(…)` reaches each
-// client that is in a or b and not in c, once. Each call gives a new value; nothing is sent before emit.
+// client that is in a or b and not in c, once. Each call gives a new value, at the same cost however many
+// rooms there are (room_list.h); nothing is sent before emit.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "worker/limpet/encode.h"
+#include "worker/limpet/room_list.h"
 #include "worker/socketio/broadcast.h"
 
 namespace limpet {
@@ -24,22 +26,67 @@ struct NamespaceState;
 
 class BroadcastOperator {
  public:
-  /// Adds a room; a socket's id is a room of its own. Without any: everybody in the namespace.
+  /// Adds a room; a socket's id is a room of its own. Without any: everybody in the namespace. Throws
+  /// std::length_error for a name of more than 65,535 bytes, and if there are more than 65,535 rooms.
   [[nodiscard]] BroadcastOperator to(std::string_view room) const& {
     return BroadcastOperator(*this).to(room);
   }
   [[nodiscard]] BroadcastOperator to(std::string_view room) && {
-    rooms_.emplace_back(room);
+    rooms_.add(room, socketio::kMostRooms);
     return std::move(*this);
   }
-  [[nodiscard]] BroadcastOperator in(std::string_view room) const& { return to(room); }
-  [[nodiscard]] BroadcastOperator in(std::string_view room) && { return std::move(*this).to(room); }
+  /// Adds all of them.
+  template <socketio::RoomRange R>
+  [[nodiscard]] BroadcastOperator to(R&& rooms) const& {
+    return BroadcastOperator(*this).to(rooms);
+  }
+  template <socketio::RoomRange R>
+  [[nodiscard]] BroadcastOperator to(R&& rooms) && {
+    for (const std::string_view room : rooms) rooms_.add(room, socketio::kMostRooms);
+    return std::move(*this);
+  }
+  [[nodiscard]] BroadcastOperator to(std::initializer_list<std::string_view> rooms) const& {
+    return BroadcastOperator(*this).to<std::initializer_list<std::string_view>&>(rooms);
+  }
+  [[nodiscard]] BroadcastOperator to(std::initializer_list<std::string_view> rooms) && {
+    return std::move(*this).to<std::initializer_list<std::string_view>&>(rooms);
+  }
+  template <typename Rooms>
+  [[nodiscard]] BroadcastOperator in(Rooms&& rooms) const& {
+    return to(std::forward<Rooms>(rooms));
+  }
+  template <typename Rooms>
+  [[nodiscard]] BroadcastOperator in(Rooms&& rooms) && {
+    return std::move(*this).to(std::forward<Rooms>(rooms));
+  }
+  [[nodiscard]] BroadcastOperator in(std::initializer_list<std::string_view> rooms) const& {
+    return to(rooms);
+  }
+  [[nodiscard]] BroadcastOperator in(std::initializer_list<std::string_view> rooms) && {
+    return std::move(*this).to(rooms);
+  }
+  /// Leaves out who is in that room, or in one of these. Throws as to() does.
   [[nodiscard]] BroadcastOperator except(std::string_view room) const& {
     return BroadcastOperator(*this).except(room);
   }
   [[nodiscard]] BroadcastOperator except(std::string_view room) && {
-    except_.emplace_back(room);
+    except_.add(room, most_exceptions());
     return std::move(*this);
+  }
+  template <socketio::RoomRange R>
+  [[nodiscard]] BroadcastOperator except(R&& rooms) const& {
+    return BroadcastOperator(*this).except(rooms);
+  }
+  template <socketio::RoomRange R>
+  [[nodiscard]] BroadcastOperator except(R&& rooms) && {
+    for (const std::string_view room : rooms) except_.add(room, most_exceptions());
+    return std::move(*this);
+  }
+  [[nodiscard]] BroadcastOperator except(std::initializer_list<std::string_view> rooms) const& {
+    return BroadcastOperator(*this).except<std::initializer_list<std::string_view>&>(rooms);
+  }
+  [[nodiscard]] BroadcastOperator except(std::initializer_list<std::string_view> rooms) && {
+    return std::move(*this).except<std::initializer_list<std::string_view>&>(rooms);
   }
   /// Only clients of this worker.
   [[nodiscard]] BroadcastOperator local() const& { return BroadcastOperator(*this).local(); }
@@ -73,14 +120,18 @@ class BroadcastOperator {
  private:
   [[nodiscard]] std::string_view namespace_name() const noexcept;
   EmitResult send(socketio::Encoder& encoder) const;
+  /// The sender is one of them.
+  [[nodiscard]] std::size_t most_exceptions() const noexcept {
+    return socketio::kMostRooms - (sender_ ? 1 : 0);
+  }
 
   socketio::Server* server_;
   socketio::NamespaceState* nsp_;
   std::optional<std::array<char, 20>> sender_;
   bool local_ = false;
   bool is_volatile_ = false;
-  std::vector<std::string> rooms_;
-  std::vector<std::string> except_;
+  socketio::RoomList rooms_;
+  socketio::RoomList except_;
 };
 
 }  // namespace limpet

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "worker/limpet/args.h"
+#include "worker/limpet/auth.h"
 #include "worker/websocket/frame.h"
 
 namespace limpet::socketio {
@@ -117,6 +118,8 @@ void encode_argument(Encoder& out, const T& argument) {
     out.null();
   else if constexpr (std::is_same_v<T, Json> || std::is_same_v<T, boost::json::value>)
     out.json(argument);
+  else if constexpr (std::is_same_v<T, Auth>)
+    out.json(argument.value());
   else if constexpr (std::is_same_v<T, Args>)
     out.args(argument);
   else if constexpr (std::is_same_v<T, Binary>)

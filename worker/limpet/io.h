@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,6 +51,27 @@ class Namespace {
   [[nodiscard]] BroadcastOperator to(std::string_view room) const { return all().to(room); }
   [[nodiscard]] BroadcastOperator in(std::string_view room) const { return all().to(room); }
   [[nodiscard]] BroadcastOperator except(std::string_view room) const { return all().except(room); }
+  template <socketio::RoomRange R>
+  [[nodiscard]] BroadcastOperator to(R&& rooms) const {
+    return all().to(rooms);
+  }
+  template <socketio::RoomRange R>
+  [[nodiscard]] BroadcastOperator in(R&& rooms) const {
+    return all().to(rooms);
+  }
+  template <socketio::RoomRange R>
+  [[nodiscard]] BroadcastOperator except(R&& rooms) const {
+    return all().except(rooms);
+  }
+  [[nodiscard]] BroadcastOperator to(std::initializer_list<std::string_view> rooms) const {
+    return all().to(rooms);
+  }
+  [[nodiscard]] BroadcastOperator in(std::initializer_list<std::string_view> rooms) const {
+    return all().in(rooms);
+  }
+  [[nodiscard]] BroadcastOperator except(std::initializer_list<std::string_view> rooms) const {
+    return all().except(rooms);
+  }
   [[nodiscard]] BroadcastOperator local() const { return all().local(); }
   [[nodiscard]] BroadcastOperator volatile_() const { return all().volatile_(); }
   /// Clients of this namespace on this worker.

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/limpet/auth.h"
 #include "worker/limpet/broadcast_operator.h"
 #include "worker/limpet/encode.h"
 #include "worker/limpet/handler.h"
@@ -29,10 +30,10 @@ struct SocketState;
 /// The request with which the client came. Views live as long as its connection; empty for a socket that is
 /// gone.
 struct Handshake {
-  std::string_view url;     ///< "/socket.io/?EIO=4&transport=websocket"
-  std::string_view head;    ///< header lines as they came
-  std::string address;      ///< the client's, "127.0.0.1"
-  boost::json::value auth;  ///< what the client gave as `auth`; null if nothing
+  std::string_view url;   ///< "/socket.io/?EIO=4&transport=websocket"
+  std::string_view head;  ///< header lines as they came
+  std::string address;    ///< the client's, "127.0.0.1"
+  Auth auth;              ///< what the client gave as `auth`; a boost::json::value that is parsed when asked
   std::int64_t issued = 0;  ///< ms since 1970
   std::string time;         ///< the same, "2026-01-31T12:00:00.000Z"
   bool secure = false;
@@ -112,7 +113,29 @@ class Socket {
   [[nodiscard]] BroadcastOperator to(std::string_view room) const { return broadcast().to(room); }
   [[nodiscard]] BroadcastOperator in(std::string_view room) const { return to(room); }
   [[nodiscard]] BroadcastOperator except(std::string_view room) const { return broadcast().except(room); }
+  template <socketio::RoomRange R>
+  [[nodiscard]] BroadcastOperator to(R&& rooms) const {
+    return broadcast().to(rooms);
+  }
+  template <socketio::RoomRange R>
+  [[nodiscard]] BroadcastOperator in(R&& rooms) const {
+    return broadcast().to(rooms);
+  }
+  template <socketio::RoomRange R>
+  [[nodiscard]] BroadcastOperator except(R&& rooms) const {
+    return broadcast().except(rooms);
+  }
+  [[nodiscard]] BroadcastOperator to(std::initializer_list<std::string_view> rooms) const {
+    return broadcast().to(rooms);
+  }
+  [[nodiscard]] BroadcastOperator in(std::initializer_list<std::string_view> rooms) const {
+    return broadcast().in(rooms);
+  }
+  [[nodiscard]] BroadcastOperator except(std::initializer_list<std::string_view> rooms) const {
+    return broadcast().except(rooms);
+  }
 
+  /// False: gone. Throws std::length_error for a name of more than 65,535 bytes.
   bool join(std::string_view room) const;
   bool join(std::initializer_list<std::string_view> rooms) const;
   bool leave(std::string_view room) const;

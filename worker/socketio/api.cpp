@@ -20,14 +20,14 @@ std::string iso_time(std::int64_t ms) {
                      utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, ms % 1000);
 }
 
-/// Views of a few strings without allocating.
+/// Views of a few names without allocating.
 class Names {
  public:
-  Names(const std::vector<std::string>& names, std::optional<std::string_view> one_more) {
+  Names(const socketio::RoomList& names, std::optional<std::string_view> one_more) {
     size_ = names.size() + (one_more ? 1 : 0);
     if (size_ > few_.size()) many_.resize(size_);
     std::string_view* out = size_ > few_.size() ? many_.data() : few_.data();
-    out = std::copy(names.begin(), names.end(), out);
+    for (std::size_t i = 0; i < names.size(); ++i) *out++ = names[i];
     if (one_more) *out = *one_more;
   }
   [[nodiscard]] std::span<const std::string_view> view() const noexcept {
@@ -130,9 +130,19 @@ Handshake Socket::handshake() const {
   handshake.time = iso_time(handshake.issued);
   handshake.secure = session.secure();
   handshake.xdomain = !handshake.header("origin").empty();
-  if (socket->extras != nullptr && !socket->extras->auth.empty())
-    handshake.auth = Json(socket->extras->auth, {}).value();
+  handshake.auth = Auth(server_, index_, epoch_);
   return handshake;
+}
+
+const boost::json::value& Auth::value() const {
+  static const boost::json::value nothing;
+  if (small_ != nullptr) return *small_;
+  socketio::SocketState* const socket = server_ == nullptr ? nullptr : server_->find(index_, epoch_);
+  if (socket == nullptr || socket->extras == nullptr || socket->extras->auth.empty()) return nothing;
+  const std::string& text = socket->extras->auth;
+  if (text.size() > socketio::kParsedAtEveryLook) return server_->parsed_auth(*socket);
+  small_ = std::make_shared<const boost::json::value>(Json(text, {}).value());
+  return *small_;
 }
 
 boost::json::value& Socket::data() const {
@@ -198,6 +208,7 @@ BroadcastOperator Socket::broadcast() const {
 }
 
 bool Socket::join(std::string_view room) const {
+  socketio::require_room_name(room);
   socketio::SocketState* const socket = state();
   return socket != nullptr && server_->join(*socket, room);
 }

@@ -13,14 +13,14 @@ namespace {
 
 using socketio::JsonKind;
 
-std::optional<boost::json::value> parse(std::string_view text) {
+std::optional<boost::json::value> parse(std::string_view text, const boost::json::storage_ptr& storage = {}) {
   boost::json::parse_options options;
   options.max_depth = socketio::kMaxJsonDepth;
   boost::json::error_code problem;
-  boost::json::value value = boost::json::parse({text.data(), text.size()}, problem, {}, options);
+  boost::json::value value = boost::json::parse({text.data(), text.size()}, problem, storage, options);
   if (!problem) return value;
   const std::string repaired = socketio::without_lone_surrogates(text);
-  value = boost::json::parse(repaired, problem, {}, options);
+  value = boost::json::parse(repaired, problem, storage, options);
   if (problem) return std::nullopt;
   return value;
 }
@@ -56,8 +56,8 @@ std::optional<Json> Json::checked(std::string_view text) {
   return Json(text, {});
 }
 
-boost::json::value Json::value() const {
-  std::optional<boost::json::value> parsed = parse(text_);
+boost::json::value Json::value(const boost::json::storage_ptr& storage) const {
+  std::optional<boost::json::value> parsed = parse(text_, storage);
   if (!parsed) throw std::invalid_argument("JSON text: a number is out of range");
   return std::move(*parsed);
 }

@@ -2,6 +2,7 @@
 // the Socket.IO server makes it on one side and delivers it on the other.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -9,6 +10,12 @@
 #include "worker/http/buffer.h"
 
 namespace limpet::socketio {
+
+/// Bytes of a room's name. As many as the other workers can be told of (adapter/record.h), so that no room is
+/// one of this worker alone.
+inline constexpr std::size_t kLongestRoomName = 65'535;
+/// Rooms of one broadcast, and as many exceptions, for the same reason.
+inline constexpr std::size_t kMostRooms = 65'535;
 
 /// Views and buffers are valid during the call they are passed to; take copies (of Buffers: handles) to keep
 /// them.

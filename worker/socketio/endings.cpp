@@ -20,7 +20,8 @@ http::Allowance at_once() noexcept {
 }
 
 std::ptrdiff_t cost_of_auth(const SocketExtras& extras) noexcept {
-  return static_cast<std::ptrdiff_t>(extras.auth.capacity());
+  const std::size_t parsed = extras.parsed_auth == nullptr ? 0 : extras.parsed_auth->bytes();
+  return static_cast<std::ptrdiff_t>(extras.auth.capacity() + parsed);
 }
 
 }  // namespace
@@ -132,6 +133,16 @@ void Server::keep_auth(SocketState& socket, std::string_view auth) {
   charge(socket, -cost_of_auth(more));
   more.auth = auth;
   charge(socket, cost_of_auth(more));
+}
+
+const boost::json::value& Server::parsed_auth(SocketState& socket) {
+  SocketExtras& more = *socket.extras;
+  if (more.parsed_auth == nullptr) {
+    auto parsed = std::make_unique<const ParsedAuth>(more.auth);
+    charge(socket, static_cast<std::ptrdiff_t>(parsed->bytes()));
+    more.parsed_auth = std::move(parsed);
+  }
+  return more.parsed_auth->value();
 }
 
 void Server::run_timers(http::Allowance& allowance) {

@@ -35,6 +35,9 @@ std::ptrdiff_t cost_of(const RoomState& room) noexcept {
   return kRoomBytes + static_cast<std::ptrdiff_t>(room.name.size());
 }
 
+/// Of joining or leaving it: its name is hashed, copied or freed.
+std::uint32_t units_of(std::string_view room) noexcept { return 1 + http::units_of_bytes(room.size()); }
+
 engineio::Session* session_at(const SocketState& socket, std::size_t place) noexcept {
   if (place < kEndedAtOnce && socket.client != nullptr) return socket.client->session;
   return &many_rooms_of(socket)->gate;
@@ -128,7 +131,7 @@ bool Server::join_ahead(const ClientImage& image, http::Allowance& allowance) {
     if (ahead.socket == nullptr) ahead.socket = make_ahead(one);
     SocketState& socket = *ahead.socket;
     for (; ahead.joined < one.rooms.size(); ++ahead.joined) {
-      if (!allowance.take()) return false;
+      if (!allowance.take(units_of(one.rooms[ahead.joined]))) return false;
       RoomState& room = socket.nsp->rooms.obtain(one.rooms[ahead.joined]);
       if (place_of(socket, room) == kNoPlace) add_membership(socket, room);
     }
@@ -216,7 +219,7 @@ bool Server::has_rooms_to_leave(const SocketState& socket) noexcept {
 bool Server::leave_more_rooms(SocketState& socket, http::Allowance& allowance) {
   if (socket.rooms.empty()) return true;
   while (socket.rooms.size() > kEndedAtOnce) {
-    if (!allowance.take()) return false;
+    if (!allowance.take(units_of(socket.rooms.back().room->name))) return false;
     leave_room(socket.rooms.back());
     socket.rooms.pop_back();
   }

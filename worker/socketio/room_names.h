@@ -53,6 +53,12 @@ class RoomNames {
     text_ += name;
     ends_.push_back(static_cast<std::uint32_t>(text_.size()));
   }
+  /// The first `count` stay.
+  void truncate(std::size_t count) noexcept {
+    if (count >= size()) return;
+    text_.erase(count == 0 ? 0 : ends_[count - 1]);
+    ends_.resize(count);
+  }
   [[nodiscard]] std::string_view operator[](std::size_t index) const noexcept {
     const std::size_t begin = index == 0 ? 0 : ends_[index - 1];
     return std::string_view(text_).substr(begin, ends_[index] - begin);

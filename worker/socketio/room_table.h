@@ -25,7 +25,8 @@ struct Member {
 /// members[i] and places[i] belong together: members[i].socket->rooms[places[i]] is this room. Apart, so that
 /// a broadcast walks over members alone. members[0] is charged with the room's own memory.
 struct RoomState {
-  std::string_view name;  ///< in RoomTable
+  std::string_view name;   ///< in RoomTable
+  std::uint64_t hash = 0;  ///< of the name
   std::vector<Member> members;
   std::vector<std::uint32_t> places;
 };
@@ -47,11 +48,13 @@ class RoomTable {
     if (found == part.end()) {
       found = part.try_emplace(std::string(name)).first;
       found->second.name = found->first;
+      found->second.hash = hashed.hash;
     }
     return found->second;
   }
+  /// Looks at no byte of the name: a socket that ends leaves many rooms in one turn.
   void erase(const RoomState& room) {
-    const Hashed hashed(room.name);
+    const Hashed hashed(room);
     Part& part = parts_[hashed.part()];
     part.erase(part.find(hashed));
   }
@@ -60,6 +63,7 @@ class RoomTable {
   /// Hashed once, for the part and inside it.
   struct Hashed {
     explicit Hashed(std::string_view text) noexcept : name(text), hash(http::keyed_hash(text)) {}
+    explicit Hashed(const RoomState& room) noexcept : name(room.name), hash(room.hash) {}
     [[nodiscard]] std::size_t part() const noexcept { return hash >> 58; }
     std::string_view name;
     std::uint64_t hash;
@@ -71,8 +75,12 @@ class RoomTable {
   struct SameName {
     using is_transparent = void;
     bool operator()(std::string_view left, std::string_view right) const noexcept { return left == right; }
-    bool operator()(const Hashed& left, std::string_view right) const noexcept { return left.name == right; }
-    bool operator()(std::string_view left, const Hashed& right) const noexcept { return left == right.name; }
+    bool operator()(const Hashed& left, std::string_view right) const noexcept {
+      return left.name.data() == right.data() ? left.name.size() == right.size() : left.name == right;
+    }
+    bool operator()(std::string_view left, const Hashed& right) const noexcept {
+      return (*this)(right, left);
+    }
   };
   using Part = std::unordered_map<std::string, RoomState, RoomHash, SameName>;
 

@@ -168,6 +168,8 @@ class Server final : public engineio::SessionHandler {
   /// To the sockets of this worker, and through the adapter unless `local`.
   EmitResult broadcast(const NamespaceState& nsp, const Broadcast& broadcast, bool local);
   SocketExtras& extras(SocketState& socket);
+  /// Of a socket that has an auth. Kept: as many looks as there are cost one time of parsing.
+  const boost::json::value& parsed_auth(SocketState& socket);
   HttpRoutes& routes() noexcept { return routes_; }
   TimerQueue& timers() noexcept { return timers_; }
   [[nodiscard]] const http::Clock& clock() const noexcept { return clock_; }

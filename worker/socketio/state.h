@@ -22,6 +22,7 @@
 #include "worker/http/keyed_hash.h"
 #include "worker/limpet/io.h"
 #include "worker/socketio/many_rooms.h"
+#include "worker/socketio/parsed_auth.h"
 #include "worker/socketio/pending_replies.h"
 #include "worker/socketio/room_table.h"
 
@@ -77,7 +78,8 @@ inline constexpr std::size_t kFewHandlers = 64;
 
 struct SocketExtras {
   boost::json::value data;
-  std::string auth;  // JSON text of the CONNECT packet; empty: none
+  std::string auth;                               // JSON text of the CONNECT packet; empty: none
+  std::unique_ptr<const ParsedAuth> parsed_auth;  // null: nobody has looked at it, or it is small
   std::unique_ptr<PendingReplies> replies;
   std::uint64_t next_reply_id = 0;
   std::unique_ptr<ManyRooms> many_rooms;
@@ -126,6 +128,6 @@ struct SocketState {
 };
 
 // There is one for each client: not one byte more by accident.
-static_assert(sizeof(ClientState) <= 40 && sizeof(SocketState) <= 120 && sizeof(SocketExtras) <= 88);
+static_assert(sizeof(ClientState) <= 40 && sizeof(SocketState) <= 120 && sizeof(SocketExtras) <= 96);
 
 }  // namespace limpet::socketio

@@ -88,6 +88,18 @@ TEST(Endings, TheServerMayGoBeforeAllRoomsAreLeft) {
   EXPECT_TRUE(pair.at_work());
 }
 
+TEST(Endings, TheNamesOfRoomsAreChargedToTheTurnByTheirBytes) {
+  const auto turns_with = [](const std::string& prefix) {
+    Pair pair;
+    for (std::size_t i = 0; i < 400; ++i) pair.sockets[0].join(prefix + room(i));
+    pair.clients[0].close();
+    return pair.finish();
+  };
+  EXPECT_LE(turns_with(""), 2u);
+  EXPECT_GE(turns_with(std::string(40'000, 'n')), 144 * 9 / 100)
+      << "144 rooms are left, each of 9 units and more";
+}
+
 TEST(Endings, AClientThatJoinsAgainIsANewSocketWhileTheOldOneIsStillEnding) {
   Pair pair;
   pair.join_rooms(kMany);

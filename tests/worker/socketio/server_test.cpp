@@ -735,6 +735,27 @@ TEST(Handles, DoNotReachTheNextTenantOfTheirPlace) {
   EXPECT_FALSE(Socket().emit("e"));
 }
 
+TEST(Handles, KeepALargeAuthParsedFromTheFirstLookToTheEndAndSmallOnesNot) {
+  for (const std::size_t size : {100, 10'000}) {
+    World world;
+    Socket kept;
+    world.io.on_connection([&](Socket& socket) { kept = socket; });
+    Client client = world.join(R"(0{"token":")" + std::string(size, 'x') + R"("})");
+    const std::ptrdiff_t before = client.session().held;
+    EXPECT_EQ(kept.handshake().address, "127.0.0.9");
+    EXPECT_EQ(client.session().held, before) << "nobody has looked at it";
+    const auto& auth = kept.handshake().auth;
+    EXPECT_EQ(auth.at("token").as_string().size(), size);
+    const Handshake again = kept.handshake();
+    EXPECT_EQ(&again.auth.value() == &auth.value(), size > 1024);
+    EXPECT_EQ(client.session().held > before, size > 1024);
+    client.close();
+    EXPECT_EQ(client.session().held, 0);
+    EXPECT_EQ(world.server.held_for_ended(), 0u);
+    EXPECT_TRUE(kept.handshake().auth.is_null());
+  }
+}
+
 TEST(Handles, ShowTheHandshake) {
   World world;
   Socket kept;
