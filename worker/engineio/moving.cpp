@@ -9,9 +9,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// A session moves in one piece: one for which more is queued, or half received, is waited for. Its client
-/// takes that or sends the rest, or it is drained with what cannot move.
-constexpr std::size_t kMostMoved = std::size_t{2} << 20;
+/// A session moves in one piece, some 8 ms for each MB: one for which more is queued, or half received, is
+/// waited for. Its client takes that or sends the rest, or it is drained with what cannot move.
+constexpr std::size_t kMostMoved = std::size_t{16} << 20;
 
 milliseconds time_until(http::TimePoint due, http::TimePoint now) {
   return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(due - now));

@@ -64,7 +64,7 @@ ClientConnection* Clients::adopt(ipc::Descriptor socket, const PeerAddress& peer
     redeliver_.push_back(connection.get());
   }
   memory_.add(kConnectionBytes);
-  counters_.set(ipc::Counter::ConnectionsOpen, ++open_);
+  ++open_;
   return connection.release();  // lives in its list; bury() destroys it
 }
 
@@ -230,6 +230,7 @@ void Clients::bury() {
     destroy_unless_listed(connection);
   }
   released_.free_some(allowance_);
+  counters_.set(ipc::Counter::ConnectionsOpen, open_ - dead_.size());
 }
 
 void Clients::tell_end(ClientConnection& connection) {
@@ -242,7 +243,7 @@ void Clients::destroy_unless_listed(ClientConnection* connection) {
   // A list of the turn still names it: that is worked off first.
   if (connection->dirty_ || connection->redeliver_) return dead_.push_back(connection);
   if (connection->counted() && on_uncounted_) on_uncounted_(*connection);
-  counters_.set(ipc::Counter::ConnectionsOpen, --open_);
+  --open_;
   memory_.add(-kConnectionBytes);
   delete connection;
 }

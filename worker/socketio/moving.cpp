@@ -15,8 +15,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// A client whose packet has more attachments here already is waited for: it moves in one piece.
-constexpr std::size_t kMostMoved = std::size_t{2} << 20;
 /// How deep the data() of a socket may be nested. The parser recurses.
 constexpr std::size_t kDataDepth = 1000;
 
@@ -58,7 +56,6 @@ std::vector<SocketState*> sockets_of(const ClientState& client) {
 bool Server::can_depart(const engineio::Session& session) const noexcept {
   const ClientState* const client = client_of(session);
   if (client == nullptr || client->closing || dispatch_depth_ > 0) return false;
-  if (client->assembly != nullptr && client->assembly->bytes > kMostMoved) return false;
   for (const SocketState* socket = client->first; socket != nullptr; socket = socket->next)
     if (socket->phase != SocketState::Phase::Connected) return false;
   return true;

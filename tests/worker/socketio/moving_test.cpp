@@ -338,18 +338,6 @@ TEST_F(MovingClients, ItIsSaidOnceHoweverLongItTakes) {
   EXPECT_EQ(times, 2) << "and again when it leaves the next place";
 }
 
-TEST_F(MovingClients, OneWithManyMegabytesOfAttachmentsIsWaitedFor) {
-  Guest guest = join();
-  guest.say(
-      R"(53-["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},{"_placeholder":true,"num":2}])");
-  guest.bytes(std::string(1'500'000, 'x'));
-  EXPECT_TRUE(old.server.can_depart(guest.session()));
-  guest.bytes(std::string(1'000'000, 'x'));
-  EXPECT_FALSE(old.server.can_depart(guest.session()));
-  guest.bytes("the last");
-  EXPECT_TRUE(old.server.can_depart(guest.session()));
-}
-
 TEST_F(MovingClients, AHandlerMayEndWhoIsAboutToLeave) {
   old.io.of("/a").on_leaving([](Socket& socket) { socket.disconnect(true); });
   bool others = false;
