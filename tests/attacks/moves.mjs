@@ -214,10 +214,11 @@ async function roomsAndAcknowledgements(target) {
 }
 
 export const kMoves = [
-  { name: "30 messages of 900,000 bytes, cut within heads, masks and pings, while workers are replaced", settings: kQuick, attack: halfMessages, ...clean },
+  // Each of them moves, and is answered, in one piece.
+  { name: "30 messages of 900,000 bytes, cut within heads, masks and pings, while workers are replaced", turnUs: 30_000, settings: kQuick, attack: halfMessages, ...clean },
   { name: "nine of ten attachments of 30 clients while workers are replaced", settings: kQuick, attack: halfAttachments, ...clean },
   {
-    name: "10 MB that 20 do not read, shared, then a reload and scales, limits.memory = 256 MiB",
+    name: "10 MB that 20 do not read, shared, then a reload and scales, limits.memory = 256 MiB", turnUs: 200_000,
     settings: { ...kQuick, "limits.memory": "256MiB" },
     attack: (target) => sharedQueues(target, ["reload", "scale 1", "scale 2"]),
     ...clean,

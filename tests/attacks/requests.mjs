@@ -122,8 +122,8 @@ async function manyOwners(target) {
 
 const owned = ({ open, clients, whole }) => {
   if (whole !== clients) return `${whole} of ${clients} clients got all answers`;
-  // Each client has one relay at a time, of two ends.
-  return open <= 3 * clients + 100 ? undefined : `${open} connections were open in the workers for ${clients} clients`;
+  // Each client has one relay at a time, of two ends, and another one that is ending.
+  return open <= 5 * clients ? undefined : `${open} connections were open in the workers for ${clients} clients`;
 };
 
 /// Posts of nothing but the shortest packets there are; an event behind each shows that it was read to its end.
@@ -254,17 +254,6 @@ async function forgedClients(target) {
   return { opened: hoses.filter(({ tail }) => tail.includes('"sid"')).length, refused: hoses.filter(({ tail }) => tail.startsWith("HTTP/1.1 503")).length };
 }
 
-/// A poll that waits, and megabytes of requests behind it that nobody may read yet.
-async function behindPolls(target) {
-  const sids = await polling(target, 100);
-  const hoses = await connections(target, sids.length);
-  const poured = await Promise.all(hoses.map((hose, i) => hose.pour(Buffer.from(get(pathOf(sids[i]))), 1).then(() => hose.pour(repeat(get("/worker"), 20_000), 10, 1_500))));
-  const accounted = (await target.stats()).memory_accounted.total;
-  await Promise.all(sids.map((sid, i) => answer(target, i, post(sid, '42["echo",1]')))); // the poll has its answer
-  const served = await Promise.all(hoses.map((hose) => hose.until(({ tail }) => tail.includes("worker: "), 10_000)));
-  return { taken: Math.max(...poured), accounted, served: served.every(Boolean) };
-}
-
 export const kRequests = [
   { name: "a polling POST of 900,000 chunks of one byte", attack: tinyChunks, right: unserved, cpu: { elements: 900_000, each: 1 }, rssMiB: 16, peers: ["node"] },
   {
@@ -306,13 +295,5 @@ export const kRequests = [
     attack: forgedClients,
     right: ({ opened, refused }) => (opened <= 60 && opened + refused === 200 ? undefined : `${opened} opened, ${refused} refused`),
     moves: { refused_addresses: 140 },
-  },
-  {
-    name: "100 polls that wait, with 10 MB of requests behind each",
-    attack: behindPolls,
-    right: ({ taken, accounted, served }) => (!served ? "a client was not served after its poll" : taken < 10 && accounted < 48 * 1024 * 1024 ? undefined : `${taken} MB were taken, ${accounted} bytes accounted`),
-    keepsSessions: true,
-    rssMiB: 32,
-    seconds: 60,
   },
 ];
