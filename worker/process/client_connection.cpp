@@ -58,7 +58,7 @@ bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULD
 
 ClientConnection::ClientConnection(Clients& clients, ipc::Descriptor socket, const PeerAddress& peer,
                                    std::uint16_t listener)
-    : clients_(clients), socket_(std::move(socket)), listener_(listener), peer_(peer) {}
+    : clients_(clients), socket_(std::move(socket)), peer_(peer), listener_(listener) {}
 
 ClientConnection::~ClientConnection() {
   if (backlog_ != nullptr) clients_.give_back(std::move(backlog_));
@@ -539,7 +539,7 @@ void ClientConnection::note_account() {
 void ClientConnection::die(int error) noexcept {
   if (state_ == State::Dead) return;
   state_ = State::Dead;
-  error_ = static_cast<std::int16_t>(error);
+  error_ = static_cast<std::uint8_t>(error);
   unlink();
   if (backlog_ != nullptr) {
     backlog_->unlink();
@@ -554,7 +554,7 @@ void ClientConnection::die(int error) noexcept {
 
 void ClientConnection::watch(std::uint32_t events) noexcept {
   if (events == watched_) return;
-  watched_ = events;
+  watched_ = static_cast<std::uint16_t>(events);
   clients_.poller_.modify(socket_.get(), events, *this);
 }
 

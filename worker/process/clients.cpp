@@ -153,8 +153,7 @@ void Clients::check(std::size_t waiting, Lists& lists) {
   const auto timeout = lists.timeout_of(waiting);
   if (timeout == std::chrono::milliseconds::max()) return;
   List& list = lists.by_waiting[waiting];
-  while (!list.empty() && list.front().waiting_since_ + timeout <= clock_.now() &&
-         allowance_.take(kUnitsOfEnd))
+  while (!list.empty() && waited(list.front()) >= timeout && allowance_.take(kUnitsOfEnd))
     time_out(list.front(), waiting);
 }
 
@@ -171,10 +170,7 @@ void Clients::time_out(ClientConnection& connection, std::size_t waiting) {
 
 /// Each second costs as many bytes as must move in it; what had moved before is there to be spent.
 void Clients::check_late(ClientConnection& connection) {
-  using std::chrono::duration_cast;
-  using std::chrono::milliseconds;
-  const auto passed = duration_cast<milliseconds>(clock_.now() - connection.waiting_since_).count();
-  const auto cost = static_cast<std::uint64_t>(passed) * limits_.min_rate / 1000;
+  const auto cost = static_cast<std::uint64_t>(waited(connection).count()) * limits_.min_rate / 1000;
   if (connection.moved_ < cost) {
     counters_.add(ipc::Counter::ConnectionsTimedOut);
     return end_for(connection, ipc::Counter::DroppedSlow);
@@ -270,7 +266,7 @@ http::TimePoint Clients::next_deadline() const noexcept {
     for (std::size_t waiting = 0; waiting < kWaitings; ++waiting) {
       const auto timeout = lists->timeout_of(waiting);
       if (timeout == std::chrono::milliseconds::max() || lists->by_waiting[waiting].empty()) continue;
-      next = std::min(next, lists->by_waiting[waiting].front().waiting_since_ + timeout);
+      next = std::min(next, clock_.now() + timeout - waited(lists->by_waiting[waiting].front()));
     }
   }
   if (!stalling_.empty()) next = std::min(next, stalling_.front().progress_at + limits_.send_stall);
@@ -297,8 +293,22 @@ std::chrono::milliseconds Clients::Lists::timeout_of(std::size_t waiting) const 
 
 void Clients::put_in_list(ClientConnection& connection, std::size_t waiting) {
   connection.unlink();
-  connection.waiting_since_ = clock_.now();
+  connection.waiting_since_ = milliseconds();
   lists_of(connection).by_waiting[waiting].push_back(connection);
+}
+
+/// Of this process's clock, and of a time that began at any time: 32 bits suffice for what has a time-out,
+/// for the difference is right whatever the two have become. Rounded up, so that nobody is early.
+std::uint32_t Clients::milliseconds() const noexcept {
+  const auto now = std::chrono::ceil<std::chrono::milliseconds>(clock_.now().time_since_epoch());
+  return static_cast<std::uint32_t>(now.count());
+}
+
+std::chrono::milliseconds Clients::waited(const ClientConnection& connection) const noexcept {
+  const auto now = std::chrono::floor<std::chrono::milliseconds>(clock_.now().time_since_epoch());
+  const auto passed =
+      static_cast<std::int32_t>(static_cast<std::uint32_t>(now.count()) - connection.waiting_since_);
+  return std::chrono::milliseconds(std::max(passed, 0));
 }
 
 Clients::Lists& Clients::lists_of(const ClientConnection& connection) noexcept {

@@ -95,6 +95,8 @@ class Clients {
   void wait_for_room(ClientConnection& connection, bool some_was_taken);
   void all_is_written(ClientConnection& connection);
   void check(std::size_t waiting, Lists& lists);
+  [[nodiscard]] std::uint32_t milliseconds() const noexcept;
+  [[nodiscard]] std::chrono::milliseconds waited(const ClientConnection& connection) const noexcept;
   void time_out(ClientConnection& connection, std::size_t waiting);
   void check_late(ClientConnection& connection);
   void end_for(ClientConnection& connection, ipc::Counter cause);
