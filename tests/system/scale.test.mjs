@@ -154,32 +154,48 @@ test("what waits in the queue of a slot that closes is served by its heir", { ti
   }
 });
 
-test("what cannot move is drained by the deadline, and told so", { timeout: 60_000 }, async () => {
-  const cluster = await Cluster.start({ workers: 1, settings: { max_workers: 2, "reload.drain_deadline": "2s" } });
+/// Scale 1 -> 2 with 20 polling sessions, for each of which `bytes(sid)` were sent on a connection of its own. {text, moved, drained,
+/// cluster's counter of drained sessions, what the connections heard}.
+async function scaleWithDebts(settings, bytes) {
+  const cluster = await Cluster.start({ workers: 1, settings: { max_workers: 2, ...settings } });
   const sockets = [];
   try {
     const opened = await Promise.all(addresses(20).map((from) => request(cluster.port, { path: "/socket.io/?EIO=4&transport=polling", from })));
     const sids = opened.map(({ body }) => JSON.parse(body.slice(1)).sid);
-    // A post half sent keeps its session.
     for (const sid of sids) {
-      const socket = net.connect(cluster.port, "127.0.0.1");
+      const socket = Object.assign(net.connect(cluster.port, "127.0.0.1"), { heard: "" });
       sockets.push(socket);
       socket.on("error", () => {});
+      socket.on("data", (data) => (socket.heard += data.toString("latin1")));
       await once(socket, "connect");
-      socket.write(`POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n4`);
+      socket.write(bytes(sid));
     }
-    await until(async () => (await cluster.stats()).connections_open.total >= sids.length, "every post is half there");
-    const answer = await cluster.ctl("scale", "2");
-    assert.equal(answer.code, 0, answer.text);
-    const [, moved, drained] = answer.text.match(/scale done: 1 -> 2 workers; (\d+) sessions moved, (\d+) drained/);
-    assert.ok(Number(drained) > 0, answer.text);
-    assert.ok(Number(moved) + Number(drained) <= 2 * sids.length);
-    const { sessions_drained } = await cluster.stats();
-    assert.equal(sessions_drained.total, Number(drained));
+    await until(async () => (await cluster.stats()).connections_open.total >= sids.length, "all is half there");
+    const { code, text } = await cluster.ctl("scale", "2");
+    assert.equal(code, 0, text);
+    const [, moved, drained] = text.match(/scale done: 1 -> 2 workers; (\d+) sessions moved, (\d+) drained/).map(Number);
+    return { text, moved, drained, counted: (await cluster.stats()).sessions_drained.total, heard: sockets.map(({ heard }) => heard) };
   } finally {
     for (const socket of sockets) socket.destroy();
     await cluster.close();
   }
+}
+
+test("what cannot move is drained by the deadline, and told so", { timeout: 60_000 }, async () => {
+  // An upgrade that stands still keeps its session.
+  const upgrade = (sid) => `GET /socket.io/?EIO=4&transport=websocket&sid=${sid} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`;
+  const { text, moved, drained, counted } = await scaleWithDebts({ "reload.drain_deadline": "2s" }, upgrade);
+  assert.ok(drained > 0, text);
+  assert.ok(moved + drained <= 2 * 20, text);
+  assert.equal(counted, drained);
+});
+
+test("half a post is answered 408 when the window is over, and its session moves", { timeout: 60_000 }, async () => {
+  const post = (sid) => `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n4`;
+  const { text, moved, drained, heard } = await scaleWithDebts({ "reload.drain_window": "500ms", "reload.drain_deadline": "20s" }, post);
+  assert.ok(moved > 0, text);
+  assert.equal(drained, 0, text);
+  assert.equal(heard.filter((answer) => answer.startsWith("HTTP/1.1 408")).length, moved);
 });
 
 for (const which of ["giver", "taker"]) {
