@@ -15,7 +15,7 @@ namespace limpet::process {
 namespace {
 
 /// Connections accepted from one listener in one turn.
-constexpr int kAcceptsPerTurn = 64;
+constexpr int kAcceptsPerTurn = 16;
 /// Of a socket that all slots share: one worker must not take a whole burst.
 constexpr int kSharedAcceptsPerTurn = 2;
 constexpr std::chrono::milliseconds kPauseWithoutDescriptors{100};
