@@ -25,4 +25,8 @@ import { kRequests } from "./requests.mjs";
 import { kTimeOuts } from "./time_outs.mjs";
 import { kTurns } from "./turns.mjs";
 
-export const kAttacks = { turns: kTurns, memory: kMemory, time_outs: kTimeOuts, caps: kCaps, logs: kLogs, packets: kPackets, requests: kRequests, moves: kMoves };
+/// On a busy machine a piece of work may go some milliseconds beyond its share of a turn: what others have found beside the list of
+/// issue 8 has that much room. scripts/soak --attacks shows what it is on a quiet one.
+const withRoom = (rows) => rows.map((row) => ({ turnUs: 20_000, ...row }));
+
+export const kAttacks = { turns: kTurns, memory: kMemory, time_outs: kTimeOuts, caps: kCaps, logs: kLogs, packets: withRoom(kPackets), requests: withRoom(kRequests), moves: withRoom(kMoves) };
