@@ -26,7 +26,7 @@ async function halfMessages(target) {
     return Object.assign(talker, { pieces: cut(bytes, [i % 15, starts[1] + (i % 13), starts[2] + (i % 15), starts[3] + (i % 15), bytes.length - 1 - (i % 5)]) });
   });
   const refused = await operate(target, kOperations, (i) => Promise.all(talkers.map((talker) => talker.pour(talker.pieces[i]))));
-  await Promise.all(talkers.map((talker) => talker.until(({ answer }) => answer, 10_000)));
+  await Promise.all(talkers.map((talker) => talker.until(({ answer }) => answer, 40_000)));
   return { refused, wrong: talkers.flatMap(({ answer, end, code }, i) => (answer === `431["${said}"]` ? [] : [`client ${i}: ${answer?.slice(0, 40)} ${end} ${code}`])) };
 }
 
@@ -47,7 +47,7 @@ async function halfAttachments(target) {
     for (const { status, body } of answers) if (status !== 200) refused.push(`post ${i}: ${status} ${body}`);
     await Promise.all(talkers.map((talker) => talker.pour(talker.pieces[i])));
   });
-  await Promise.all(talkers.map((talker) => talker.until(() => talker.files.length === 10, 10_000)));
+  await Promise.all(talkers.map((talker) => talker.until(() => talker.files.length === 10, 40_000)));
   const wrong = talkers.flatMap(({ files: back, end }, i) => (back.length === 10 && back.every((file, j) => file.equals(files[j])) ? [] : [`client ${i}: ${back.length} files, ${end}`]));
   const last = await Promise.all(pollers.map((session) => polled(session, (text) => text === encoded[9] || text.startsWith("43"))));
   return { refused, wrong: [...wrong, ...last.filter((text) => text !== encoded[9] && !text.startsWith("4610-1[")).map((text) => `poller: ${text.slice(0, 60)}`)] };
@@ -71,7 +71,7 @@ async function sharedQueues(target, moves) {
   const refused = await operate(target, moves);
   const grewMiB = (await peak(target)) - before;
   readers.forEach((reader) => reader.socket.resume());
-  await Promise.all(readers.map((reader) => reader.until(({ next }) => next === count, 15_000)));
+  await Promise.all(readers.map((reader) => reader.until(({ next }) => next === count, 60_000)));
   const wrong = readers.flatMap(({ next, faults, end, code }, i) => (faults || (next < count && !end) ? [`reader ${i}: ${next} of ${count} in order, ${faults} not; ${end} ${code}`] : []));
   return { refused, wrong, grewMiB, before, whole: readers.filter(({ next }) => next === count).length };
 }
@@ -110,7 +110,7 @@ async function floods(target) {
   const refused = await operate(target, [...kOperations, "reload", "upgrade", "reload"]);
   over = true;
   await Promise.all(going);
-  await Promise.all(talkers.map((talker) => talker.until(({ heardLast }) => heardLast === talker.saidLast, 10_000)));
+  await Promise.all(talkers.map((talker) => talker.until(({ heardLast }) => heardLast === talker.saidLast, 40_000)));
   for (const [i, { heardLast, saidLast, end, code }] of talkers.entries()) if (heardLast !== saidLast) wrong.push(`client ${i}: heard ${heardLast} of ${saidLast}; ${end} ${code}`);
   return { refused, wrong, said: talkers.reduce((sum, { saidLast }) => sum + saidLast, 0), visits };
 }
@@ -206,9 +206,9 @@ async function roomsAndAcknowledgements(target) {
   // The old workers stay for the answers: the reload is not over.
   const refused = (await operate(target, ["reload --timeout 3"])).filter((words) => !words.startsWith("reload --timeout 3: 124"));
   await Promise.all(talkers.map((talker) => talker.pour(Buffer.concat(talker.asked.map((id, n) => packet(`43${id}[${n}]`))))));
-  await Promise.all(talkers.map((talker) => talker.until(({ answered }) => answered.size === questions, 10_000)));
+  await Promise.all(talkers.map((talker) => talker.until(({ answered }) => answered.size === questions, 40_000)));
   await Promise.all(talkers.map((talker) => talker.pour(packet(`42${rooms}["rooms"]`)).then(() => talker.until(() => talker.rooms, 5_000))));
-  await until(async () => (await target.ctl("reload")).code === 0, "a second reload", 15_000).catch((error) => refused.push(error.message));
+  await until(async () => (await target.ctl("reload")).code === 0, "a second reload", 60_000).catch((error) => refused.push(error.message));
   for (const [i, talker] of talkers.entries()) if (talker.answered.size !== questions || talker.rooms !== rooms + 1) wrong.push(`client ${i}: ${talker.answered.size} answers, ${talker.rooms} rooms; ${talker.end} ${talker.code}`);
   return { refused, wrong };
 }
@@ -216,7 +216,7 @@ async function roomsAndAcknowledgements(target) {
 export const kMoves = [
   // Each of them moves, and is answered, in one piece.
   { name: "30 messages of 900,000 bytes, cut within heads, masks and pings, while workers are replaced", turnUs: 30_000, settings: kQuick, attack: halfMessages, ...clean },
-  { name: "nine of ten attachments of 30 clients while workers are replaced", settings: kQuick, attack: halfAttachments, ...clean },
+  { name: "nine of ten attachments of 30 clients while workers are replaced", turnUs: 40_000, settings: kQuick, attack: halfAttachments, ...clean },
   {
     name: "10 MB that 20 do not read, shared, then a reload and scales, limits.memory = 256 MiB", turnUs: 200_000,
     settings: { ...kQuick, "limits.memory": "256MiB" },
