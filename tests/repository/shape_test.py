@@ -132,6 +132,8 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/process/relay.cpp:Relay::OwnerSide::on_bytes": "passes on what one read has brought, in one piece",
     "worker/process/relay.cpp:Relay::count_response": ONE_PIECE,
     "worker/engineio/core.h:on_bytes": "throws away what it gets",
+    "worker/engineio/websocket.cpp:Core::WebSocketReceiver::on_bytes": "take_messages() asks",
+    "worker/engineio/websocket.cpp:Core::ProbeReceiver::on_bytes": "take_messages() asks",
     "worker/engineio/timer_wheel.h:turn_to": "kGranules",
     "worker/engineio/timer_wheel.h:first_in_wheel": "kGranules",
     "worker/process/supervisor_link.cpp:SupervisorLink::receive": "what a supervisor says: a few messages an operation",

@@ -22,6 +22,26 @@ void hold_fragments(http::Stream& stream, std::unique_ptr<websocket::Fragments>&
   if (fragments->delivered) fragments.reset();
 }
 
+/// Takes one message after the other from the front of `bytes`, and gives the bytes consumed. `fragments`:
+/// where those of this stream are kept; null: it takes no more messages here, whatever `take` has done.
+template <class Fragments, class Take>
+std::size_t take_messages(http::Stream& stream, std::span<char> bytes, std::size_t max_payload_bytes,
+                          const Fragments& fragments, const Take& take) {
+  std::size_t consumed = 0;
+  std::uint32_t units = 1;
+  while (consumed < bytes.size() && fragments() != nullptr && stream.may_go_on(units)) {
+    const Received received = websocket::receive(bytes.subspan(consumed), *fragments(), max_payload_bytes);
+    if (received.kind == Received::Kind::Incomplete) {
+      stream.expect(received.whole);
+      break;
+    }
+    consumed += received.consumed;
+    units = 1 + http::units_of_bytes(received.consumed);  // of the one that was taken
+    take(received);
+  }
+  return consumed;
+}
+
 /// Before somebody else gets the stream.
 void let_go_of_fragments(http::Stream& stream, std::unique_ptr<websocket::Fragments>& fragments) {
   if (fragments != nullptr) stream.hold(-static_cast<std::ptrdiff_t>(std::exchange(fragments->held, 0)));
@@ -51,19 +71,10 @@ void Core::hang_up(http::Stream& stream, CloseCode code) {
 
 std::size_t Core::WebSocketReceiver::on_bytes(http::Stream& stream, std::span<char> bytes) {
   auto& session = *static_cast<OpenSession*>(stream.attachment());
-  std::size_t consumed = 0;
-  std::uint32_t units = 1;
-  while (consumed < bytes.size() && session.open() && stream.may_go_on(units)) {
-    const Received received =
-        websocket::receive(bytes.subspan(consumed), session.fragments, core_.options_.max_payload_bytes);
-    if (received.kind == Received::Kind::Incomplete) {
-      stream.expect(received.whole);
-      break;
-    }
-    consumed += received.consumed;
-    units = 1 + http::units_of_bytes(received.consumed);  // of the one that was taken
-    core_.on_message(session, received);
-  }
+  const std::size_t consumed = take_messages(
+      stream, bytes, core_.options_.max_payload_bytes,
+      [&] { return session.open() ? &session.fragments : nullptr; },
+      [&](const Received& received) { core_.on_message(session, received); });
   if (session.fragments != nullptr) hold_fragments(stream, session.fragments);
   return consumed;
 }
@@ -142,22 +153,14 @@ void Core::start_probe(OpenSession& session, http::Exchange exchange, const http
 
 std::size_t Core::ProbeReceiver::on_bytes(http::Stream& stream, std::span<char> bytes) {
   auto& session = *static_cast<OpenSession*>(stream.attachment());
-  std::size_t consumed = 0;
-  std::uint32_t units = 1;
-  const auto is_probe = [&] { return session.polling && session.polling->probe == &stream; };
-  while (consumed < bytes.size() && is_probe() && stream.may_go_on(units)) {
-    const Received received = websocket::receive(bytes.subspan(consumed), session.polling->probe_fragments,
-                                                 core_.options_.max_payload_bytes);
-    if (received.kind == Received::Kind::Incomplete) {
-      stream.expect(received.whole);
-      break;
-    }
-    consumed += received.consumed;
-    units = 1 + http::units_of_bytes(received.consumed);  // of the one that was taken
-    core_.on_probe_message(session, received);
-  }
-  if (is_probe() && session.polling->probe_fragments != nullptr)
-    hold_fragments(stream, session.polling->probe_fragments);
+  const auto fragments = [&] {
+    const bool is_probe = session.polling && session.polling->probe == &stream;
+    return is_probe ? &session.polling->probe_fragments : nullptr;
+  };
+  const std::size_t consumed =
+      take_messages(stream, bytes, core_.options_.max_payload_bytes, fragments,
+                    [&](const Received& received) { core_.on_probe_message(session, received); });
+  if (auto* const kept = fragments(); kept != nullptr && *kept != nullptr) hold_fragments(stream, *kept);
   return consumed;
 }
 
