@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/pages.h"
 #include "ipc/check.h"
 
 namespace limpet::ipc {
@@ -169,6 +170,7 @@ bool FrameStream::take_frame(Datagram* into) {
   if (!coming_ && !take_header()) return false;
   const auto begin = read_.begin() + static_cast<std::ptrdiff_t>(read_begin_);
   const std::size_t taken = std::min(read_ahead(), coming_->header.bytes - coming_->bytes.size());
+  base::make_resident(coming_->bytes.data() + coming_->bytes.size(), taken);
   coming_->bytes.insert(coming_->bytes.end(), begin, begin + static_cast<std::ptrdiff_t>(taken));
   read_begin_ += taken;
   if (coming_->bytes.size() < coming_->header.bytes) return false;

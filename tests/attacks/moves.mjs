@@ -218,7 +218,7 @@ export const kMoves = [
   { name: "30 messages of 900,000 bytes, cut within heads, masks and pings, while workers are replaced", turnUs: 30_000, settings: kQuick, attack: halfMessages, ...clean },
   { name: "nine of ten attachments of 30 clients while workers are replaced", turnUs: 40_000, settings: kQuick, attack: halfAttachments, ...clean },
   {
-    name: "10 MB that 20 do not read, shared, then a reload and scales, limits.memory = 256 MiB", turnUs: 200_000,
+    name: "10 MB that 20 do not read, shared, then a reload and scales, limits.memory = 256 MiB", turnUs: 120_000,
     settings: { ...kQuick, "limits.memory": "256MiB" },
     attack: (target) => sharedQueues(target, ["reload", "scale 1", "scale 2"]),
     ...clean,

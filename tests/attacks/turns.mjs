@@ -1,5 +1,6 @@
 // Much work in little input (issue 8, A): what one client, or many, can make a worker do in one turn.
 import { execFileSync } from "node:child_process";
+import { Polling, upgradeRequest } from "../client/raw.mjs";
 import { build } from "../system/build.mjs";
 import { Hose, frame, get, kHandshake, many, packet, packets, repeat, webSocket } from "./hose.mjs";
 
@@ -48,6 +49,22 @@ async function backlogThenRead(target) {
   reader.socket.resume();
   const whole = await reader.until(({ received }) => received >= count * '..42["say",1,1]'.length, 20_000);
   return { served, whole, end: reader.end };
+}
+
+/// A client that polls does not, has 200,000 broadcasts behind it, and goes on over a WebSocket.
+async function upgradesWithQueue(target) {
+  const count = 200_000;
+  const slow = await Polling.connect(target.port, { from: target.from(0) });
+  await slow.post('42["enter","r"]');
+  const flooder = await webSocket(target, 1);
+  await flooder.pour(repeat(packet('42["say","r",1,1]'), 10_000), count / 10_000);
+  const served = await flooder.echo(60_000);
+  const hose = new Hose(target, 0);
+  await hose.pour(Buffer.concat([Buffer.from(upgradeRequest(`EIO=4&transport=websocket&sid=${slow.sid}`)), packet("2probe")]));
+  const probed = await hose.until(({ tail }) => tail.includes("3probe"));
+  await hose.pour(packet("5"));
+  const whole = await hose.until(({ received }) => received >= count * '..42["say",1,1]'.length, 20_000);
+  return { served: served && probed && whole && (await hose.echo()), received: hose.received };
 }
 
 async function floodRoom(target) {
@@ -178,6 +195,7 @@ export const kTurns = [
     right: ({ served, whole }, { moved }) => (served && (whole || moved("dropped_stalled") + moved("dropped_overfull") > 0) ? undefined : "the reader was neither served nor dropped and counted"),
     peers: both,
   },
+  { name: "an upgrade to WebSocket with 200,000 small broadcasts queued", attack: upgradesWithQueue, right: unserved, peers: both },
   // Each of those behind may hold 4 × send_queue; one worker may have all of them.
   { name: "1,400,000 small events of one client to a room of three that do not read", attack: floodRoom, right: unserved, rssMiB: 3 * 64 + 32, peers: both },
   { name: "60 clients flood 25,000 small events each", attack: flooders, right: unserved, cpu: { elements: 1_500_000, each: 5 }, peers: both },
@@ -192,7 +210,7 @@ export const kTurns = [
   { name: "a message of 15 MB", settings: { maxHttpBufferSize: 16_000_000 }, attack: largeMessage, right: unserved, turnUs: 20_000, cpu: { elements: 15, each: 100_000 / 15 }, peers: both },
   { name: "two sockets in the same 140,000 rooms, one leaves", attack: sameRooms, right: unserved, cpu: { elements: 3 * 140_000, each: 5 }, rssMiB: 256, peers: both },
   // The names of one client's rooms are written down, and read, in one piece: some 0.4 µs each. It joins them over many turns.
-  { name: "a client in 140,000 rooms, and a reload", attack: movesWithRooms, right: unserved, turnUs: 140_000, replaces: true, rssMiB: 256 },
+  { name: "a client in 140,000 rooms, and a reload", attack: movesWithRooms, right: unserved, turnUs: 70_000, replaces: true, rssMiB: 256 },
   { name: "120,000 joins of one socket", attack: joins, right: unserved, cpu: { elements: 120_000, each: 5 }, rssMiB: 128, peers: both },
   { name: "45,000 room names with the same std::hash", attack: collidingRooms, right: unserved, cpu: { elements: 45_000, each: 10 }, peers: both },
   { name: "200,000 acknowledgements open, and the socket ends", attack: openAcknowledgements, right: unasked, cpu: { elements: 200_000, each: 8 }, rssMiB: 128, peers: both },

@@ -121,6 +121,8 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/process/client_connection.cpp:ClientConnection::feed": "once for each receiver: PROXY header, HTTP, WebSocket",
     "worker/process/client_connection.cpp:ClientConnection::has_room": "until the kernel has no room, for one that has four "
                                                                        "times limits.send_queue",
+    "worker/process/client_connection.cpp:ClientConnection::send_all": "over what is queued before it: a WebSocket that "
+                                                                       "upgrades has its answers only (kMostAnswers)",
     "worker/process/client_connection.cpp:ClientConnection::write": "kMaxWritten and kMaxFileWritten",
     "worker/process/admission.cpp:Admission::forget_old_rates": "kForgottenAtOnce",
     "worker/process/migration.cpp:Giver::obey": "parcels that were taken, each given for units of an allowance",

@@ -22,6 +22,9 @@ class MemoryStream final : public http::Stream {
   void send(http::Buffer bytes) override {
     if (!finished_ && !aborted_) sent_ += bytes.view();
   }
+  void send_all(http::LongFifo<http::Buffer> frames, std::size_t) override {
+    for (const http::Buffer& frame : frames) send(frame);
+  }
   void send_file(http::FileRange range) override {
     std::string content(range.length, '\0');
     const ssize_t got =

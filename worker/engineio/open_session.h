@@ -44,8 +44,10 @@ struct PollingHook : TimerHook {
   OpenSession* session = nullptr;
 };
 
-/// What a frame counts against Options::max_queued_bytes: its handle and its block too.
-inline std::size_t cost_of(const http::Buffer& frame) noexcept { return frame.size() + 48; }
+/// Of a queued frame, beside its bytes: its handle and its block.
+inline constexpr std::size_t kFrameCost = 48;
+/// What a frame counts against Options::max_queued_bytes.
+inline std::size_t cost_of(const http::Buffer& frame) noexcept { return frame.size() + kFrameCost; }
 
 /// A post of which packets wait for a later turn; it is answered when all are taken.
 struct UnfinishedPost {

@@ -215,7 +215,8 @@ void Core::complete_upgrade(OpenSession& session) {
   ++counts_.upgraded;
   forget_account(session, *polling);
   note_held(session, session.held());
-  for (const auto& frame : polling->queue) session.stream->send(frame);
+  const std::size_t bytes = polling->queued_bytes - polling->queue.size() * kFrameCost;
+  session.stream->send_all(std::move(polling->queue), bytes);
 }
 
 void Core::forget_probe(OpenSession& session) {

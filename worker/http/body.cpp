@@ -12,6 +12,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/pages.h"
 #include "worker/http/framing.h"
 #include "worker/http/server.h"
 
@@ -84,6 +85,7 @@ IncomingBody::Progress IncomingBody::look_at_counted(std::string_view unread) {
 void IncomingBody::append(std::string_view piece) {
   const std::size_t size = body_.size() + piece.size();
   if (size > body_.capacity() && size >= body_bytes_ / kPartThatCounts) body_.reserve(body_bytes_);
+  base::make_resident_ahead(body_, piece.size());
   body_.append(piece);
 }
 

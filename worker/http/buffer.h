@@ -2,8 +2,8 @@
 // count is not atomic: buffers belong to the worker's one thread. Immutable once more than one handle exists.
 #pragma once
 
-#include <malloc.h>
-
+#include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -12,20 +12,25 @@
 #include <string_view>
 #include <utility>
 
+#include "base/pages.h"
+
 namespace limpet::http {
 
 class Buffer {
  public:
   Buffer() = default;
-  /// `size` uninitialised bytes. Throws std::bad_alloc.
+  /// `size` uninitialised bytes, less than 4 GiB. Throws std::bad_alloc.
   static Buffer allocate(std::size_t size) {
+    const std::size_t cost = cost_of(sizeof(Block) + size);
     auto* block = static_cast<Block*>(std::malloc(sizeof(Block) + size));
     if (block == nullptr) throw std::bad_alloc();
-    live_bytes_ += ::malloc_usable_size(block);
+    base::make_resident(block, sizeof(Block) + size);
+    live_bytes_ += cost;
     block->references = 1;
-    block->begin = 0;
     block->end = static_cast<std::uint32_t>(size);
     block->payload = 0;
+    block->begin = 0;
+    block->cost = static_cast<std::uint32_t>(cost / kGrain);
     return Buffer(block);
   }
   static Buffer copy_of(std::string_view bytes) {
@@ -43,7 +48,7 @@ class Buffer {
   }
   ~Buffer() {
     if (block_ == nullptr || --block_->references != 0) return;
-    live_bytes_ -= ::malloc_usable_size(block_);
+    live_bytes_ -= std::uint64_t{block_->cost} * kGrain;
     std::free(block_);
   }
   /// What all buffers of the process take in memory, each once however many have it queued.
@@ -59,11 +64,11 @@ class Buffer {
   /// Only while this is the one handle.
   [[nodiscard]] char* data() noexcept { return block_->bytes() + block_->begin; }
   [[nodiscard]] bool shared() const noexcept { return block_ != nullptr && block_->references > 1; }
-  /// Drops bytes in front and behind; only while this is the one handle. `begin` and `end` count from the
-  /// current view.
+  /// Drops bytes in front (15 at most) and behind; only while this is the one handle, and once. `begin` and
+  /// `end` count from the current view.
   void narrow(std::size_t begin, std::size_t end) noexcept {
     block_->end = block_->begin + static_cast<std::uint32_t>(end);
-    block_->begin += static_cast<std::uint32_t>(begin);
+    block_->begin = begin & 15u;
   }
   /// Where the payload begins inside view(): behind a WebSocket frame's header. 0 if there is none.
   [[nodiscard]] std::size_t payload_offset() const noexcept {
@@ -77,11 +82,23 @@ class Buffer {
  private:
   struct Block {
     std::uint32_t references;
-    std::uint32_t begin;
     std::uint32_t end;
     std::uint32_t payload;
+    std::uint32_t begin : 4;
+    std::uint32_t cost : 28;  ///< in kGrain bytes
     char* bytes() noexcept { return reinterpret_cast<char*>(this + 1); }
   };
+  static constexpr std::size_t kGrain = 16;
+
+  static constexpr std::size_t kPage = 4096;
+
+  /// Bytes of memory that so many cost. jemalloc has four sizes between one power of two and the next, and of
+  /// large ones only the pages that are used.
+  static constexpr std::size_t cost_of(std::size_t bytes) noexcept {
+    const std::size_t step = std::clamp(std::bit_floor(bytes - 1) / 4, kGrain, kPage);
+    return (bytes + step - 1) / step * step;
+  }
+
   explicit Buffer(Block* block) noexcept : block_(block) {}
   inline static std::uint64_t live_bytes_ = 0;
   Block* block_ = nullptr;

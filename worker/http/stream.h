@@ -9,6 +9,7 @@
 #include <string>
 
 #include "worker/http/buffer.h"
+#include "worker/http/long_fifo.h"
 #include "worker/http/open_file.h"
 
 namespace limpet::http {
@@ -41,6 +42,9 @@ class Stream {
   /// Queues `bytes`; one write per stream and loop turn sends all that is queued. Ignored after
   /// finish()/abort().
   virtual void send(Buffer bytes) = 0;
+  /// The same for a queue that may be very long, whose frames have `bytes` in all: in one piece that takes as
+  /// long as for a short one.
+  virtual void send_all(LongFifo<Buffer> frames, std::size_t bytes) = 0;
   /// Queues a part of a file behind what is queued: it is read while it is sent. A file that turns out to be
   /// shorter ends the connection, for the peer waits for what it was promised. Ignored after
   /// finish()/abort().

@@ -1,7 +1,6 @@
 #include "worker/process/client_connection.h"
 
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -9,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/pages.h"
 #include "worker/process/clients.h"
 
 namespace limpet::process {
@@ -42,16 +42,6 @@ constexpr std::size_t kPartThatCounts = 8;
 
 constexpr std::uint32_t kInput = EPOLLIN | EPOLLRDHUP;
 
-/// For memory of many megabytes that is about to be written: each small page of it would be paid for by
-/// itself. If the system has none, small ones will do.
-void ask_for_huge_pages(void* memory, std::size_t bytes) noexcept {
-  constexpr std::size_t kHugePage = std::size_t{2} << 20;
-  const auto begin = reinterpret_cast<std::uintptr_t>(memory);
-  const std::uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
-  const std::uintptr_t end = (begin + bytes) / kHugePage * kHugePage;
-  if (first + kHugePage < end) ::madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
-}
-
 bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
 }  // namespace
@@ -78,6 +68,20 @@ void ClientConnection::send(http::Buffer bytes) {
     // Small ones cost more than they have bytes: looked at now and then.
     if (more.frames.size() % 1024 == 0 && !has_room()) return;
   }
+  make_dirty();
+}
+
+/// Limits are looked at before the next send(), as behind a single one of any size.
+void ClientConnection::send_all(http::LongFifo<http::Buffer> frames, std::size_t bytes) {
+  if (state_ != State::Open) return clients_.released_.add(std::move(frames));
+  if (frames.empty()) return;
+  unsent_ += bytes;
+  if (!first_) first_ = frames.pop_front();
+  // Few: answers to what it has sent.
+  http::LongFifo<http::Buffer>& before = backlog().frames;
+  for (std::size_t left = before.size(); left > 0; --left) frames.push_front(std::move(before[left - 1]));
+  before = std::move(frames);
+  drop_empty_backlog();
   make_dirty();
 }
 
@@ -265,6 +269,7 @@ void ClientConnection::deliver(std::span<char> fresh) {
     // Taken out while the receiver works on them: it may move the connection away, which reads them.
     std::vector<char> bytes = std::exchange(backlog_->unread, {});
     const std::size_t begin = std::exchange(backlog_->unread_begin, 0);
+    base::make_resident_ahead(bytes, fresh.size());
     bytes.insert(bytes.end(), fresh.begin(), fresh.end());
     put_back(std::move(bytes), begin);
   }
@@ -303,7 +308,7 @@ void ClientConnection::make_room_for_expected(Backlog& kept) const {
   if (expected < kWorthMoving || there < expected / kPartThatCounts) return;
   const std::size_t before = kept.unread.capacity();
   kept.unread.reserve(kept.unread_begin + expected + clients_.read_buffer_->size());
-  if (kept.unread.capacity() != before) ask_for_huge_pages(kept.unread.data(), kept.unread.capacity());
+  if (kept.unread.capacity() != before) base::prefer_huge_pages(kept.unread.data(), kept.unread.capacity());
 }
 
 /// Feeds `bytes` from `begin` on, and keeps what is left where it is.
@@ -360,6 +365,7 @@ void ClientConnection::move_away(std::string_view unread) {
 
 ClientConnection::Detached ClientConnection::detach() {
   Detached detached;
+  base::reserve_resident(detached.unsent, unsent_);
   detached.unsent = first_.view().substr(sent_of_first_);
   if (backlog_ != nullptr) {
     const std::span<char> unread = backlog_->unread_bytes();

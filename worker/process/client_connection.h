@@ -57,6 +57,7 @@ class ClientConnection final : public http::Stream, public Poller::Subscriber, p
 
   // http::Stream
   void send(http::Buffer bytes) override;
+  void send_all(http::LongFifo<http::Buffer> frames, std::size_t bytes) override;
   void send_file(http::FileRange range) override;
   void finish() override;
   void abort() override;

@@ -138,12 +138,15 @@ void Front::take_in(ipc::ReceivedHandover arrival) {
   http_.adopt(*connection);
 }
 
-/// For one that is here: a client with a session is let in whatever the caps say.
+/// For one that is here, or on its way here: a client with a session is let in whatever the caps say.
 bool Front::asks_for_session(std::string_view request) const {
   const http::ParsedHead parsed = http::parse_head(request, header_bytes_);
   if (parsed.status != http::HeadStatus::Complete) return false;
   const auto sid = engineio::sid_of(parsed.head);
-  return sid && engine_.knows(*sid);
+  if (!sid) return false;
+  if (engine_.knows(*sid)) return true;
+  const bool comes = last_giver_ > 0 || handovers_->is_new_owner_of(*sid);
+  return comes && !handovers_->other_owner_of(*sid);
 }
 
 ClientConnection* Front::take_in(ipc::Descriptor socket, const ConnectionImage& image) {

@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/pages.h"
 #include "limpet.capnp.h"
 #include "worker/websocket/frame.h"
 
@@ -152,8 +153,11 @@ void put(wire::SocketReply::Builder to, const SocketReply& from) {
 /// sizes in words, padding to a word; then the segments.
 class FrameBuilder final : public capnp::MessageBuilder {
  public:
-  explicit FrameBuilder(std::size_t foreseen_bytes)
-      : frame_(kTableBytes + (foreseen_bytes / kWordBytes + kRootWords) * kWordBytes) {}
+  explicit FrameBuilder(std::size_t foreseen_bytes) {
+    const std::size_t bytes = kTableBytes + (foreseen_bytes / kWordBytes + kRootWords) * kWordBytes;
+    base::reserve_resident(frame_, bytes);
+    frame_.resize(bytes);
+  }
   ~FrameBuilder() override {
     for (void* segment : further_) std::free(segment);
   }
@@ -227,7 +231,12 @@ std::string_view view_of(capnp::Data::Reader from) {
   return {reinterpret_cast<const char*>(from.begin()), from.size()};
 }
 
-std::string text_of(capnp::Data::Reader from) { return std::string(view_of(from)); }
+std::string text_of(capnp::Data::Reader from) {
+  std::string text;
+  base::reserve_resident(text, from.size());
+  text = view_of(from);
+  return text;
+}
 
 std::string id_of(capnp::Data::Reader from, const char* what) {
   require(from.size() == kIdBytes, fmt::format("{} of {} bytes, wants {}", what, from.size(), kIdBytes));

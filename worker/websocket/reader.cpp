@@ -1,9 +1,11 @@
 #include "worker/websocket/reader.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <utility>
 
+#include "base/pages.h"
 #include "worker/websocket/utf8.h"
 
 namespace limpet::websocket {
@@ -103,7 +105,10 @@ Received fragment(const Header& header, std::string_view payload, std::unique_pt
     fragments = std::make_unique<Fragments>();
     fragments->opcode = static_cast<Opcode>(header.opcode);
   }
-  fragments->bytes.append(payload);
+  std::string& bytes = fragments->bytes;
+  if (const std::size_t size = bytes.size() + payload.size(); size > bytes.capacity())
+    base::reserve_resident(bytes, std::max(size, 2 * bytes.capacity()));
+  bytes.append(payload);
   if (!header.fin) return {Received::Kind::Skipped, CloseCode::Normal, consumed, {}};
   fragments->delivered = true;
   return message(fragments->opcode, fragments->bytes, false, consumed);

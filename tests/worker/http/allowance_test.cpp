@@ -6,6 +6,7 @@
 
 #include "worker/http/accounts.h"
 #include "worker/http/fifo.h"
+#include "worker/http/long_fifo.h"
 
 namespace limpet::http {
 namespace {
@@ -90,6 +91,20 @@ struct Holder {
   Noted noted;
 };
 
+TEST(LongFifo, GivesItsMemoryBackWhenItHasBecomeEmpty) {
+  LongFifo<std::uint64_t> fifo;
+  for (std::uint64_t i = 0; i < 100'000; ++i) fifo.push_back(i);
+  for (std::uint64_t i = 0; i < 99'999; ++i) ASSERT_EQ(fifo.pop_front(), i);
+  EXPECT_GT(fifo.footprint(), 10'000u) << "the list of its blocks is as long as it was";
+  (void)fifo.pop_front();
+  EXPECT_EQ(fifo.footprint(), 0u);
+  for (std::uint64_t i = 0; i < 100'000; ++i) fifo.push_back(i);
+  fifo.drop(100'000);
+  EXPECT_EQ(fifo.footprint(), 0u);
+  fifo.push_back(1);
+  EXPECT_EQ(fifo.front(), 1u);
+}
+
 TEST(Accounts, FindTheLargestAndEndAtNothing) {
   MemoryTotal total;
   const std::uint64_t before = total.bytes();
@@ -117,6 +132,20 @@ TEST(Accounts, CountEachFrameOnceHoweverManyHaveItQueued) {
     const std::vector<Buffer> queued(1000, frame);
     EXPECT_GE(Buffer::live_bytes(), before + 100'000);
     EXPECT_LT(Buffer::live_bytes(), before + 110'000);
+  }
+  EXPECT_EQ(Buffer::live_bytes(), before);
+}
+
+TEST(Accounts, CountAFrameAsWhatItCostsWhateverIsCutOff) {
+  const std::uint64_t before = Buffer::live_bytes();
+  for (const std::size_t size : {0u, 1u, 16u, 113u, 5'000u, 1'000'000u}) {
+    Buffer frame = Buffer::allocate(size);
+    const std::uint64_t cost = Buffer::live_bytes() - before;
+    EXPECT_GE(cost, size + 16);
+    EXPECT_LE(cost, (size + 16) * 5 / 4 + 16);
+    if (size > 0) frame.narrow(1, size);
+    EXPECT_EQ(Buffer::live_bytes() - before, cost);
+    EXPECT_EQ(frame.size(), size > 0 ? size - 1 : 0);
   }
   EXPECT_EQ(Buffer::live_bytes(), before);
 }

@@ -572,5 +572,28 @@ TEST_F(CappedFront, AnswersTheHandshakeBeyondTheCapAndServesTheSessionThatIsTher
   EXPECT_EQ(count(0, ipc::Counter::RefusedSessions), 1u);
 }
 
+TEST_F(CappedFront, LetsInWhoseSessionIsStillOnItsWayHere) {
+  std::string sid = open_session(0);
+  slots_[0]->turn();  // its connection is gone
+  sid.back() = sid.back() == 'x' ? 'y' : 'x';
+  Peer first = connect_to(0);
+  Peer second = connect_to(0);
+  Peer stranger = connect_to(1);
+  EXPECT_THAT(ask(stranger, poll_of(sid)), StartsWith("HTTP/1.1 503")) << "handed over to a full slot";
+  EXPECT_EQ(count(0, ipc::Counter::RefusedConnections), 1u);
+  int asked = 0;
+  slots_[0]->clients.set_mover(
+      [&](ipc::Descriptor, const ClientConnection&, std::uint16_t to_slot, std::string_view) {
+        EXPECT_EQ(to_slot, kGiver);
+        ++asked;
+      });
+  slots_[0]->front.expect_sessions(1);
+  Peer of_session = connect_to(1);
+  EXPECT_EQ(of_session.write(poll_of(sid)), poll_of(sid).size());
+  (void)answer_to(of_session);
+  EXPECT_EQ(asked, 1) << "it goes to whoever has the session";
+  EXPECT_EQ(count(0, ipc::Counter::RefusedConnections), 1u);
+}
+
 }  // namespace
 }  // namespace limpet::process::test
