@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/signals.h"
 #include "ipc/bucket_table.h"
 #include "ipc/machine_memory.h"
 #include "ipc/slot_board.h"
@@ -59,6 +60,8 @@ constexpr std::uint16_t kServiceRestart = 1012;
 constexpr milliseconds kOrphanWindow{2000};
 constexpr milliseconds kOrphanDeadline{5000};
 constexpr milliseconds kDrainProgressInterval{1000};
+/// Within which the supervisor answers one to which somebody has sent SIGTERM.
+constexpr milliseconds kAnswerDeadline{1000};
 /// How long behind its window a drain waits for the next polls of closed polling sessions.
 constexpr milliseconds kDrainLinger{1000};
 
@@ -99,6 +102,9 @@ class Worker::Core {
   void on_scaling(const ipc::SupervisorMessage& message, std::vector<ipc::Descriptor> descriptors);
   void on_supervisor_lost();
   void on_signal(int signal);
+  void ask_to_be_replaced();
+  void tell_signalled();
+  void check_answer();
   bool set_up_application();
   /// Says why to whoever started this worker, and leaves.
   void fail(const std::string& why);
@@ -123,6 +129,7 @@ class Worker::Core {
   void shed_for_memory();
   void note_turn();
   void copy_counters();
+  void hear_signals();
   void wait_for_signal();
 
   ipc::Heritage heritage_;
@@ -185,6 +192,8 @@ class Worker::Core {
   bool more_to_end_ = false;
   std::size_t drain_owed_ = 0;          ///< sessions that were due to end, and for which no turn had time
   std::uint32_t supervisor_level_ = 0;  ///< nothing of a higher one is sent to it (ipc/messages.h)
+  http::TimePoint answer_due_ = http::TimePoint::max();  ///< of the supervisor, to one that was sent SIGTERM
+  bool supervisor_lost_ = false;
   bool expecting_parent_death_signal_ = false;
 };
 
@@ -330,9 +339,7 @@ void Worker::Core::say_hello() {
 
 int Worker::Core::run() {
   counters_.beat(clock_.now());
-  signals_.add(SIGTERM);
-  signals_.add(SIGINT);
-  wait_for_signal();
+  hear_signals();
   if (link_) {
     say_hello();
   } else {
@@ -344,6 +351,20 @@ int Worker::Core::run() {
   return *exit_code_;
 }
 
+/// A handler of the application's wins. What the terminal or an operator sends to a whole group is the
+/// supervisor's to act on.
+void Worker::Core::hear_signals() {
+  if (!base::has_handler(SIGTERM)) signals_.add(SIGTERM);
+  if (link_) {
+    base::do_nothing_at({SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTTIN});
+    base::ignore_terminal_output_stops();
+  } else if (!base::has_handler(SIGINT)) {
+    signals_.add(SIGINT);
+  }
+  base::unblock_signals({SIGTERM, SIGINT});
+  wait_for_signal();
+}
+
 void Worker::Core::wait_for_signal() {
   signals_.async_wait([this](const boost::system::error_code& error, int signal) {
     if (error) return;
@@ -353,7 +374,7 @@ void Worker::Core::wait_for_signal() {
 }
 
 void Worker::Core::on_signal(int signal) {
-  // The supervisor's death is told twice, by the channel's end and by the parent-death signal: one event.
+  if (link_ && !supervisor_lost_) return ask_to_be_replaced();
   if (signal == SIGTERM && std::exchange(expecting_parent_death_signal_, false)) return;
   if (drain_) {
     base::log(base::LogLevel::Info,
@@ -367,13 +388,41 @@ void Worker::Core::on_signal(int signal) {
   start_drain(link_ ? kOrphanWindow : milliseconds(0), kOrphanDeadline);
 }
 
+/// Somebody has sent SIGTERM to this worker, or to all that the supervisor has started: the supervisor has
+/// its successor take the sessions, or it drains everybody.
+void Worker::Core::ask_to_be_replaced() {
+  if (drain_ || departure_ || answer_due_ != http::TimePoint::max()) return;
+  base::log(base::LogLevel::Info, "SIGTERM: told to the supervisor; serving until that has another worker");
+  answer_due_ = clock_.now() + kAnswerDeadline;
+  tell_signalled();
+}
+
+/// Once the supervisor can hear it.
+void Worker::Core::tell_signalled() {
+  if (answer_due_ == http::TimePoint::max() || supervisor_level_ < ipc::kLevelOfSignals) return;
+  link_->send(ipc::Signalled{});
+}
+
+void Worker::Core::check_answer() {
+  if (clock_.now() < answer_due_) return;
+  answer_due_ = http::TimePoint::max();
+  if (exit_code_ || drain_ || departure_) return;
+  base::log(
+      base::LogLevel::Warning,
+      fmt::format("SIGTERM: the supervisor does not answer; draining {} sessions", engine_.session_count()));
+  start_drain(kOrphanWindow, kOrphanDeadline);
+  report_drain();
+}
+
 void Worker::Core::on_supervisor_lost() {
+  supervisor_lost_ = true;
+  // It is told twice, by the channel's end and by the parent-death signal; that may have come first.
+  expecting_parent_death_signal_ = answer_due_ == http::TimePoint::max();
   if (exit_code_) return;
   base::log(base::LogLevel::Warning,
             fmt::format("control channel: the supervisor is gone; draining {} sessions, then leaving",
                         engine_.session_count()));
   if (drain_ || departure_) return;
-  expecting_parent_death_signal_ = true;
   start_drain(kOrphanWindow, kOrphanDeadline);
 }
 
@@ -381,8 +430,14 @@ void Worker::Core::on_message(const ipc::SupervisorMessage& message,
                               std::vector<ipc::Descriptor> descriptors) {
   if (const auto* knows = std::get_if<ipc::Knows>(&message)) {
     supervisor_level_ = knows->level;
+    tell_signalled();
+  } else if (std::holds_alternative<ipc::GoOn>(message)) {
+    answer_due_ = http::TimePoint::max();
+  } else if (std::holds_alternative<ipc::Leave>(message)) {
+    exit_code_ = 0;
   } else if (const auto* welcome = std::get_if<ipc::Welcome>(&message)) {
     supervisor_level_ = welcome->level;
+    tell_signalled();
     if (set_up_application()) link_->send(ipc::Ready{});
   } else if (const auto* joined = std::get_if<ipc::PeerJoined>(&message)) {
     rings_->join(joined->who, std::move(descriptors[0]), std::move(descriptors[1]),
@@ -585,6 +640,7 @@ void Worker::Core::turn() {
     migration_->turn(allowance_);
   }
   begin_share(kTimeForCloses);
+  check_answer();
   if (departure_) {
     continue_migration();
   } else if (drain_) {
@@ -688,7 +744,7 @@ bool Worker::Core::has_work() const {
 }
 
 http::TimePoint Worker::Core::next_deadline() const {
-  auto next = std::min(clients_.next_deadline(), acceptor_->next_deadline());
+  auto next = std::min({clients_.next_deadline(), acceptor_->next_deadline(), answer_due_});
   next = std::min(next, engine_.next_deadline().value_or(next));
   if (migration_) next = std::min(next, migration_->next_deadline());
   next = std::min(next, socketio_->next_deadline().value_or(next));
