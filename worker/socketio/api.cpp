@@ -293,12 +293,12 @@ void Io::get(std::string_view path, HttpHandler handler) const {
   server().routes().get(path, std::move(handler));
 }
 
-void Io::files(std::string_view url_prefix, std::filesystem::path directory) const {
-  server().routes().files(url_prefix, std::move(directory));
+void Io::files(std::string_view url_prefix, const std::filesystem::path& directory) const {
+  server().routes().files(url_prefix, directory);
 }
 
-void Io::serve_client(std::filesystem::path directory) const {
-  server().routes().serve_client(std::move(directory));
+void Io::serve_client(const std::filesystem::path& directory) const {
+  server().routes().serve_client(directory);
 }
 
 const boost::json::object& Io::config() const noexcept { return server().options().config; }
