@@ -188,11 +188,15 @@ ReceiveStatus Channel::receive(Datagram* into) {
     return errno == ECONNRESET ? ReceiveStatus::Closed : ReceiveStatus::Failed;
   }
   std::vector<Descriptor> descriptors = take_descriptors(header);
-  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return ReceiveStatus::Truncated;
+  const bool cut = (header.msg_flags & MSG_CTRUNC) != 0;
+  // As many as there is room for: then it is the room that was too small, and the sender no Channel.
+  const bool sent_too_many = cut && descriptors.size() >= kDescriptorsLimit;
+  if ((header.msg_flags & MSG_TRUNC) != 0 || sent_too_many) return ReceiveStatus::Truncated;
   if (got == 0) return ReceiveStatus::Closed;
   into->bytes.assign(room.begin(), room.begin() + got);
   into->descriptors = std::move(descriptors);
-  return ReceiveStatus::Message;
+  into->descriptors_lost = cut;
+  return cut ? ReceiveStatus::DescriptorsLost : ReceiveStatus::Message;
 }
 
 }  // namespace limpet::ipc

@@ -1,7 +1,7 @@
 // One end of a SOCK_SEQPACKET connection: one message a datagram, descriptors beside it (SCM_RIGHTS). Used
 // for control channels, inboxes and the control socket. Owns the descriptor and a bounded private queue for
-// what the peer has not room for. Non-blocking; never waits. A truncated datagram or control message is fatal
-// for the channel.
+// what the peer has not room for. Non-blocking; never waits. A truncated datagram is fatal for the channel;
+// descriptors for which this process has no number left are not: they are lost, the channel goes on.
 #pragma once
 
 #include <cstddef>
@@ -32,14 +32,16 @@ void widen_buffers(int socket) noexcept;
 struct Datagram {
   std::vector<std::byte> bytes;  ///< storage aligned for Cap'n Proto words (operator new's alignment)
   std::vector<Descriptor> descriptors;
+  bool descriptors_lost = false;  ///< some that were sent had no number here; `descriptors` are not all
 };
 
 enum class ReceiveStatus : std::uint8_t {
   Message,
-  Empty,      ///< nothing now
-  Closed,     ///< the peer is gone
-  Truncated,  ///< bytes or descriptors were cut off: fatal, close the channel
-  Failed,     ///< a system error: fatal
+  Empty,            ///< nothing now
+  Closed,           ///< the peer is gone
+  DescriptorsLost,  ///< a message, but this process has no number for all of its descriptors
+  Truncated,        ///< bytes, or more than kDescriptorsLimit, were cut off: fatal, close the channel
+  Failed,           ///< a system error: fatal
 };
 
 enum class SendStatus : std::uint8_t {

@@ -281,6 +281,8 @@ void put(wire::SupervisorState::Builder to, const SupervisorState& from) {
   put_each(to.initWorkers(length(from.workers, kLaneLimit)), from.workers);
   to.setOpenSlots(from.open_slots);
   to.setUsedSlots(from.used_slots);
+  to.setDescriptorLimit(from.descriptor_limit);
+  to.setPlacementSeed(from.placement_seed);
 }
 
 // ---- reading ----
@@ -297,7 +299,9 @@ class Door {
       : name_(name) {
     if (!has_body) refuse("has no body");
     const std::size_t got = datagram.descriptors.size();
-    if (got != wants_descriptors) refuse(fmt::format("wants {} descriptors, got {}", wants_descriptors, got));
+    const bool some_were_lost = datagram.descriptors_lost && got < wants_descriptors;
+    if (got != wants_descriptors && !some_were_lost)
+      refuse(fmt::format("wants {} descriptors, got {}", wants_descriptors, got));
   }
 
   [[nodiscard]] std::string text(capnp::Text::Reader from, const char* field) const {
@@ -592,7 +596,9 @@ SupervisorState open(const Datagram& file, wire::SupervisorState::Reader from) {
           .slots = each_of<SlotState>(door, from.getSlots(), kSlotLimit, "slots"),
           .workers = each_of<WorkerState>(door, from.getWorkers(), kLaneLimit, "workers"),
           .open_slots = from.getOpenSlots(),
-          .used_slots = from.getUsedSlots()};
+          .used_slots = from.getUsedSlots(),
+          .descriptor_limit = from.getDescriptorLimit(),
+          .placement_seed = from.getPlacementSeed()};
 }
 
 // ---- envelopes ----

@@ -102,7 +102,11 @@ struct CounterRow {
   ROW(RefusedAddresses, "refused_addresses", Total, "requests",                                             \
       "answered 503 because of limits.connections_per_address or limits.handshakes_per_second")             \
   ROW(LogLinesDropped, "log_lines_dropped", Total, "lines",                                                 \
-      "lines of the log that nobody took in time, or that were too many of one kind")
+      "lines of the log that nobody took in time, or that were too many of one kind")                       \
+  ROW(AcceptPauses, "accept_pauses", Total, "pauses",                                                       \
+      "times that no client was accepted for a moment, because no descriptor was left")                     \
+  ROW(RelaysRefused, "relays_refused", Total, "requests",                                                   \
+      "requests for another worker answered 503, because too few descriptors were left to relay them")
 
 enum class Counter : std::uint16_t {
 #define LIMPET_COUNTER_ID(id, name, kind, unit, help) id,

@@ -145,7 +145,7 @@ std::ptrdiff_t FrameStream::write_some(const Pending& frame) {
 ReceiveStatus FrameStream::receive(Datagram* into) {
   drained_ = false;
   if (take_frame(into)) return ReceiveStatus::Message;
-  if (broken_) return ReceiveStatus::Truncated;
+  if (broken_) return descriptors_lost_ ? ReceiveStatus::DescriptorsLost : ReceiveStatus::Truncated;
   const ReceiveStatus status = read_some();
   if (status != ReceiveStatus::Message) return status;
   if (take_frame(into)) return ReceiveStatus::Message;
@@ -206,7 +206,9 @@ ReceiveStatus FrameStream::read_some() {
   read_end_ += static_cast<std::size_t>(got);
   for (Descriptor& each : take_descriptors(message)) arrived_.push_back(std::move(each));
   // Descriptors that had no number here are lost, and with them the order of the others.
-  if ((message.msg_flags & MSG_CTRUNC) != 0) broken_ = true;
+  descriptors_lost_ = (message.msg_flags & MSG_CTRUNC) != 0;
+  if (descriptors_lost_) broken_ = true;
+  if (descriptors_lost_) return ReceiveStatus::DescriptorsLost;
   if (got == 0) return ReceiveStatus::Closed;
   return broken_ ? ReceiveStatus::Truncated : ReceiveStatus::Message;
 }

@@ -49,7 +49,8 @@ class FrameStream {
   /// Both ways. The peer reads what was written before, and then the end; here it is the end at once.
   void end() noexcept;
   /// One frame, for which at most kReadBytes are read. Empty: it is not whole yet; drained() says whether
-  /// there may be more of it now. Truncated: the format is broken. After anything but Message and Empty the
+  /// there may be more of it now. Truncated: the format is broken. DescriptorsLost: this process has no
+  /// number for those of a frame, and so no more of the stream. After anything but Message and Empty the
   /// stream is of no use. What a peer said before it went is read, whatever became of a send().
   [[nodiscard]] ReceiveStatus receive(Datagram* into);
   /// The last receive() has read all there was.
@@ -89,8 +90,9 @@ class FrameStream {
   Descriptor socket_;
   std::deque<Pending> queue_;
   std::size_t queued_bytes_ = 0;
-  bool broken_ = false;        // the format
-  bool nobody_reads_ = false;  // but there may be something to read
+  bool broken_ = false;            // the format
+  bool descriptors_lost_ = false;  // that is why
+  bool nobody_reads_ = false;      // but there may be something to read
   bool drained_ = false;
   std::size_t lent_frames_ = 0;
   std::vector<std::byte> read_;  // kReadBytes, from the first receive() on; of them

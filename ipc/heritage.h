@@ -62,6 +62,7 @@ struct Heritage {
 //                  "proxy_protocol": false, "trusted": ["10.0.0.0/8", …],
 //                  "address_header": "x-forwarded-for"}, …]   one for each of "listen", in its order
 //   "placement": "address"                  or "least-connections"
+//   "placement_seed": 0                     of the hash that places addresses (ipc/placement_hash.h)
 //   "heartbeat_interval_ms": 2500
 //   "socketio": {"path": "/socket.io", "ping_interval_ms": 25000, "ping_timeout_ms": 20000,
 //                "upgrade_timeout_ms": 10000, "connect_timeout_ms": 45000, "max_payload_bytes": 1000000,

@@ -24,6 +24,9 @@ InboxStatus receive_handover(Channel& inbox, ReceivedHandover* into, std::string
       break;
     case ReceiveStatus::Empty:
       return InboxStatus::Empty;
+    case ReceiveStatus::DescriptorsLost:
+      *why = "this worker has no descriptor left for the connection (RLIMIT_NOFILE)";
+      return InboxStatus::Bad;
     case ReceiveStatus::Truncated:
       *why = "the message or its descriptor was cut off";
       return InboxStatus::Bad;

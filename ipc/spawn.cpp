@@ -17,6 +17,8 @@
 #include <boost/process/v2/process.hpp>
 #include <cstring>
 
+#include "base/descriptor_limit.h"
+
 extern char** environ;
 
 namespace limpet::ipc {
@@ -108,7 +110,9 @@ bool pin_to(const std::optional<int>& cpu) {
   // Away from the targets first, or a dup2 onto its number would cut the line to the parent.
   const int parked_report = ::fcntl(report, F_DUPFD_CLOEXEC, plan.lowest_free);
   if (parked_report != -1 && ::setpgid(0, 0) == 0 && pin_to(plan.cpu) && settle_descriptors(plan) &&
-      leave_signals_behind() && die_with_parent(plan.parent)) {
+      leave_signals_behind() && die_with_parent(plan.parent) &&
+      // Behind the descriptors: their numbers may lie above it.
+      base::give_descriptor_limit_back()) {
     if (plan.image == -1) ::execve(plan.executable, arguments, plan.environment.data());
     if (plan.image != -1) ::execveat(plan.image, "", arguments, plan.environment.data(), AT_EMPTY_PATH);
   }

@@ -76,7 +76,7 @@ struct SpawnResult {
 
 /// Returns when the child has exec'd, or could not. The child: process group of its own, parent-death signal
 /// SIGTERM (bound to the calling thread: the main one, which lives as long as the process), default signal
-/// handlers, no signal blocked.
+/// handlers, no signal blocked, the limit of descriptors that this process was started with.
 [[nodiscard]] SpawnResult spawn(const SpawnRequest& request);
 
 }  // namespace limpet::ipc

@@ -108,6 +108,8 @@ struct SupervisorState {
   std::vector<WorkerState> workers{};  ///< in each slot the oldest first
   std::uint16_t open_slots = 0;        ///< those below have a worker and buckets; the others only sockets
   std::uint16_t used_slots = 0;        ///< those below have ever been open
+  std::uint64_t descriptor_limit = 0;  ///< the soft one of the first image's start; 0: it has raised none
+  std::uint64_t placement_seed = 0;    ///< ipc/placement_hash.h
 };
 
 }  // namespace limpet::ipc

@@ -531,6 +531,8 @@ struct SupervisorState {
   workers @17 :List(WorkerState);       # in each slot the oldest first; at most 8193
   openSlots @18 :UInt16;  # those below have a worker and buckets; the others only sockets
   usedSlots @19 :UInt16;  # those below have ever been open
+  descriptorLimit @20 :UInt64;  # the soft one that the first image was started with; 0: it has raised none
+  placementSeed @21 :UInt64;    # of the hash that places addresses; 0 also of builds that had none
 }
 
 struct NamedNumber {

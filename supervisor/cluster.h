@@ -88,6 +88,7 @@ class Cluster {
   [[nodiscard]] std::uint16_t slots() const noexcept { return open_; }
   [[nodiscard]] bool is_closing_slots() const noexcept { return slots_.size() > open_; }
   [[nodiscard]] std::uint16_t capacity() const noexcept { return births_.capacity(); }
+  [[nodiscard]] std::uint64_t placement_seed() const noexcept { return listeners_.placement_seed(); }
   [[nodiscard]] std::uint16_t listener_count() const noexcept { return listeners_.count(); }
   [[nodiscard]] Slot& slot(std::uint16_t number) { return *slots_.at(number); }
   /// Who has the seat of a slot that may be closed already.

@@ -80,6 +80,7 @@ void Cluster::save(ipc::SupervisorState* into) const {
   into->slots.resize(capacity());
   for (std::uint16_t slot = 0; slot < used_; ++slot) totals_.save(slot, &into->slots[slot]);
   into->listeners = listeners_.save();
+  into->placement_seed = listeners_.placement_seed();
   for (const auto& slot : slots_) {
     ipc::SlotState& state = into->slots.at(slot->number);
     state.deaths_in_a_row = slot->policy.deaths_in_a_row();

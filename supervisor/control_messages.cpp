@@ -35,6 +35,8 @@ void Cluster::read_messages(Worker& worker) {
         return;
       case ipc::ReceiveStatus::Closed:
         return channel_closed(worker, "closed its control channel");
+      case ipc::ReceiveStatus::DescriptorsLost:
+        return channel_closed(worker, "this supervisor has no descriptor left for its rings");
       case ipc::ReceiveStatus::Truncated:
         return channel_closed(worker, "sent a datagram that did not fit");
       case ipc::ReceiveStatus::Failed:

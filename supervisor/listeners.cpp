@@ -74,14 +74,16 @@ bool leaves_ipv4(const ipc::Address& address, const std::vector<ListenAddress>& 
 
 }  // namespace
 
-Listeners::Listeners(const std::vector<ListenAddress>& addresses, std::uint16_t slots,
-                     milliseconds patience) {
+Listeners::Listeners(const std::vector<ListenAddress>& addresses, std::uint16_t slots, milliseconds patience,
+                     std::uint64_t placement_seed)
+    : placement_seed_(placement_seed) {
   for (const ListenAddress& each : addresses)
     groups_.push_back(open_group(each, leaves_ipv4(each.address, addresses), slots, patience));
   route(std::vector<bool>(slots, true));
 }
 
-Listeners::Listeners(const std::vector<ipc::ListenerState>& inherited) {
+Listeners::Listeners(const std::vector<ipc::ListenerState>& inherited, std::uint64_t placement_seed)
+    : placement_seed_(placement_seed) {
   for (const ipc::ListenerState& each : inherited) {
     std::string why;
     Group group{ipc::parse_address(each.address, &why).value(), {}, {}};
@@ -140,7 +142,7 @@ std::vector<int> Listeners::of_slot(std::uint16_t slot) const {
 }
 
 void Listeners::route(const std::vector<bool>& takes_part) {
-  std::vector<sock_filter> code = routing_program(takes_part);
+  std::vector<sock_filter> code = routing_program(takes_part, placement_seed_);
   const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
   for (const Group& group : groups_) {
     if (group.shared) continue;  // whoever comes first accepts

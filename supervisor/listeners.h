@@ -27,12 +27,12 @@ class Listeners {
  public:
   /// [::] takes IPv4 clients too, unless 0.0.0.0 is served with the same port. Blocks for up to `patience`
   /// while an address is in use: the workers of a supervisor that was killed close their copies within
-  /// moments. 0: refuses at once.
+  /// moments. 0: refuses at once. `placement_seed`: of the hash by which clients are placed, for good.
   Listeners(const std::vector<ListenAddress>& addresses, std::uint16_t slots,
-            std::chrono::milliseconds patience);
+            std::chrono::milliseconds patience, std::uint64_t placement_seed);
 
   /// Those that an upgrade carries over.
-  explicit Listeners(const std::vector<ipc::ListenerState>& inherited);
+  Listeners(const std::vector<ipc::ListenerState>& inherited, std::uint64_t placement_seed);
   [[nodiscard]] std::vector<ipc::ListenerState> save() const;
 
   /// The sockets of one slot, in configured order.
@@ -42,6 +42,7 @@ class Listeners {
   /// With the ports that the kernel chose for port 0.
   [[nodiscard]] std::vector<std::string> names() const;
   [[nodiscard]] std::uint16_t count() const noexcept { return static_cast<std::uint16_t>(groups_.size()); }
+  [[nodiscard]] std::uint64_t placement_seed() const noexcept { return placement_seed_; }
   void close() noexcept { groups_.clear(); }
 
  private:
@@ -54,6 +55,7 @@ class Listeners {
                           std::chrono::milliseconds patience);
 
   std::vector<Group> groups_;
+  std::uint64_t placement_seed_;
 };
 
 }  // namespace limpet::supervisor

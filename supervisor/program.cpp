@@ -51,7 +51,8 @@ bool is_script(const std::string& path) {
 
 }  // namespace
 
-Program make_program(const Options& options, const std::vector<std::string>& listen) {
+Program make_program(const Options& options, const std::vector<std::string>& listen,
+                     std::uint64_t placement_seed) {
   Program result;
   result.options = options;
   result.executable = find_application(options.application);
@@ -67,7 +68,7 @@ Program make_program(const Options& options, const std::vector<std::string>& lis
     result.image = ipc::Descriptor(ipc::require(::open(result.executable.c_str(), O_PATH | O_CLOEXEC),
                                                 "open application " + result.executable));
   }
-  result.settings = sealed_memory("limpet settings", settings_json(options, listen));
+  result.settings = sealed_memory("limpet settings", settings_json(options, listen, placement_seed));
   return result;
 }
 

@@ -26,7 +26,8 @@ using SharedProgram = std::shared_ptr<const Program>;
 
 /// Finds the application: a path, a name in PATH, or `chat` beside the limpet binary if none is named.
 /// Throws std::runtime_error in words if it cannot be executed.
-[[nodiscard]] Program make_program(const Options& options, const std::vector<std::string>& listen);
+[[nodiscard]] Program make_program(const Options& options, const std::vector<std::string>& listen,
+                                   std::uint64_t placement_seed);
 
 /// "./app --level 3"
 [[nodiscard]] std::string to_text(const Program& program);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "ipc/check.h"
+#include "ipc/placement_hash.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -18,13 +19,7 @@ constexpr std::uint32_t kMappedPrefix = 0x0000ffff;  // third word of ::ffff:a.b
 constexpr std::uint32_t kHashCell = 0;
 constexpr std::uint32_t kChoiceCell = 1;
 
-/// The mixing step of splitmix32: a permutation in which each bit of the input sways each of the result.
-constexpr std::uint32_t scatter(std::uint32_t value) {
-  value += 0x9e3779b9;
-  value = (value ^ (value >> 16)) * 0x85ebca6b;
-  value = (value ^ (value >> 13)) * 0xc2b2ae35;
-  return value ^ (value >> 16);
-}
+using Hash = ipc::PlacementHash;
 
 class Assembler {
  public:
@@ -40,13 +35,14 @@ class Assembler {
     alu(BPF_RSH, bits);
     add(BPF_ALU | BPF_XOR | BPF_X, 0);
   }
-  /// A permutation of 32-bit words in which each bit of A sways each bit of the result.
-  void mix() {
-    fold(16);
-    alu(BPF_MUL, 0x21f0aaad);
-    fold(15);
-    alu(BPF_MUL, 0x735a2d97);
-    fold(15);
+  /// As PlacementHash does; `key` first.
+  void mix(std::uint32_t key) {
+    alu(BPF_XOR, key);
+    fold(Hash::kShifts[0]);
+    alu(BPF_MUL, Hash::kFactors[0]);
+    fold(Hash::kShifts[1]);
+    alu(BPF_MUL, Hash::kFactors[1]);
+    fold(Hash::kShifts[2]);
   }
   /// A = A ^ packet word
   void join_word(std::uint32_t offset) {
@@ -77,7 +73,7 @@ class Assembler {
 };
 
 /// Leaves the client's hash in kHashCell.
-void hash_source_address(Assembler* program) {
+void hash_source_address(const Hash& hash, Assembler* program) {
   program->add(BPF_LD | BPF_B | BPF_ABS, kNetwork);
   program->alu(BPF_RSH, 4);
   const std::size_t not_ipv6 = program->jump_unless_equal(6);
@@ -93,9 +89,9 @@ void hash_source_address(Assembler* program) {
 
   for (const std::size_t each : {plain1, plain2, plain3}) program->land(each);
   program->load_word(kIpv6Source);
-  for (std::uint32_t offset = 4; offset < 16; offset += 4) {
-    program->mix();
-    program->join_word(kIpv6Source + offset);
+  for (std::uint32_t word = 1; word < 4; ++word) {
+    program->mix(hash.key_of_word(word - 1));
+    program->join_word(kIpv6Source + 4 * word);
   }
   const std::size_t ipv6 = program->jump();
 
@@ -104,16 +100,17 @@ void hash_source_address(Assembler* program) {
 
   program->land(mapped);
   program->land(ipv6);
-  program->mix();
+  program->mix(hash.key_of_word(3));
   program->add(BPF_ST, kHashCell);
 }
 
 /// Puts `slot` into kChoiceCell and its weight into X if it weighs more for this client than X, the heaviest
 /// so far.
-void weigh(std::uint32_t slot, Assembler* program) {
+void weigh(std::uint32_t slot, const Hash& hash, Assembler* program) {
+  const Hash::Weight weight = hash.weight_of(slot);
   program->add(BPF_LD | BPF_MEM, kHashCell);
-  program->alu(BPF_XOR, scatter(2 * slot));
-  program->alu(BPF_MUL, scatter(2 * slot + 1) | 1);
+  program->alu(BPF_XOR, weight.joined);
+  program->alu(BPF_MUL, weight.factor);
   program->add(BPF_JMP | BPF_JGT | BPF_X, 0, 0, 3);
   program->add(BPF_MISC | BPF_TAX, 0);
   program->add(BPF_LD | BPF_IMM, slot);
@@ -122,17 +119,18 @@ void weigh(std::uint32_t slot, Assembler* program) {
 
 }  // namespace
 
-std::vector<sock_filter> routing_program(const std::vector<bool>& takes_part) {
+std::vector<sock_filter> routing_program(const std::vector<bool>& takes_part, std::uint64_t seed) {
   const auto first = std::find(takes_part.begin(), takes_part.end(), true);
   CHECK(first != takes_part.end(), "a routing program without a slot");
 
   Assembler program;
-  hash_source_address(&program);
+  const Hash hash(seed);
+  hash_source_address(hash, &program);
   program.add(BPF_LD | BPF_IMM, static_cast<std::uint32_t>(first - takes_part.begin()));
   program.add(BPF_ST, kChoiceCell);
   program.add(BPF_LDX | BPF_IMM, 0);
   for (std::uint32_t slot = 0; slot < takes_part.size(); ++slot)
-    if (takes_part[slot]) weigh(slot, &program);
+    if (takes_part[slot]) weigh(slot, hash, &program);
   program.add(BPF_LD | BPF_MEM, kChoiceCell);
   program.add(BPF_RET | BPF_A, 0);
   return std::move(program).take();

@@ -7,16 +7,20 @@
 // R2 Rendezvous hashing: a slot that is taken out loses its clients to all the others, and a slot that comes
 // wins its
 //    share from all the others; nobody else moves.
-// R3 The result is an index into the group in the order of listen(), which must be the order of slots.
+// R3 The address's hash and the slots' weights are those of ipc/placement_hash.h, so that a worker that
+// places an address finds the same slot. R4 The result is an index into the group in the order of listen(),
+// which must be the order of slots.
 #pragma once
 
 #include <linux/filter.h>
 
+#include <cstdint>
 #include <vector>
 
 namespace limpet::supervisor {
 
-/// `takes_part[slot]`; at least one must. The size is the number of slots.
-[[nodiscard]] std::vector<sock_filter> routing_program(const std::vector<bool>& takes_part);
+/// `takes_part[slot]`; at least one must. The size is the number of slots. `seed`: the cluster's.
+[[nodiscard]] std::vector<sock_filter> routing_program(const std::vector<bool>& takes_part,
+                                                       std::uint64_t seed);
 
 }  // namespace limpet::supervisor

@@ -2,15 +2,19 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <stdexcept>
 
 #include "base/signals.h"
+#include "base/descriptor_limit.h"
 #include "supervisor/cluster.h"
 #include "supervisor/cpus.h"
+#include "supervisor/descriptor_needs.h"
 #include "supervisor/log.h"
 #include "supervisor/option_table.h"
 #include "supervisor/runtime_dir.h"
@@ -45,29 +49,52 @@ void tell(const std::vector<std::string>& mistakes) {
   for (const std::string& each : mistakes) base::say(STDERR_FILENO, fmt::format("limpet: {}\n", each));
 }
 
-int check(const Options& options) {
-  (void)make_program(options, options.listen);
-  std::printf("limpet: the configuration is good\n");
-  return 0;
-}
-
 /// Each slot that there can be costs a listening socket at every address and a place in every ring.
 std::uint16_t capacity_for(const Options& options, std::uint16_t workers) {
   if (options.max_workers != 0) return static_cast<std::uint16_t>(options.max_workers);
   return static_cast<std::uint16_t>(std::clamp(2 * workers, 8, kMostSlots));
 }
 
+std::uint16_t wanted_workers(const Options& options) {
+  return static_cast<std::uint16_t>(options.workers == 0 ? granted_cpus() : options.workers);
+}
+
+/// Throws std::runtime_error in words if no limit that this process can have is enough.
+void settle_descriptors(const Options& options) {
+  base::raise_descriptor_limit();
+  const auto needs = descriptor_needs(options.listen.size(), capacity_for(options, wanted_workers(options)));
+  const std::string shortage = descriptor_shortage(needs, base::descriptor_limit());
+  if (!shortage.empty()) throw std::runtime_error(shortage);
+}
+
+/// Not 0, which stands for none.
+std::uint64_t new_placement_seed() {
+  std::uint64_t seed = 0;
+  while (seed == 0) ipc::require(static_cast<int>(::getrandom(&seed, sizeof seed, 0)), "read random bytes");
+  return seed;
+}
+
+int check(const Options& options) {
+  settle_descriptors(options);
+  (void)make_program(options, options.listen, 0);
+  std::printf("limpet: the configuration is good\n");
+  return 0;
+}
+
 void serve(const Options& options, const CommandLine& command_line) {
+  // Before anything is opened, and before a worker of ours is born.
+  settle_descriptors(options);
   open_log(options.log_level);
   const RuntimeDir runtime_dir(options.runtime_dir.empty() ? default_runtime_dir() : options.runtime_dir);
-  const auto wanted = static_cast<std::uint16_t>(options.workers == 0 ? granted_cpus() : options.workers);
+  const std::uint16_t wanted = wanted_workers(options);
   const auto patience = runtime_dir.was_left_in_haste() ? kPatienceWithOrphans : std::chrono::milliseconds(0);
   if (patience.count() > 0)
     log(Level::Warning, "supervisor: the one before was killed; waiting for its workers to leave");
   const std::uint16_t capacity = capacity_for(options, wanted);
   const std::uint16_t slots = std::min(wanted, capacity);
-  Listeners listeners(addresses_of(options), capacity, patience);
-  auto program = std::make_shared<const Program>(make_program(options, listeners.names()));
+  Listeners listeners(addresses_of(options), capacity, patience, new_placement_seed());
+  auto program =
+      std::make_shared<const Program>(make_program(options, listeners.names(), listeners.placement_seed()));
 
   Loop loop;
   Cluster cluster(loop, std::move(listeners), slots, capacity,
@@ -81,11 +108,15 @@ void serve(const Options& options, const CommandLine& command_line) {
 
 /// In place of the image before, with all its descriptors; signals are still blocked.
 void take_over(const ipc::SupervisorState& state, const CommandLine& command_line) {
+  // The image before may have raised it: of an older build it is as it was.
+  base::remember_descriptor_limit(state.descriptor_limit);
+  base::raise_descriptor_limit();
   const Options options = restore_options(state.programs.front());
   open_log(options.log_level);
   const RuntimeDir runtime_dir(state.runtime_dir, adopt(state.lock));
   Loop loop;
-  Cluster cluster(loop, Listeners(state.listeners), options.pin ? allowed_cpus() : std::vector<int>(), state);
+  Cluster cluster(loop, Listeners(state.listeners, state.placement_seed),
+                  options.pin ? allowed_cpus() : std::vector<int>(), state);
   Supervisor supervisor(loop, cluster, command_line, runtime_dir, state);
   hear_signals();
   cluster.on_all_seated = [&cluster] { say_serving(cluster); };
@@ -100,7 +131,7 @@ std::vector<std::string> objections(const ipc::SupervisorState& state, const Loa
   const Options before = restore_options(state.programs.front());
   for (const std::string& each : changes_that_need_a_restart(before, loaded.options))
     result.push_back(each + " has changed, which needs a restart");
-  if (result.empty()) (void)make_program(loaded.options, loaded.options.listen);
+  if (result.empty()) (void)make_program(loaded.options, loaded.options.listen, state.placement_seed);
   return result;
 }
 

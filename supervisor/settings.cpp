@@ -45,12 +45,14 @@ bool is_for_workers(std::string_view section) {
 
 }  // namespace
 
-std::string settings_json(const Options& options, const std::vector<std::string>& listen) {
+std::string settings_json(const Options& options, const std::vector<std::string>& listen,
+                          std::uint64_t placement_seed) {
   json::object result;
   result["listen"] = json::value_from(listen);
   json::array& listeners = (result["listeners"] = json::array()).as_array();
   for (const Options& its : options_of_listeners(options)) listeners.push_back(listener_json(its));
   result["placement"] = options.placement;
+  result["placement_seed"] = placement_seed;
   result["heartbeat_interval_ms"] = options.heartbeat_interval.count();
   for (const OptionRow& row : option_table()) {
     if (!is_for_workers(row.section)) continue;

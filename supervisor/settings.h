@@ -10,8 +10,9 @@
 
 namespace limpet::supervisor {
 
-/// `listen`: the addresses with the ports that were really bound.
-[[nodiscard]] std::string settings_json(const Options& options, const std::vector<std::string>& listen);
+/// `listen`: the addresses with the ports that were really bound. `placement_seed`: ipc/placement_hash.h.
+[[nodiscard]] std::string settings_json(const Options& options, const std::vector<std::string>& listen,
+                                        std::uint64_t placement_seed);
 
 /// A sealed memfd that holds `text`. Throws std::system_error.
 [[nodiscard]] ipc::Descriptor sealed_memory(const char* name, std::string_view text);

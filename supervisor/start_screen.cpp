@@ -4,9 +4,11 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include "base/descriptor_limit.h"
 #include "base/log.h"
 #include "ipc/machine_memory.h"
 #include "supervisor/cluster.h"
+#include "supervisor/descriptor_needs.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/version.h"
 
@@ -22,6 +24,16 @@ std::uint64_t memory_of_worker(const Options& options, std::uint64_t workers) {
   return options.memory != 0 ? options.memory : ipc::default_memory_of_worker(workers);
 }
 
+/// What each process may have open, and what that makes of the limit of connections.
+std::string descriptors(const Cluster& cluster) {
+  const std::uint64_t limit = base::descriptor_limit();
+  const std::uint64_t connections = cluster.program().options.connections;
+  const std::uint64_t clients =
+      clients_of_worker(descriptor_needs(cluster.listener_count(), cluster.capacity()), limit, connections);
+  return fmt::format("{} a process: about {} clients a worker{}", limit, clients,
+                     clients < connections ? ", fewer than limits.connections" : "");
+}
+
 }  // namespace
 
 void show_start_screen(const Cluster& cluster, const std::string& runtime_dir) {
@@ -34,14 +46,15 @@ void show_start_screen(const Cluster& cluster, const std::string& runtime_dir) {
                   "  listening    {}\n"
                   "  workers      {}, one in each slot\n"
                   "  limits       {} connections, {} sessions, {} MiB held for clients\n"
+                  "  descriptors  {}\n"
                   "  runtime dir  {}\n\n"
                   "  inspect      {} status    {} stats\n"
                   "  reload       {} reload    (or kill -HUP {})\n"
                   "  stop         {} stop      (or Ctrl-C; twice: at once)\n\n",
                   kVersion, ::getpid(), to_text(cluster.program()), fmt::join(cluster.addresses(), ", "),
                   cluster.slots(), cluster.slots() * options.connections, cluster.slots() * options.sessions,
-                  cluster.slots() * memory_of_worker(options, cluster.slots()) >> 20, runtime_dir, prefix,
-                  prefix, prefix, ::getpid(), prefix));
+                  cluster.slots() * memory_of_worker(options, cluster.slots()) >> 20, descriptors(cluster),
+                  runtime_dir, prefix, prefix, prefix, ::getpid(), prefix));
 }
 
 void say_serving(const Cluster& cluster) {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/signals.h"
+#include "base/descriptor_limit.h"
 #include "supervisor/log.h"
 #include "supervisor/option_table.h"
 #include "supervisor/state.h"
@@ -189,7 +190,8 @@ SharedProgram Supervisor::read_program_again(std::string* why) const {
   }
   if (!why->empty()) return nullptr;
   try {
-    return std::make_shared<const Program>(make_program(loaded.options, cluster_.addresses()));
+    return std::make_shared<const Program>(
+        make_program(loaded.options, cluster_.addresses(), cluster_.placement_seed()));
   } catch (const std::exception& failure) {
     *why = failure.what();
     return nullptr;
@@ -329,6 +331,7 @@ ipc::SupervisorState Supervisor::save() const {
   state.runtime_dir = runtime_dir_.path();
   state.started = ipc::moment_of(started_);
   state.reload_again = reload_again_;
+  state.descriptor_limit = base::original_descriptor_limit();
   state.lock = runtime_dir_.lock();
   state.control_socket = control_.descriptor();
   state.clients = control_.waiting_clients();

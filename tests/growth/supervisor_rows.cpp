@@ -43,7 +43,7 @@ void listen_tables(std::size_t n) {
   std::string settings;
   counted([&] {
     loaded = load(file);
-    settings = settings_json(loaded.options, loaded.options.listen);
+    settings = settings_json(loaded.options, loaded.options.listen, 7);
   });
   EXPECT_EQ(loaded.mistakes, std::vector<std::string>());
   EXPECT_EQ(loaded.options.listen.size(), n);
@@ -80,7 +80,7 @@ void routing_of_slots(std::size_t n) {
   std::vector<bool> takes_part(n, true);
   takes_part[n / 2] = false;
   std::size_t instructions = 0;
-  counted([&] { instructions = routing_program(takes_part).size(); });
+  counted([&] { instructions = routing_program(takes_part, 7).size(); });
   EXPECT_GT(instructions, n);
 }
 

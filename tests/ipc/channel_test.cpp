@@ -159,7 +159,7 @@ TEST_F(ChannelTest, ATruncatedControlMessageIsFatalAndLeavesNoDescriptorBehind) 
   EXPECT_EQ(open_descriptors(), before);
 }
 
-TEST_F(ChannelTest, ADescriptorThatFoundNoNumberIsATruncation) {
+TEST_F(ChannelTest, ADescriptorThatFoundNoNumberIsLostAndTheChannelGoesOn) {
   const Descriptor null = open_null();
   ASSERT_EQ(here_.send(bytes_of("x"), std::array{null.get(), null.get()}), SendStatus::Sent);
   const std::size_t before = open_descriptors();
@@ -173,8 +173,13 @@ TEST_F(ChannelTest, ADescriptorThatFoundNoNumberIsATruncation) {
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
   const ReceiveStatus status = there.receive(&got);
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &normal), 0);
-  EXPECT_EQ(status, ReceiveStatus::Truncated);
-  EXPECT_EQ(open_descriptors(), before + 1);
+  EXPECT_EQ(status, ReceiveStatus::DescriptorsLost);
+  EXPECT_EQ(text_of(got), "x");
+  EXPECT_TRUE(got.descriptors_lost);
+  EXPECT_EQ(got.descriptors.size(), 1u);
+  EXPECT_EQ(open_descriptors(), before + 2) << "one of the two, and ours";
+  ASSERT_EQ(here_.send(bytes_of("y"), std::array{null.get(), null.get()}), SendStatus::Sent);
+  EXPECT_EQ(receive(), ReceiveStatus::Message) << "as if nothing had been";
 }
 
 TEST_F(ChannelTest, AMessageOfAsManyBytesAsTheSocketTakesArrives) {

@@ -119,6 +119,8 @@ TEST(Codec, TheStateOfASupervisorArrives) {
   state.last_generation = kMost64;
   state.free_lanes = {8192, 0};
   state.bucket_owners.assign(4096, 4095);
+  state.descriptor_limit = kMost64;
+  state.placement_seed = kMost64 - 1;
   state.lock = 3;
   state.control_socket = 4;
   state.clients = {5, 6};
@@ -180,6 +182,16 @@ TEST(Codec, AStateOfAnotherVersionIsRefused) {
   state.version = kStateVersion;
   state.lock = -2;
   EXPECT_THAT(refusal(datagram_of(encode(state)), decode_supervisor_state), HasSubstr("-2 is no descriptor"));
+}
+
+TEST(Codec, AMessageWhoseDescriptorsWereLostOnTheWayIsStillKnown) {
+  Datagram datagram = datagram_of(encode(SupervisorMessage(PeerJoined{.who = kHighest})));
+  std::string why;
+  EXPECT_FALSE(decode_supervisor_message(datagram, &why)) << "not sent at all: nonsense";
+  datagram.descriptors_lost = true;
+  const auto message = decode_supervisor_message(datagram, &why);
+  ASSERT_TRUE(message) << why;
+  EXPECT_EQ(std::get<PeerJoined>(*message).who, kHighest);
 }
 
 TEST(Codec, HelloArrivesWithTheHighestNumbers) {

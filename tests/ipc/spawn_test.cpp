@@ -5,10 +5,13 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <sstream>
+
+#include "base/descriptor_limit.h"
 
 namespace limpet::ipc {
 namespace {
@@ -107,6 +110,28 @@ TEST(Spawn, says_in_words_why_exec_failed_and_leaves_no_zombie_and_no_descriptor
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
   EXPECT_EQ(errno, ECHILD);
   EXPECT_EQ(open_descriptors_here(), before);
+}
+
+TEST(Spawn, gives_the_child_the_limit_of_descriptors_that_this_process_was_started_with) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit low = before;
+  low.rlim_cur = 100;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  base::remember_descriptor_limit(0);
+  base::raise_descriptor_limit();
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const Descriptor reading(ends[0]);
+  SpawnRequest request = shell("ulimit -Sn >&3; [ -e /proc/self/fd/300 ] && echo and 300");
+  // Above it: nevertheless it must get there.
+  request.descriptors = {{ends[1], 3}, {ends[1], 300}, {ends[1], 1}};
+  SpawnResult result = spawn(request);
+  ::close(ends[1]);
+  ASSERT_TRUE(result.child) << result.why;
+  EXPECT_EQ(rest_of(reading.get()), "100\nand 300\n");
+  EXPECT_GT(base::descriptor_limit(), 100u) << "not ours";
+  ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
 TEST(Spawn, gives_the_child_its_heritage_and_nothing_else) {

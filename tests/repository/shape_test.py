@@ -55,6 +55,7 @@ UNLIMITED_LINES = {
     },
     "worker/process/handover.cpp": {"inbox: receive: {}; this worker reads it no more": "once for each inbox"},
     "worker/process/migration.cpp": {
+        "migration: no descriptor is left": "once for each migration: its stream is over then",
         "migration: the taker is gone": "once for each migration, which an operator starts",
         "migration: the taker said": "once for each migration: it breaks off then",
         "migration: what the giver says": "once for each migration: it is over then",
@@ -139,6 +140,7 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/engineio/timer_wheel.h:turn_to": "kGranules",
     "worker/engineio/timer_wheel.h:first_in_wheel": "kGranules",
     "worker/process/supervisor_link.cpp:SupervisorLink::receive": "what a supervisor says: a few messages an operation",
+    "worker/process/run.cpp:keep_heritage_from_children": "at the start, over the heritage",
     "worker/process/worker.cpp:Worker::Core::join_cluster": "at the start, over the peers",
     "worker/process/worker.cpp:Worker::Core::run": "the loop itself",
     "worker/process/worker.cpp:Worker::Core::wait": "until a turn is due",

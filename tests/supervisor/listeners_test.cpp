@@ -30,7 +30,7 @@ Address address(const std::string& text) {
 }
 
 Listeners listen_on(const std::string& text, std::uint16_t slots) {
-  return Listeners({ListenAddress{.address = address(text)}}, slots, {});
+  return Listeners({ListenAddress{.address = address(text)}}, slots, {}, 0);
 }
 
 std::uint16_t port_of(const Listeners& listeners) { return address(listeners.names().at(0)).port(); }
@@ -147,7 +147,7 @@ TEST(Listeners, beside_0_0_0_0_every_ipv6_address_takes_ipv6_clients_only) {
   }
   const std::string at = ":" + std::to_string(port);
   const Listeners both({{.address = address("tcp://[::]" + at)}, {.address = address("tcp://0.0.0.0" + at)}},
-                       2, {});
+                       2, {}, 0);
   const Descriptor client = connect_from("127.0.0.1", "127.0.0.1", port);
   std::vector<pollfd> wait;
   for (std::uint16_t slot = 0; slot < 2; ++slot) wait.push_back({both.of_slot(slot).at(1), POLLIN, 0});
@@ -185,7 +185,7 @@ class UnixListeners : public testing::Test {
 
 TEST_F(UnixListeners, all_slots_share_one_socket_that_leaves_nothing_behind) {
   {
-    const Listeners listeners({{.address = address(name_), .unix_mode = 0620}}, 3, {});
+    const Listeners listeners({{.address = address(name_), .unix_mode = 0620}}, 3, {}, 0);
     EXPECT_EQ(listeners.names().at(0), name_);
     EXPECT_EQ(listeners.of_slot(0), listeners.of_slot(2));
     EXPECT_EQ(mode(), 0620U);

@@ -171,7 +171,7 @@ TEST_F(OptionsFile, a_listener_has_its_own_options_over_the_common_ones) {
   EXPECT_FALSE(second.proxy_protocol);
   EXPECT_EQ(second.header_timeout, 10s);
   EXPECT_EQ(second.backlog, 9U);
-  const auto settings = boost::json::parse(settings_json(loaded.options, {"a", "b"}));
+  const auto settings = boost::json::parse(settings_json(loaded.options, {"a", "b"}, 7));
   EXPECT_EQ(settings.at("listeners").at(0), boost::json::parse(R"({
     "header_timeout_ms": 1000, "body_timeout_ms": 30000, "idle_timeout_ms": 7000, "proxy_protocol": true,
     "trusted": ["10.0.0.0/8", "unix"], "address_header": "x-forwarded-for"})"));
@@ -210,7 +210,7 @@ TEST_F(OptionsFile, the_application_gets_its_table_as_it_stands_there) {
   const LoadedOptions loaded =
       load("[app]\nname = \"chat\"\nrooms = [1, 2.5, true]\nopened = 2024-01-02\n[app.deep]\nx = -1\n");
   ASSERT_THAT(loaded.mistakes, IsEmpty());
-  const auto settings = boost::json::parse(settings_json(loaded.options, {"tcp://127.0.0.1:9"}));
+  const auto settings = boost::json::parse(settings_json(loaded.options, {"tcp://127.0.0.1:9"}, 7));
   EXPECT_EQ(
       settings.at("app"),
       boost::json::parse(R"({"name":"chat","rooms":[1,2.5,true],"opened":"2024-01-02","deep":{"x":-1}})"));
@@ -219,9 +219,9 @@ TEST_F(OptionsFile, the_application_gets_its_table_as_it_stands_there) {
 TEST(Settings, have_every_key_that_heritage_h_names) {
   Options options = load_options({}).options;
   options.memory = 3U << 30;  // "auto" depends on the machine
-  const auto settings = boost::json::parse(settings_json(options, {"tcp://127.0.0.1:9"}));
+  const auto settings = boost::json::parse(settings_json(options, {"tcp://127.0.0.1:9"}, 7));
   EXPECT_EQ(settings, boost::json::parse(R"({
-    "listen": ["tcp://127.0.0.1:9"], "heartbeat_interval_ms": 2500, "placement": "address",
+    "listen": ["tcp://127.0.0.1:9"], "heartbeat_interval_ms": 2500, "placement": "address", "placement_seed": 7,
     "listeners": [{"header_timeout_ms": 10000, "body_timeout_ms": 30000, "idle_timeout_ms": 60000,
                    "proxy_protocol": false, "trusted": [], "address_header": "x-forwarded-for"}],
     "socketio": {"path": "/socket.io", "ping_interval_ms": 25000, "ping_timeout_ms": 20000, "upgrade_timeout_ms": 10000,

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <span>
 
+#include "ipc/placement_hash.h"
+
 namespace limpet::supervisor {
 namespace {
 
@@ -101,8 +103,10 @@ class Machine {
   std::array<std::uint32_t, 16> memory_{};
 };
 
+constexpr std::uint64_t kSeed = 0;
+
 std::uint32_t slot_of(const Packet& packet, const std::vector<bool>& takes_part) {
-  const auto program = routing_program(takes_part);
+  const auto program = routing_program(takes_part, kSeed);
   return Machine(program, packet).run();
 }
 
@@ -118,7 +122,7 @@ class RoutingSpread : public testing::TestWithParam<Spread> {};
 
 TEST_P(RoutingSpread, a_thousand_addresses_are_within_a_factor_of_1_3_of_even) {
   for (const std::uint32_t slots : {2U, 3U, 4U, 6U, 8U}) {
-    const auto program = routing_program(std::vector<bool>(slots, true));
+    const auto program = routing_program(std::vector<bool>(slots, true), kSeed);
     std::vector<int> count(slots);
     for (std::uint32_t index = 0; index < 1000; ++index) {
       const Packet packet = ipv4_from(GetParam().first + index * GetParam().step);
@@ -137,7 +141,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& spread) { return spread.param.name; });
 
 TEST(Routing, sequential_ipv6_addresses_spread_too) {
-  const auto program = routing_program(std::vector<bool>(4, true));
+  const auto program = routing_program(std::vector<bool>(4, true), kSeed);
   for (int word = 0; word < 4; ++word) {
     std::vector<int> count(4);
     for (std::uint32_t index = 0; index < 1000; ++index) {
@@ -200,7 +204,7 @@ TEST(Routing, a_slot_that_comes_wins_its_share_from_all_others_and_nobody_else_m
 }
 
 TEST(Routing, has_room_for_as_many_slots_as_there_can_be) {
-  const auto program = routing_program(std::vector<bool>(511, true));
+  const auto program = routing_program(std::vector<bool>(511, true), kSeed);
   std::vector<int> count(511);
   for (std::uint32_t index = 0; index < 51100; ++index)
     ++count.at(Machine(program, ipv4_from(0x0a000001 + index * 769)).run());
@@ -211,13 +215,73 @@ TEST(Routing, has_room_for_as_many_slots_as_there_can_be) {
 TEST(Routing, works_with_one_slot_left_of_many) {
   std::vector<bool> one(300, false);
   one[299] = true;
-  EXPECT_LE(routing_program(one).size(), BPF_MAXINSNS);
+  EXPECT_LE(routing_program(one, kSeed).size(), BPF_MAXINSNS);
   for (std::uint32_t address = kLoopback; address < kLoopback + 100; ++address)
     EXPECT_EQ(slot_of(ipv4_from(address), one), 299U);
 }
 
+/// As a worker finds it.
+std::uint32_t heaviest_slot(std::span<const std::uint8_t> address, std::uint32_t slots, std::uint64_t seed) {
+  const ipc::PlacementHash hash(seed);
+  const std::uint32_t client = hash.of_address(address);
+  std::uint32_t best = 0;
+  for (std::uint32_t slot = 1; slot < slots; ++slot)
+    if (hash.weigh(slot, client) > hash.weigh(best, client)) best = slot;
+  return best;
+}
+
+TEST(RoutingSeed, kernel_and_workers_find_the_same_slot_under_any_seed) {
+  for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{0x123456789abcdef0}}) {
+    const auto program = routing_program(std::vector<bool>(8, true), seed);
+    for (std::uint32_t number = 0; number < 500; ++number) {
+      const Packet ipv4 = ipv4_from(kLoopback + number);
+      EXPECT_EQ(Machine(program, ipv4).run(), heaviest_slot(std::span(ipv4).subspan(12, 4), 8, seed));
+      const Packet ipv6 = ipv6_from({0x20010db8, number % 3, number, ~number});
+      EXPECT_EQ(Machine(program, ipv6).run(), heaviest_slot(std::span(ipv6).subspan(8, 16), 8, seed));
+    }
+  }
+}
+
+TEST(RoutingSeed, without_one_clients_stay_where_they_were_before_there_was_a_seed) {
+  const auto program = routing_program(std::vector<bool>(8, true), 0);
+  constexpr std::array<std::uint32_t, 16> kOfIpv4{7, 5, 3, 1, 1, 4, 2, 5, 2, 6, 3, 1, 2, 1, 6, 5};
+  constexpr std::array<std::uint32_t, 16> kOfIpv6{4, 3, 0, 6, 7, 5, 5, 5, 1, 0, 4, 0, 6, 7, 2, 0};
+  for (std::uint32_t number = 0; number < 16; ++number) {
+    EXPECT_EQ(Machine(program, ipv4_from(kLoopback + 1 + number)).run(), kOfIpv4[number]);
+    EXPECT_EQ(Machine(program, ipv6_from({0x20010db8, 7, 0, 1 + number})).run(), kOfIpv6[number]);
+  }
+}
+
+TEST(RoutingSeed, two_clusters_place_the_same_addresses_differently) {
+  const auto one = routing_program(std::vector<bool>(8, true), 41);
+  const auto other = routing_program(std::vector<bool>(8, true), 42);
+  int same = 0;
+  for (std::uint32_t number = 0; number < 4000; ++number) {
+    const Packet packet = ipv4_from(kLoopback + number);
+    same += Machine(one, packet).run() == Machine(other, packet).run() ? 1 : 0;
+  }
+  EXPECT_NEAR(same, 500, 120) << "as many as by chance";
+}
+
+/// Of a /64: those of a /96 too, whose first words are all alike.
+TEST(RoutingSeed, addresses_that_were_chosen_for_one_slot_spread_evenly_under_every_other_seed) {
+  const auto known = routing_program(std::vector<bool>(4, true), 0);
+  std::vector<Packet> chosen;
+  for (std::uint32_t number = 0; chosen.size() < 2000; ++number) {
+    const Packet packet = ipv6_from({0x20010db8, 7, 5, number});
+    if (Machine(known, packet).run() == 2) chosen.push_back(packet);
+  }
+  for (std::uint64_t seed = 1; seed < 40; ++seed) {
+    const auto program = routing_program(std::vector<bool>(4, true), seed * 0x9e3779b97f4a7c15);
+    std::vector<int> count(4);
+    for (const Packet& each : chosen) ++count.at(Machine(program, each).run());
+    EXPECT_GE(*std::min_element(count.begin(), count.end()), 380) << "seed " << seed;
+    EXPECT_LE(*std::max_element(count.begin(), count.end()), 620) << "seed " << seed;
+  }
+}
+
 TEST(RoutingDeathTest, refuses_to_route_to_nobody) {
-  EXPECT_DEATH((void)routing_program({false, false}), "without a slot");
+  EXPECT_DEATH((void)routing_program({false, false}, kSeed), "without a slot");
 }
 
 }  // namespace

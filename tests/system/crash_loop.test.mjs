@@ -63,7 +63,7 @@ describe("a crash loop", () => {
   }
 
   test("a request that crashes a worker costs its own connections only", { timeout: 20_000 }, async () => {
-    const from = addresses(10, 46);
+    const from = addresses(20, 46);
     const who = await Promise.all(from.map((address) => cluster.who(address)));
     const victim = who[0];
     const other = from.find((_, i) => who[i].slot !== victim.slot);

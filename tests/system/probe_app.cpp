@@ -3,6 +3,7 @@
 //   broken = "FILE"   while that file exists, its first word says how this worker fails: at its start exit,
 //   throw, hang, crash; `later`: a crash some time after it is ready; `arrival`: a crash, once, as the first
 //   session arrives from the worker before
+#include <fcntl.h>
 #include <limpet/app.h>
 #include <unistd.h>
 #include <boost/json.hpp>
@@ -187,7 +188,33 @@ void set_up_other(const limpet::Namespace& other) {
   });
 }
 
+/// Opens all that this process may have; with `and_close`, they are closed again.
+HttpResponse take_all_descriptors(bool and_close) {
+  static std::vector<int> taken;
+  for (int number = ::open("/dev/null", O_RDONLY | O_CLOEXEC); number != -1;
+       number = ::fcntl(number, F_DUPFD_CLOEXEC, 0))
+    taken.push_back(number);
+  const std::string count = std::to_string(taken.size());
+  for (std::size_t i = 0; and_close && i < taken.size(); ++i) ::close(taken[i]);
+  if (and_close) taken.clear();
+  return HttpResponse::text(count);
+}
+
+/// The pid of a program that outlives this worker.
+HttpResponse start_child() {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setpgid(0, 0);
+    ::execlp("sleep", "sleep", "60", nullptr);
+    ::_exit(127);
+  }
+  return HttpResponse::text(std::to_string(child));
+}
+
 void set_up_requests(const Io& io) {
+  io.get("/child", [](const HttpRequest&) { return start_child(); });
+  io.get("/take-descriptors", [](const HttpRequest&) { return take_all_descriptors(false); });
+  io.get("/give-descriptors", [](const HttpRequest&) { return take_all_descriptors(true); });
   io.get("/worker", [io](const HttpRequest&) {
     return HttpResponse::text("worker: " + std::to_string(io.slot()) + "\n");
   });

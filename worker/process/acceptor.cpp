@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/descriptor_limit.h"
 #include "base/log.h"
 
 namespace limpet::process {
@@ -23,7 +24,11 @@ constexpr std::chrono::milliseconds kPauseWithoutDescriptors{100};
 }  // namespace
 
 Acceptor::Acceptor(Poller& poller, http::Clock& clock, ipc::CounterBlock& counters, OnAccept on_accept)
-    : poller_(poller), clock_(clock), counters_(counters), on_accept_(std::move(on_accept)) {}
+    : poller_(poller),
+      clock_(clock),
+      counters_(counters),
+      on_accept_(std::move(on_accept)),
+      descriptor_limit_(base::descriptor_limit()) {}
 
 Acceptor::~Acceptor() { close(); }
 
@@ -91,10 +96,20 @@ void Acceptor::close() {
 }
 
 void Acceptor::tick() {
-  if (retry_at_ <= clock_.now()) start();
+  if (retry_at_ > clock_.now()) return;
+  if (must_leave_the_rest()) {
+    retry_at_ = clock_.now() + kPauseWithoutDescriptors;
+  } else {
+    start();
+  }
 }
 
-void Acceptor::pause() {
+void Acceptor::pause(const char* why) {
+  counters_.add(ipc::Counter::AcceptPauses);
+  base::log_at_most(log_gate_, clock_.now(), base::LogLevel::Warning, [&] {
+    return fmt::format("accept: {}; accepting again in {} ms, those that are here are served", why,
+                       kPauseWithoutDescriptors.count());
+  });
   pause_watching();
   retry_at_ = clock_.now() + kPauseWithoutDescriptors;
 }
@@ -112,18 +127,15 @@ void Acceptor::accept_from(Listener& listener) {
     if (socket >= 0) {
       counters_.add(ipc::Counter::ConnectionsAccepted);
       on_accept_(ipc::Descriptor(socket), PeerAddress::from(address), listener.index);
+      last_number_ = static_cast<std::uint64_t>(socket);
       // All slots share this socket: whoever wakes first must not take everything that waits.
       if (address.ss_family == AF_UNIX) return;
+      if (must_leave_the_rest())
+        return pause("the other descriptors are for sessions that are on their way here");
       continue;
     }
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      base::log_at_most(log_gate_, clock_.now(), base::LogLevel::Warning, [&] {
-        return fmt::format("accept: {}; accepting again in {} ms", std::strerror(errno),
-                           kPauseWithoutDescriptors.count());
-      });
-      pause();
-      return;
-    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+      return pause(std::strerror(errno));
     if (errno == EAGAIN) return;
     // ECONNABORTED and network errors of the one connection (accept(2)): the next one may be fine.
   }

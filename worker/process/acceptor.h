@@ -37,6 +37,9 @@ class Acceptor {
   void stop();
   /// Gives the descriptors back: nothing can be accepted through this worker any more.
   void close();
+  /// So many numbers of descriptors are left to others: the limit of the process without them is the one for
+  /// what is accepted.
+  void keep_free(std::uint64_t descriptors) noexcept { kept_free_ = descriptors; }
   /// Listens again after a pause that has passed.
   void tick();
   [[nodiscard]] http::TimePoint next_deadline() const noexcept { return retry_at_; }
@@ -57,7 +60,11 @@ class Acceptor {
   void unwatch(const Listeners& listeners);
   void pause_watching();
   void accept_from(Listener& listener);
-  void pause();
+  void pause(const char* why);
+  /// The kernel gives the lowest number that is free: as many are in use at least.
+  [[nodiscard]] bool must_leave_the_rest() const noexcept {
+    return kept_free_ > 0 && last_number_ + kept_free_ >= descriptor_limit_;
+  }
 
   Poller& poller_;
   http::Clock& clock_;
@@ -66,6 +73,9 @@ class Acceptor {
   base::LogGate log_gate_;
   Listeners listeners_;
   std::map<std::uint16_t, Listeners> borrowed_;  ///< by slot
+  std::uint64_t descriptor_limit_;
+  std::uint64_t kept_free_ = 0;
+  std::uint64_t last_number_ = 0;  ///< of what was accepted last
   http::TimePoint retry_at_ = http::TimePoint::max();
   bool watching_ = false;
 };

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 
+#include "base/descriptor_limit.h"
 #include "base/log.h"
 #include "worker/process/client_address.h"
 #include "worker/process/proxy_protocol.h"
@@ -20,6 +22,10 @@ constexpr std::size_t kRouteBodyBytes = 1'000'000;
 constexpr std::size_t kRefusalsAtOnce = 1024;
 /// RFC 9110 section 10.2.3: seconds.
 constexpr std::string_view kRetryAfterSeconds = "2";
+/// Descriptors that relays leave to others, an eighth of all at the most: a relayed request takes two here
+/// and one at its owner besides its client's, so that few clients that pipeline could take those of all
+/// others.
+constexpr std::uint64_t kLeftByRelays = 128;
 
 http::Response busy_response() {
   http::Response response(503, "text/plain; charset=utf-8", "Too many clients\n");
@@ -45,6 +51,7 @@ Front::Front(Clients& clients, engineio::Server& engine, socketio::Server& socke
       counters_(counters),
       header_bytes_(settings.limits.header_bytes),
       busy_(http::render(busy_response(), {.keep_alive = false})),
+      descriptor_limit_(base::descriptor_limit()),
       http_(*this, {.header_bytes = header_bytes_}) {}
 
 const Settings::Listener& Front::listener_of(const ClientConnection& client) const noexcept {
@@ -129,10 +136,15 @@ void Front::take_in(ipc::ReceivedHandover arrival) {
   if (clients_.open() >= most + 2 * kRefusalsAtOnce)
     return (void)admission_.admits_connection(clients_.open());
   const auto peer = PeerAddress::from_text(arrival.handover.client_address, arrival.handover.client_port);
+  const bool is_out_of_reserve = static_cast<std::uint64_t>(arrival.socket.get()) >= descriptor_limit_;
   ClientConnection* connection =
       clients_.adopt(std::move(arrival.socket), peer, arrival.handover.listener, arrival.handover.bytes);
   if (connection == nullptr) return;
   if (arrival.handover.kind == ipc::HandoverKind::Request) connection->serve_one_request();
+  if (is_out_of_reserve && connection->serves_one_request()) {
+    counters_.add(ipc::Counter::RelaysRefused);
+    return refuse_as_busy(*connection);
+  }
   if (arrival.handover.placed) connection->set_placed();
   if (connection->serves_one_request() || asks_for_session(arrival.handover.bytes)) {
     count_arrived(*connection);
@@ -288,11 +300,17 @@ void Front::refuse_connection(ClientConnection& client, const char* why) {
 bool Front::relay(ClientConnection& client, const Elsewhere& to, const http::RequestHead& head) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-    counters_.add(ipc::Counter::HandoversFailed);
+    counters_.add(ipc::Counter::RelaysRefused);
     return false;
   }
   ipc::Descriptor near(ends[0]);
   const ipc::Descriptor far(ends[1]);
+  // The kernel gives the lowest numbers that are free: as many are in use at least.
+  const auto highest = static_cast<std::uint64_t>(std::max(ends[0], ends[1]));
+  if (highest + std::min(kLeftByRelays, descriptor_limit_ / 8) >= descriptor_limit_) {
+    counters_.add(ipc::Counter::RelaysRefused);
+    return false;
+  }
   if (!handovers_->send(ipc::HandoverKind::Request, far, client, to.slot, {}, to.opens_session)) return false;
   client.take_from(head.raw.data());
   ClientConnection* owner = clients_.adopt(std::move(near), client.peer(), client.listener());

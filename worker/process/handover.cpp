@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/descriptor_limit.h"
 #include "base/log.h"
 #include "worker/process/sid_source.h"
 
@@ -28,7 +29,8 @@ Handovers::Handovers(boost::asio::io_context& context, const ipc::BucketTable& t
       table_(table),
       inbox_(context, std::move(inbox)),
       counters_(counters),
-      on_arrival_(std::move(on_arrival)) {
+      on_arrival_(std::move(on_arrival)),
+      descriptor_limit_(base::descriptor_limit()) {
   senders_.reserve(senders.size());
   for (ipc::Descriptor& sender : senders) senders_.emplace_back(std::move(sender), kWaitingBytes);
   learn_own_buckets();
@@ -114,14 +116,22 @@ bool Handovers::turn() {
   return more;
 }
 
+/// Out of the reserve where it may be needed: the kernel gives the lowest number that is free.
+ipc::InboxStatus Handovers::receive(Inbox& inbox, ipc::ReceivedHandover* arrival, std::string* why) const {
+  const base::DescriptorReserve reserve(2 * last_number_ < descriptor_limit_ ? 0
+                                                                             : base::kReservedForConnections);
+  return ipc::receive_handover(inbox.channel, arrival, why);
+}
+
 bool Handovers::read(Inbox& inbox) {
   if (inbox.failed) return false;
   for (int i = 0; inbox.readable && i < kArrivalsPerTurn; ++i) {
     ipc::ReceivedHandover arrival;
     std::string why;
-    switch (ipc::receive_handover(inbox.channel, &arrival, &why)) {
+    switch (receive(inbox, &arrival, &why)) {
       case ipc::InboxStatus::Received:
         counters_.add(ipc::Counter::HandoversIn);
+        last_number_ = static_cast<std::uint64_t>(arrival.socket.get());
         on_arrival_(std::move(arrival));
         break;
       case ipc::InboxStatus::Bad:

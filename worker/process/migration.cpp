@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/descriptor_limit.h"
 #include "base/log.h"
 #include "worker/process/bucket_move.h"
 #include "worker/process/migration_codec.h"
@@ -415,6 +416,7 @@ void Giver::receive(http::Allowance& allowance) {
         readable_ = !stream_.drained();
         break;
       case ipc::ReceiveStatus::Truncated:
+      case ipc::ReceiveStatus::DescriptorsLost:
         return give_up("its frames are none");
       case ipc::ReceiveStatus::Closed:
       case ipc::ReceiveStatus::Failed:
@@ -529,11 +531,16 @@ void Taker::turn(http::Allowance& allowance) {
   if (writes_later_) watch_.arm(Watch::For::Room);
 }
 
+ipc::ReceiveStatus Taker::receive_out_of_reserve(ipc::Datagram* into) {
+  const base::DescriptorReserve reserve(base::kReservedForConnections);
+  return stream_.receive(into);
+}
+
 /// False: no whole frame is here in this turn.
 bool Taker::receive_next(http::Allowance& allowance) {
   while (!next_ && readable_ && allowance.take()) {
     ipc::Datagram datagram;
-    switch (stream_.receive(&datagram)) {
+    switch (receive_out_of_reserve(&datagram)) {
       case ipc::ReceiveStatus::Message:
         (void)allowance.take(kUnitsOfMovedPage * http::units_of_bytes(datagram.bytes.size()));
         next_ = std::move(datagram);
@@ -545,6 +552,14 @@ bool Taker::receive_next(http::Allowance& allowance) {
         break;
       case ipc::ReceiveStatus::Truncated:
         refuse("its frames are none");
+        return false;
+      case ipc::ReceiveStatus::DescriptorsLost:
+        base::log(
+            base::LogLevel::Error,
+            fmt::format("migration: no descriptor is left for what comes (RLIMIT_NOFILE {}); what is not "
+                        "here stays with the worker before, and is drained",
+                        base::descriptor_limit()));
+        end();
         return false;
       case ipc::ReceiveStatus::Closed:
       case ipc::ReceiveStatus::Failed:

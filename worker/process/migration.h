@@ -196,6 +196,7 @@ class Taker {
     std::vector<ipc::Descriptor> descriptors;
   };
 
+  [[nodiscard]] ipc::ReceiveStatus receive_out_of_reserve(ipc::Datagram* into);
   [[nodiscard]] bool receive_next(http::Allowance& allowance);
   bool take_next(http::Allowance& allowance);
   void take(Frame frame, http::Allowance& allowance);

@@ -5,32 +5,14 @@
 #include "ipc/slot_board.h"
 
 namespace limpet::process {
-namespace {
-
-/// The finalizer of splitmix64 (Steele, Lea, Flood 2014).
-std::uint64_t mix(std::uint64_t value) {
-  value += 0x9e3779b97f4a7c15;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
-  return value ^ (value >> 31);
-}
-
-std::uint64_t hash_of(const PeerAddress& address) {
-  std::uint64_t hash = mix(static_cast<std::uint64_t>(address.family()));
-  for (const std::uint8_t byte : address.bytes()) hash = mix(hash ^ byte);
-  return hash;
-}
-
-}  // namespace
-
-std::uint16_t rendezvous_slot(const PeerAddress& client, std::uint16_t slots,
+std::uint16_t rendezvous_slot(const PeerAddress& client, const ipc::PlacementHash& hash, std::uint16_t slots,
                               const std::function<bool(std::uint16_t)>& takes_part) {
-  const std::uint64_t address = hash_of(client);
+  const std::uint32_t address = hash.of_address(client.bytes());
   std::uint16_t best = 0;
-  std::uint64_t heaviest = 0;
+  std::uint32_t heaviest = 0;
   bool best_takes_part = false;
   for (std::uint16_t slot = 0; slot < slots; ++slot) {
-    const std::uint64_t weight = mix(address ^ mix(slot));
+    const std::uint32_t weight = hash.weigh(slot, address);
     const bool takes = takes_part(slot);
     if (takes < best_takes_part || (takes == best_takes_part && slot > 0 && weight <= heaviest)) continue;
     best = slot;
@@ -40,19 +22,20 @@ std::uint16_t rendezvous_slot(const PeerAddress& client, std::uint16_t slots,
   return best;
 }
 
-Placement::Placement(const ipc::SlotBoard* board, std::uint16_t own_slot, std::uint16_t slots)
-    : board_(board), own_slot_(own_slot), slots_(slots), sent_(slots, 0) {}
+Placement::Placement(const ipc::SlotBoard* board, std::uint16_t own_slot, std::uint16_t slots,
+                     std::uint64_t seed)
+    : board_(board), hash_(seed), own_slot_(own_slot), slots_(slots), sent_(slots, 0) {}
 
 bool Placement::takes_part(std::uint16_t slot) const noexcept {
   return board_ == nullptr || slot >= board_->slots() || board_->takes_part(slot);
 }
 
 std::uint16_t Placement::by_address(const PeerAddress& client) const {
-  return rendezvous_slot(client, slots_, [this](std::uint16_t slot) { return takes_part(slot); });
+  return rendezvous_slot(client, hash_, slots_, [this](std::uint16_t slot) { return takes_part(slot); });
 }
 
 std::uint16_t Placement::another_by_address(const PeerAddress& client) const {
-  return rendezvous_slot(client, slots_,
+  return rendezvous_slot(client, hash_, slots_,
                          [this](std::uint16_t slot) { return slot != own_slot_ && takes_part(slot); });
 }
 

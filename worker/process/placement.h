@@ -7,6 +7,7 @@
 #include <functional>
 #include <vector>
 
+#include "ipc/placement_hash.h"
 #include "worker/process/peer_address.h"
 
 namespace limpet::ipc {
@@ -15,17 +16,18 @@ class SlotBoard;
 
 namespace limpet::process {
 
-/// Rendezvous hashing: the slot that weighs most for this address, of those that take part. So a slot more
-/// takes 1/N of the addresses from the others, and a slot less gives only its own away. Port and IPv4-mapping
-/// do not matter. `takes_part` may be false for all: then any slot may be the one.
-[[nodiscard]] std::uint16_t rendezvous_slot(const PeerAddress& client, std::uint16_t slots,
+/// The slot that weighs most for this address, of those that take part: the same that the kernel's program
+/// chooses. Port and IPv4-mapping do not matter. `takes_part` may be false for all: then any slot may be the
+/// one.
+[[nodiscard]] std::uint16_t rendezvous_slot(const PeerAddress& client, const ipc::PlacementHash& hash,
+                                            std::uint16_t slots,
                                             const std::function<bool(std::uint16_t slot)>& takes_part);
 
 class Placement {
  public:
   /// `board` may be null (a supervisor that has none): every slot takes part, and by connections nothing
-  /// moves. Borrowed for life.
-  Placement(const ipc::SlotBoard* board, std::uint16_t own_slot, std::uint16_t slots);
+  /// moves. Borrowed for life. `seed`: the cluster's.
+  Placement(const ipc::SlotBoard* board, std::uint16_t own_slot, std::uint16_t slots, std::uint64_t seed);
 
   [[nodiscard]] std::uint16_t own_slot() const noexcept { return own_slot_; }
   [[nodiscard]] bool takes_part(std::uint16_t slot) const noexcept;
@@ -39,6 +41,7 @@ class Placement {
 
  private:
   const ipc::SlotBoard* board_;
+  ipc::PlacementHash hash_;
   std::uint16_t own_slot_;
   std::uint16_t slots_;
   std::vector<std::uint64_t> sent_;  ///< by slot, since the board's edition

@@ -1,4 +1,5 @@
 // limpet::run: a worker of a supervisor if there is a heritage, else an application on its own.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -6,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 
+#include "base/descriptor_limit.h"
 #include "base/log.h"
 #include "base/signals.h"
 #include "base/standard_descriptors.h"
@@ -32,6 +34,25 @@ void take_name(std::string_view path) {
   ::prctl(PR_SET_NAME, name.c_str());
 }
 
+/// What a program that the application starts must not hold: with a listening socket of ours it would keep
+/// the address in use after our end. Not earlier, for a script may stand between supervisor and application.
+/// Throws std::runtime_error in words if the heritage is not here.
+void keep_heritage_from_children(const ipc::Heritage& heritage) {
+  const auto keep = [](int number) {
+    if (::fcntl(number, F_SETFD, FD_CLOEXEC) == 0) return;
+    throw std::runtime_error(
+        std::string(ipc::kHeritageVariable) + " is set, but descriptor " + std::to_string(number) +
+        " is closed: whatever stands between the supervisor and the application (sudo, a "
+        "script) has to pass on all descriptors, or must not pass on the variable");
+  };
+  for (const int number : {ipc::kControlChannel, ipc::kClusterPage, ipc::kSettings, ipc::kInbox})
+    keep(number);
+  // Not of a supervisor that has none yet.
+  (void)::fcntl(ipc::kSlotBoard, F_SETFD, FD_CLOEXEC);
+  for (int number = ipc::kFirstListener; number < heritage.inbox_sender(heritage.slots); ++number)
+    keep(number);
+}
+
 int run_in_cluster(const char* inherited, process::Worker::Setup setup) {
   std::string why;
   const auto heritage = ipc::heritage_from_environment(inherited, &why);
@@ -39,6 +60,8 @@ int run_in_cluster(const char* inherited, process::Worker::Setup setup) {
   set_up_log("slot " + std::to_string(heritage->slot) + " gen " + std::to_string(heritage->generation) + " ");
   // A child of the application must not take itself for a worker.
   ::unsetenv(ipc::kHeritageVariable);
+  keep_heritage_from_children(*heritage);
+  base::set_aside_descriptors();
   auto settings = process::parse_settings(process::read_settings(ipc::Descriptor(ipc::kSettings)));
   return process::Worker(*heritage, std::move(settings), std::move(setup)).run();
 }
@@ -65,6 +88,7 @@ int run_alone(int argc, char** argv, process::Worker::Setup setup) {
 int run(int argc, char** argv, std::function<void(Io&)> setup) {
   base::fill_standard_descriptors();
   base::do_nothing_at({SIGPIPE});
+  base::raise_descriptor_limit();
   if (argc > 0) take_name(argv[0]);
   try {
     const char* inherited = std::getenv(ipc::kHeritageVariable);

@@ -161,6 +161,8 @@ Settings parse_settings(std::string_view text) {
     refuse("placement", "address or least-connections");
   if (placement == "least-connections") settings.placement = Settings::Placement::LeastConnections;
 
+  root.read("placement_seed", settings.placement_seed);
+
   const Section ring(top, "ring");
   ring.read("capacity_bytes", settings.ring.capacity_bytes);
   ring.read("lap_after_ms", settings.ring.lap_after);

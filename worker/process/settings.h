@@ -60,6 +60,7 @@ struct Settings {
 
   enum class Placement : std::uint8_t { Address, LeastConnections };
   Placement placement = Placement::Address;
+  std::uint64_t placement_seed = 0;  ///< ipc/placement_hash.h; of a supervisor that does not say it: 0
 
   struct Ring {
     std::size_t capacity_bytes = 16u << 20;

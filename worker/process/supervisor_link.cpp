@@ -2,15 +2,17 @@
 
 #include <fmt/format.h>
 
+#include "base/descriptor_limit.h"
 #include "base/log.h"
 #include "ipc/codec.h"
 
 namespace limpet::process {
 
 SupervisorLink::SupervisorLink(boost::asio::io_context& context, ipc::Descriptor channel,
-                               OnMessage on_message, std::function<void()> on_lost)
+                               OnMessage on_message, OnMaimed on_maimed, std::function<void()> on_lost)
     : channel_(std::move(channel)),
       on_message_(std::move(on_message)),
+      on_maimed_(std::move(on_maimed)),
       on_lost_(std::move(on_lost)),
       watch_(context, channel_.descriptor(), [this] { receive(); }) {}
 
@@ -39,21 +41,19 @@ void SupervisorLink::turn() {
 }
 
 void SupervisorLink::receive() {
+  const auto receive_one = [this](ipc::Datagram* into) {
+    // For this call alone: what follows from a message, handlers of the application perhaps, has no part in
+    // it.
+    const base::DescriptorReserve reserve(base::kReservedDescriptors);
+    return channel_.receive(into);
+  };
   ipc::Datagram datagram;
   while (!lost_) {
-    switch (channel_.receive(&datagram)) {
-      case ipc::ReceiveStatus::Message: {
-        std::string why;
-        auto message = ipc::decode_supervisor_message(datagram, &why);
-        if (!message) {
-          base::log_at_most(log_gate_, std::chrono::steady_clock::now(), base::LogLevel::Error, [&] {
-            return fmt::format("control channel: decode: {}; the message is dropped", why);
-          });
-          break;
-        }
-        on_message_(*message, std::move(datagram.descriptors));
+    switch (receive_one(&datagram)) {
+      case ipc::ReceiveStatus::Message:
+      case ipc::ReceiveStatus::DescriptorsLost:
+        take(std::move(datagram));
         break;
-      }
       case ipc::ReceiveStatus::Empty:
         return;
       case ipc::ReceiveStatus::Closed:
@@ -62,6 +62,27 @@ void SupervisorLink::receive() {
         lose();
         return;
     }
+  }
+}
+
+void SupervisorLink::take(ipc::Datagram datagram) {
+  std::string why;
+  const auto message = ipc::decode_supervisor_message(datagram, &why);
+  if (!message) {
+    base::log_at_most(log_gate_, std::chrono::steady_clock::now(), base::LogLevel::Error, [&] {
+      return fmt::format("control channel: decode: {}; the message is dropped", why);
+    });
+  } else if (datagram.descriptors_lost) {
+    base::log_at_most(log_gate_, std::chrono::steady_clock::now(), base::LogLevel::Error, [&] {
+      return fmt::format(
+          "control channel: receive: no number is left for the descriptors of a message (RLIMIT_NOFILE {}, "
+          "and {} "
+          "in reserve); the supervisor is there, the message is lost",
+          base::descriptor_limit(), base::kReservedDescriptors);
+    });
+    on_maimed_(*message);
+  } else {
+    on_message_(*message, std::move(datagram.descriptors));
   }
 }
 

@@ -1,6 +1,6 @@
 // The worker's end of its control channel. Sends WorkerMessages, hands SupervisorMessages to its owner, and
 // says when the supervisor is gone. A message that cannot be decoded is the supervisor's mistake: logged,
-// dropped.
+// dropped. Its descriptors come out of the reserve (base/descriptor_limit.h).
 #pragma once
 
 #include <functional>
@@ -19,9 +19,12 @@ class SupervisorLink {
   using OnMessage =
       std::function<void(ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors)>;
 
+  using OnMaimed = std::function<void(const ipc::SupervisorMessage& message)>;
+
+  /// `on_maimed`: a message of whose descriptors some found no number in this process, and are lost; logged.
   /// `on_lost` is called once: the supervisor died, or the channel broke.
   SupervisorLink(boost::asio::io_context& context, ipc::Descriptor channel, OnMessage on_message,
-                 std::function<void()> on_lost);
+                 OnMaimed on_maimed, std::function<void()> on_lost);
 
   void send(const ipc::WorkerMessage& message, std::span<const int> descriptors = {});
   /// Sends what waits, and asks for the next readiness. Once per turn.
@@ -30,10 +33,12 @@ class SupervisorLink {
   void receive();
 
  private:
+  void take(ipc::Datagram datagram);
   void lose();
 
   ipc::Channel channel_;
   OnMessage on_message_;
+  OnMaimed on_maimed_;
   std::function<void()> on_lost_;
   Watch watch_;
   base::LogGate log_gate_;

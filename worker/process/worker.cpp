@@ -100,6 +100,7 @@ class Worker::Core {
   void say_hello();
   void on_message(const ipc::SupervisorMessage& message, std::vector<ipc::Descriptor> descriptors);
   void on_scaling(const ipc::SupervisorMessage& message, std::vector<ipc::Descriptor> descriptors);
+  void on_maimed(const ipc::SupervisorMessage& message);
   void on_supervisor_lost();
   void on_signal(int signal);
   void ask_to_be_replaced();
@@ -128,6 +129,7 @@ class Worker::Core {
   [[nodiscard]] std::uint64_t held_for_clients() const;
   void shed_for_memory();
   void note_turn();
+  void keep_descriptors_for_sessions();
   void copy_counters();
   void hear_signals();
   void wait_for_signal();
@@ -176,6 +178,8 @@ class Worker::Core {
   ipc::Leaving before_leaving_;  ///< moved and drained until then
   bool leaves_ = false;
   std::optional<int> exit_code_;
+  /// Sessions that this slot had when this worker took its seat from another; nullopt: it has not.
+  std::optional<std::uint64_t> expected_sessions_;
   /// Of engine_'s counts, what stands in counters_ already.
   struct {
     std::uint64_t overflowed = 0;
@@ -311,12 +315,13 @@ void Worker::Core::join_cluster(const ipc::Heritage& heritage) {
   if (!board_)
     base::log(base::LogLevel::Warning,
               fmt::format("slot board: map: {}; every slot counts as one that takes part", why));
-  placement_.emplace(board_ ? &*board_ : nullptr, heritage.slot, heritage.slots);
+  placement_.emplace(board_ ? &*board_ : nullptr, heritage.slot, heritage.slots, settings_.placement_seed);
   link_.emplace(
       context_, ipc::Descriptor(ipc::kControlChannel),
       [this](ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors) {
         on_message(message, std::move(descriptors));
       },
+      [this](const ipc::SupervisorMessage& message) { on_maimed(message); },
       [this] { on_supervisor_lost(); });
 }
 
@@ -426,6 +431,20 @@ void Worker::Core::on_supervisor_lost() {
   start_drain(kOrphanWindow, kOrphanDeadline);
 }
 
+/// A message without its descriptors: what it was to bring about is done in the next best way, and everything
+/// else goes on.
+void Worker::Core::on_maimed(const ipc::SupervisorMessage& message) {
+  if (std::holds_alternative<ipc::Succeed>(message)) {
+    fail("no descriptor is left for the stream of sessions");  // the old worker goes on with them
+  } else if (const auto* migrate = std::get_if<ipc::Migrate>(&message)) {
+    // The successor serves already: they come back to it.
+    start_drain(migrate->window, migrate->deadline);
+  } else if (const auto* joined = std::get_if<ipc::PeerJoined>(&message)) {
+    // Whatever it publishes is not heard here.
+    socketio_->report_gap({joined->who.slot, joined->who.generation, 0});
+  }
+}
+
 void Worker::Core::on_message(const ipc::SupervisorMessage& message,
                               std::vector<ipc::Descriptor> descriptors) {
   if (const auto* knows = std::get_if<ipc::Knows>(&message)) {
@@ -446,6 +465,8 @@ void Worker::Core::on_message(const ipc::SupervisorMessage& message,
     rings_->leave(left->who);
   } else if (std::holds_alternative<ipc::TakeSeat>(message)) {
     if (drain_) return;
+    if (migration_->has_predecessor() && board_) expected_sessions_ = board_->sessions(heritage_.slot);
+    keep_descriptors_for_sessions();
     acceptor_->start();
     handovers_->start_reading();
   } else if (std::holds_alternative<ipc::GiveUpSeat>(message)) {
@@ -629,6 +650,7 @@ void Worker::Core::turn() {
   if (handovers_) more_in_inbox_ = handovers_->turn();
   begin_share(kTimeForRings);
   if (rings_) more_in_rings_ = rings_->poll(allowance_);
+  if (expected_sessions_) keep_descriptors_for_sessions();
   acceptor_->tick();
   begin_share(kTimeForCloses);
   clients_.check_deadlines();
@@ -655,6 +677,15 @@ void Worker::Core::turn() {
   note_turn();
   copy_counters();
   counters_.beat(clock_.now());
+}
+
+/// Whoever connects now must not take the descriptors of those that are on their way from the worker before:
+/// the new one waits in the kernel's queue, the other would be lost.
+void Worker::Core::keep_descriptors_for_sessions() {
+  if (!expected_sessions_) return;
+  if (!migration_->has_predecessor()) expected_sessions_.reset();
+  const std::uint64_t expected = expected_sessions_.value_or(0);
+  acceptor_->keep_free(expected - std::min(expected, counters_.get(ipc::Counter::SessionsArrived)));
 }
 
 /// What is new, and what had to wait. The last piece of a share may take much longer than the share: then the

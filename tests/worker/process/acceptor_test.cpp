@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "base/descriptor_limit.h"
 #include "base/log.h"
 #include "tests/worker/plenty.h"
 #include "tests/worker/process/clients_kit.h"
@@ -157,6 +158,27 @@ TEST_F(AcceptorTest, PausesWithoutDescriptorsAndGoesOn) {
     (void)poller_.dispatch(limpet::test::plenty());
   }
   EXPECT_EQ(accepted_.size(), 1u) << "the connection waited in the queue";
+  EXPECT_EQ(counters_.get(ipc::Counter::AcceptPauses), 2u);
+}
+
+TEST_F(AcceptorTest, LeavesTheDescriptorsThatAreKeptFreeAndGoesOnWhenTheyAreNot) {
+  const std::string address = add("tcp://127.0.0.1:0");
+  std::vector<ipc::Descriptor> clients;
+  for (int i = 0; i < 3; ++i) clients.push_back(connect_to(address));
+  acceptor_.start();
+  acceptor_.keep_free(base::descriptor_limit());
+  ASSERT_TRUE(ready());
+  (void)poller_.dispatch(limpet::test::plenty());
+  EXPECT_EQ(accepted_.size(), 1u) << "before the first, nobody knows how many are in use";
+  clock_.advance_to(clock_.now() + 100ms);
+  acceptor_.tick();
+  EXPECT_TRUE(idle()) << "not one more in each pause";
+  acceptor_.keep_free(0);
+  clock_.advance_to(clock_.now() + 100ms);
+  acceptor_.tick();
+  ASSERT_TRUE(ready());
+  (void)poller_.dispatch(limpet::test::plenty());
+  EXPECT_EQ(accepted_.size(), 3u);
 }
 
 TEST_F(AcceptorTest, APauseEndsWithTheSeat) {

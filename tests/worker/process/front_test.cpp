@@ -1,7 +1,9 @@
 // Two slots in one process, joined by real inbox sockets: requests for a session of one that reach the other.
 #include "worker/process/front.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include <boost/asio/io_context.hpp>
 #include <map>
@@ -25,7 +27,7 @@ struct Slot {
   Slot(std::uint16_t own, const ipc::BucketTable& table, const ipc::SlotBoard& board, Settings its_settings,
        const http::Clock& shared_clock, ipc::Descriptor inbox, std::vector<ipc::Descriptor> senders)
       : settings(std::move(its_settings)),
-        placement(&board, own, 2),
+        placement(&board, own, 2, 0),
         sids(&table, own),
         socketio(std::in_place, shared_clock, socketio::Options{},
                  [this](std::span<char, 20> id) { sids.fill(id); }),
@@ -148,6 +150,51 @@ TEST_F(FrontTest, AnotherSlotsPipelinedRequestIsRelayedAndTheNextIsServedHere) {
   EXPECT_NE(fourth, std::string::npos) << "in the order of the requests:\n" << answers;
   EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
   EXPECT_EQ(count(1, ipc::Counter::HandoversOut), 1u) << "the last one took the connection along";
+}
+
+/// A soft limit while it lives.
+class SoftLimit {
+ public:
+  explicit SoftLimit(rlim_t soft) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit low = before_;
+    low.rlim_cur = soft;
+    ::setrlimit(RLIMIT_NOFILE, &low);
+  }
+  ~SoftLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  SoftLimit(const SoftLimit&) = delete;
+  SoftLimit& operator=(const SoftLimit&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+/// Workers of which each may have 240 descriptors: 30 of them are not for relays.
+class FewDescriptors : public SoftLimit, public FrontTest {
+ protected:
+  FewDescriptors() : SoftLimit(240) {}
+};
+
+TEST_F(FewDescriptors, RequestsAreRelayedUntilTooFewAreLeftAndThenAnswered503) {
+  const std::string sid = open_session(0);
+  const std::string pipelined = post_of(sid, "40") + get("/where");
+  Peer first = connect_to(1);
+  EXPECT_THAT(ask(first, pipelined), HasSubstr("slot 1"));
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
+
+  std::vector<ipc::Descriptor> taken;
+  Peer second = connect_to(1);
+  while (taken.empty() || taken.back().get() < 240 - 30)
+    taken.emplace_back(ipc::require(::fcntl(0, F_DUPFD_CLOEXEC, 0), "take a descriptor"));
+  EXPECT_THAT(ask(second, pipelined), StartsWith("HTTP/1.1 503"));
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
+  EXPECT_EQ(count(1, ipc::Counter::RelaysRefused), 1u);
+  EXPECT_EQ(count(1, ipc::Counter::HandoversFailed), 0u);
+
+  taken.clear();
+  Peer third = connect_to(1);
+  EXPECT_THAT(ask(third, pipelined), HasSubstr("slot 1"));
+  EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 2u) << "as before";
 }
 
 TEST_F(FrontTest, APollParkedAtItsOwnerThroughARelayIsAnswered) {
@@ -297,7 +344,8 @@ class BehindProxies : public FrontTest {
   static std::string address_of(std::uint16_t slot) {
     for (int i = 1;; ++i) {
       const std::string address = "192.0.2." + std::to_string(i);
-      if (rendezvous_slot(PeerAddress::from_text(address, 0), 2, [](auto) { return true; }) == slot)
+      if (rendezvous_slot(PeerAddress::from_text(address, 0), ipc::PlacementHash(0), 2,
+                          [](auto) { return true; }) == slot)
         return address;
     }
   }

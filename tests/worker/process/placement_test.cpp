@@ -16,12 +16,13 @@ PeerAddress address(int number, std::uint16_t port = 1) {
                                 port);
 }
 
+constexpr ipc::PlacementHash kHash(7);
 const auto kAll = [](std::uint16_t) { return true; };
 
 TEST(RendezvousSlot, SpreadsAddressesEvenly) {
   for (const std::uint16_t slots : {2, 3, 4, 8, 16}) {
     std::map<std::uint16_t, int> count;
-    for (int i = 0; i < 4000; ++i) ++count[rendezvous_slot(address(i), slots, kAll)];
+    for (int i = 0; i < 4000; ++i) ++count[rendezvous_slot(address(i), kHash, slots, kAll)];
     for (std::uint16_t slot = 0; slot < slots; ++slot) {
       EXPECT_GT(count[slot] * slots, 4000 / 1.3) << slot << " of " << slots;
       EXPECT_LT(count[slot] * slots, 4000 * 1.3) << slot << " of " << slots;
@@ -33,8 +34,8 @@ TEST(RendezvousSlot, OneSlotMoreTakesItsShareAndMovesNothingElse) {
   for (const std::uint16_t slots : {1, 2, 4, 7}) {
     int moved = 0;
     for (int i = 0; i < 4000; ++i) {
-      const auto before = rendezvous_slot(address(i), slots, kAll);
-      const auto after = rendezvous_slot(address(i), static_cast<std::uint16_t>(slots + 1), kAll);
+      const auto before = rendezvous_slot(address(i), kHash, slots, kAll);
+      const auto after = rendezvous_slot(address(i), kHash, static_cast<std::uint16_t>(slots + 1), kAll);
       if (before == after) continue;
       EXPECT_EQ(after, slots);
       ++moved;
@@ -46,28 +47,29 @@ TEST(RendezvousSlot, OneSlotMoreTakesItsShareAndMovesNothingElse) {
 
 TEST(RendezvousSlot, ASlotThatIsOutGivesOnlyItsOwnAwayAndGetsThemBack) {
   for (int i = 0; i < 1000; ++i) {
-    const auto before = rendezvous_slot(address(i), 4, kAll);
-    const auto without = rendezvous_slot(address(i), 4, [](std::uint16_t slot) { return slot != 2; });
+    const auto before = rendezvous_slot(address(i), kHash, 4, kAll);
+    const auto without = rendezvous_slot(address(i), kHash, 4, [](std::uint16_t slot) { return slot != 2; });
     EXPECT_NE(without, 2);
     if (before != 2) {
       EXPECT_EQ(without, before);
     }
   }
-  EXPECT_EQ(rendezvous_slot(address(1), 4, [](std::uint16_t) { return false; }),
-            rendezvous_slot(address(1), 4, kAll))
+  EXPECT_EQ(rendezvous_slot(address(1), kHash, 4, [](std::uint16_t) { return false; }),
+            rendezvous_slot(address(1), kHash, 4, kAll))
       << "nobody takes part: as if all did";
 }
 
 TEST(RendezvousSlot, IsTheAddressesWhateverItsPort) {
   for (int i = 0; i < 100; ++i)
-    EXPECT_EQ(rendezvous_slot(address(i, 1), 8, kAll), rendezvous_slot(address(i, 999), 8, kAll));
-  EXPECT_EQ(rendezvous_slot(PeerAddress::from_text("::ffff:10.0.0.1", 0), 8, kAll),
-            rendezvous_slot(PeerAddress::from_text("10.0.0.1", 0), 8, kAll));
+    EXPECT_EQ(rendezvous_slot(address(i, 1), kHash, 8, kAll),
+              rendezvous_slot(address(i, 999), kHash, 8, kAll));
+  EXPECT_EQ(rendezvous_slot(PeerAddress::from_text("::ffff:10.0.0.1", 0), kHash, 8, kAll),
+            rendezvous_slot(PeerAddress::from_text("10.0.0.1", 0), kHash, 8, kAll));
 }
 
 TEST(Placement, ByConnectionsStaysUnlessAnotherSlotHasFewerByTwo) {
   ipc::SlotBoard board = ipc::SlotBoard::create(3);
-  Placement placement(&board, 0, 3);
+  Placement placement(&board, 0, 3, 7);
   board.set_sessions(1, 10);
   board.set_sessions(2, 10);
   board.publish();
@@ -78,7 +80,7 @@ TEST(Placement, ByConnectionsStaysUnlessAnotherSlotHasFewerByTwo) {
 
 TEST(Placement, ByConnectionsCountsWhatItSentUntilTheBoardDoes) {
   ipc::SlotBoard board = ipc::SlotBoard::create(2);
-  Placement placement(&board, 0, 2);
+  Placement placement(&board, 0, 2, 7);
   for (int sent = 0; sent < 9; ++sent) EXPECT_EQ(placement.by_connections(10), 1) << sent;
   EXPECT_EQ(placement.by_connections(10), 0) << "9 are there now";
   board.set_sessions(1, 5);
@@ -89,16 +91,16 @@ TEST(Placement, ByConnectionsCountsWhatItSentUntilTheBoardDoes) {
 TEST(Placement, ByConnectionsSendsNobodyToASlotThatIsOut) {
   ipc::SlotBoard board = ipc::SlotBoard::create(2);
   board.set_takes_part(1, false);
-  Placement placement(&board, 0, 2);
+  Placement placement(&board, 0, 2, 7);
   EXPECT_EQ(placement.by_connections(100), 0);
   EXPECT_FALSE(placement.takes_part(1));
 }
 
 TEST(Placement, WithoutABoardEverySlotTakesPartAndNothingMovesByLoad) {
-  Placement placement(nullptr, 1, 4);
+  Placement placement(nullptr, 1, 4, 7);
   EXPECT_TRUE(placement.takes_part(3));
   EXPECT_EQ(placement.by_connections(1000), 1);
-  EXPECT_EQ(placement.by_address(address(7)), rendezvous_slot(address(7), 4, kAll));
+  EXPECT_EQ(placement.by_address(address(7)), rendezvous_slot(address(7), kHash, 4, kAll));
 }
 
 }  // namespace

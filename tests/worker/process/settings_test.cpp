@@ -45,11 +45,12 @@ TEST(Settings, EveryKeyReachesItsMember) {
                "send_queue_bytes": 11},
     "listeners": [{"header_timeout_ms": 15, "body_timeout_ms": 16, "idle_timeout_ms": 17, "proxy_protocol": true,
                    "trusted": ["10.0.0.0/8", "unix"], "address_header": "forwarded"}, {}],
-    "placement": "least-connections",
+    "placement": "least-connections", "placement_seed": 18446744073709551615,
     "ring": {"capacity_bytes": 12, "lap_after_ms": 13, "deferred_bytes": 14},
     "app": {"room": "lobby"}})");
   EXPECT_THAT(parsed.listen, ElementsAre("tcp://0.0.0.0:3000", "tcp://[::]:3000"));
   EXPECT_EQ(parsed.heartbeat_interval, 1ms);
+  EXPECT_EQ(parsed.placement_seed, 18446744073709551615u);
   EXPECT_EQ(parsed.socketio.path, "/chat");
   EXPECT_EQ(parsed.socketio.ping_interval, 2ms);
   EXPECT_EQ(parsed.socketio.ping_timeout, 3ms);
