@@ -177,7 +177,8 @@ void Rollout::fail(const std::string& why) {
   }
   const std::string rest =
       slot_ == 0 ? "the old workers go on"
-                 : fmt::format("slots before {} have new workers, the others go on with old ones", slot_);
+                 : fmt::format("slots before {} have new workers of {}, the others go on with old ones",
+                               slot_, to_text(next_->file));
   done_(false, fmt::format("{} failed: {}; {}{}", operation_, why, rest,
                            slot_ == 0 ? "" : fmt::format("; so far {}", sums_text())));
 }

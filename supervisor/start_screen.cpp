@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "ipc/machine_memory.h"
 #include "supervisor/cluster.h"
+#include "supervisor/running_file.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/version.h"
 
@@ -24,24 +25,25 @@ std::uint64_t memory_of_worker(const Options& options, std::uint64_t workers) {
 
 }  // namespace
 
-void show_start_screen(const Cluster& cluster, const std::string& runtime_dir) {
+void show_start_screen(const Cluster& cluster, const RunningFile& binary, const std::string& runtime_dir) {
   const std::string prefix = ctl(runtime_dir);
   const Options& options = cluster.program().options;
-  base::say(
-      STDOUT_FILENO,
-      fmt::format("Limpet {} (pid {})\n"
-                  "  application  {}\n"
-                  "  listening    {}\n"
-                  "  workers      {}, one in each slot\n"
-                  "  limits       {} connections, {} sessions, {} MiB held for clients\n"
-                  "  runtime dir  {}\n\n"
-                  "  inspect      {} status    {} stats\n"
-                  "  reload       {} reload    (or kill -HUP {})\n"
-                  "  stop         {} stop      (or Ctrl-C; twice: at once)\n\n",
-                  kVersion, ::getpid(), to_text(cluster.program()), fmt::join(cluster.addresses(), ", "),
-                  cluster.slots(), cluster.slots() * options.connections, cluster.slots() * options.sessions,
-                  cluster.slots() * memory_of_worker(options, cluster.slots()) >> 20, runtime_dir, prefix,
-                  prefix, prefix, ::getpid(), prefix));
+  base::say(STDOUT_FILENO,
+            fmt::format("Limpet {} (pid {})\n"
+                        "  limpet       {}\n"
+                        "  application  {}\n"
+                        "  listening    {}\n"
+                        "  workers      {}, one in each slot\n"
+                        "  limits       {} connections, {} sessions, {} MiB held for clients\n"
+                        "  runtime dir  {}\n\n"
+                        "  inspect      {} status    {} stats\n"
+                        "  reload       {} reload    (or kill -HUP {})\n"
+                        "  stop         {} stop      (or Ctrl-C; twice: at once)\n\n",
+                        kVersion, ::getpid(), to_text(binary), to_text(cluster.program()),
+                        fmt::join(cluster.addresses(), ", "), cluster.slots(),
+                        cluster.slots() * options.connections, cluster.slots() * options.sessions,
+                        cluster.slots() * memory_of_worker(options, cluster.slots()) >> 20, runtime_dir,
+                        prefix, prefix, prefix, ::getpid(), prefix));
 }
 
 void say_serving(const Cluster& cluster) {
