@@ -105,6 +105,8 @@ class Worker::Core {
   void start_drain(milliseconds window, milliseconds deadline);
   void start_migration(milliseconds window, milliseconds deadline, ipc::Descriptor stream);
   void continue_migration();
+  [[nodiscard]] ipc::Leaving since_leaving() const;
+  void begin_to_leave();
   void report_drain();
   void drain_due_sessions();
   void continue_drain();
@@ -115,6 +117,7 @@ class Worker::Core {
   void wait();
   [[nodiscard]] bool has_work() const;
   [[nodiscard]] http::TimePoint next_deadline() const;
+  void take_input();
   void begin_share(std::chrono::microseconds time);
   [[nodiscard]] std::uint64_t held_for_clients() const;
   void shed_for_memory();
@@ -163,6 +166,8 @@ class Worker::Core {
   http::TimePoint unfinished_until_{};  ///< half requests are ended from then on, once it drains or departs
   http::TimePoint drain_progress_at_{};
   http::TimePoint drain_linger_until_{};
+  ipc::Leaving before_leaving_;  ///< moved and drained until then
+  bool leaves_ = false;
   std::optional<int> exit_code_;
   /// Of engine_'s counts, what stands in counters_ already.
   struct {
@@ -174,6 +179,7 @@ class Worker::Core {
   std::uint64_t handler_ticks_at_turn_ = 0;
   bool cut_short_ = false;  ///< somebody was told to wait for the next turn, in this one
   bool poller_ready_ = true;
+  bool new_input_first_ = true;  ///< else what had to wait for this turn
   bool more_in_rings_ = false;
   bool more_in_inbox_ = false;
   bool more_to_end_ = false;
@@ -445,6 +451,7 @@ void Worker::Core::fail(const std::string& why) {
 }
 
 void Worker::Core::start_drain(milliseconds window, milliseconds deadline) {
+  begin_to_leave();
   acceptor_->close();
   if (handovers_) handovers_->stop_reading();
   if (migration_) migration_->stop_giving();
@@ -480,7 +487,7 @@ void Worker::Core::continue_drain() {
   // Idle connections are where the last polls come from: only when no session is left that wants one.
   const bool ends = told && !(migration_ && migration_->gives_connections());
   more_to_end_ = ends && !front_->http().end_idle(allowance_);
-  const bool empty = told && clients_.open() == 0;
+  const bool empty = told && clients_.is_empty();
   const bool unsent = (rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred());
   if ((empty && !unsent && (!migration_ || migration_->buckets_are_quiet())) ||
       drain_->overdue(clock_.now())) {
@@ -493,6 +500,7 @@ void Worker::Core::continue_drain() {
 }
 
 void Worker::Core::start_migration(milliseconds window, milliseconds deadline, ipc::Descriptor stream) {
+  begin_to_leave();
   acceptor_->close();
   handovers_->stop_reading();
   drain_.reset();
@@ -517,7 +525,7 @@ void Worker::Core::continue_migration() {
   const bool gone = engine_.session_count() == 0 && !engine_.has_lingering();
   const bool given = gone && giver != nullptr && !giver->broken() && giver->settled();
   if (given) giver->finish();
-  const bool all_quiet = given && clients_.open() == 0 && !rings_->deferred() &&
+  const bool all_quiet = given && clients_.is_empty() && !rings_->deferred() &&
                          socketio_->awaited_replies() == 0 && !migration_->has_predecessor();
   if (all_quiet || now >= departure_->deadline) {
     socketio_->give_up_moved_replies();
@@ -528,18 +536,29 @@ void Worker::Core::continue_migration() {
   }
 }
 
+/// Sessions that have moved or were drained since this worker began to leave; `ctl scale` may have had it
+/// move others before.
+ipc::Leaving Worker::Core::since_leaving() const {
+  return {.moved = counters_.get(ipc::Counter::SessionsDeparted) - before_leaving_.moved,
+          .drained = counters_.get(ipc::Counter::SessionsDrained) - before_leaving_.drained};
+}
+
+void Worker::Core::begin_to_leave() {
+  if (std::exchange(leaves_, true)) return;
+  before_leaving_ = since_leaving();
+}
+
 void Worker::Core::report_drain() {
   Giver* const giver = migration_ ? migration_->giver() : nullptr;
   const std::uint64_t on_their_way = giver == nullptr ? 0 : giver->sessions_on_their_way();
   link_->send(ipc::DrainProgress{.sessions_left = engine_.session_count() + on_their_way,
-                                 .moved = counters_.get(ipc::Counter::SessionsDeparted),
-                                 .drained = counters_.get(ipc::Counter::SessionsDrained)});
+                                 .moved = since_leaving().moved,
+                                 .drained = since_leaving().drained});
 }
 
 void Worker::Core::leave() {
   if (link_) {
-    link_->send(ipc::Leaving{.moved = counters_.get(ipc::Counter::SessionsDeparted),
-                             .drained = counters_.get(ipc::Counter::SessionsDrained)});
+    link_->send(since_leaving());
     link_->turn();
   }
   exit_code_ = 0;
@@ -551,10 +570,7 @@ void Worker::Core::turn() {
   turn_meter_.wake_up();
   clock_.advance_to(std::chrono::steady_clock::now());
   counters_.add(ipc::Counter::LoopTurns);
-  begin_share(kTimeForInput);
-  if (poller_ready_) poller_ready_ = poller_.dispatch(allowance_);
-  begin_share(kTimeForInput);
-  clients_.redeliver();
+  take_input();
   if (handovers_) more_in_inbox_ = handovers_->turn();
   begin_share(kTimeForRings);
   if (rings_) more_in_rings_ = rings_->poll(allowance_);
@@ -585,6 +601,24 @@ void Worker::Core::turn() {
   counters_.beat(clock_.now());
 }
 
+/// What is new, and what had to wait. The last piece of a share may take much longer than the share: then the
+/// others have their turn first in the next one.
+void Worker::Core::take_input() {
+  for (int i = 0; i < 2; ++i) {
+    begin_share(kTimeForInput);
+    const auto until = std::chrono::steady_clock::now() + 2 * kTimeForInput;
+    if (new_input_first_ == (i == 0)) {
+      if (poller_ready_) poller_ready_ = poller_.dispatch(allowance_);
+    } else {
+      clients_.redeliver();
+    }
+    if (i == 0 && std::chrono::steady_clock::now() > until) {
+      new_input_first_ = !new_input_first_;
+      return;
+    }
+  }
+}
+
 /// Of the turn, for the next part of it.
 void Worker::Core::begin_share(std::chrono::microseconds time) {
   cut_short_ = cut_short_ || allowance_.denied();
@@ -600,7 +634,10 @@ std::uint64_t Worker::Core::held_for_clients() const {
 /// The largest go first, until what is left fits; one look at most for each that may have to go.
 void Worker::Core::shed_for_memory() {
   const std::uint64_t most = settings_.limits.memory_bytes;
-  std::uint64_t held = held_for_clients();
+  const std::uint64_t all = held_for_clients();
+  // Of those that were closed in earlier turns.
+  std::uint64_t held =
+      all - std::min<std::uint64_t>(all, clients_.released_bytes() + engine_.released_bytes());
   for (int i = 0; held > most && i < kShedPerTurn; ++i) {
     const std::size_t of_connection = clients_.largest_bytes();
     const std::size_t of_session = engine_.largest_bytes();

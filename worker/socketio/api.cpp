@@ -142,6 +142,7 @@ const boost::json::value& Auth::value() const {
   const std::string& text = socket->extras->auth;
   if (text.size() > socketio::kParsedAtEveryLook) return server_->parsed_auth(*socket);
   small_ = std::make_shared<const boost::json::value>(Json(text, {}).value());
+  server_->lend(small_);
   return *small_;
 }
 

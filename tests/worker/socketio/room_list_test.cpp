@@ -6,6 +6,7 @@
 #include <chrono>
 #include <ctime>
 #include <random>
+#include <ranges>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -153,6 +154,22 @@ TEST(RoomList, AHandlerThatNamesARoomTooLongIsToldOfInTheLogAndCounted) {
   client.say(R"(2["enter",")" + std::string(kLongestRoomName + 1, 'n') + R"("])");
   EXPECT_EQ(world.server.stats().handler_exceptions, 1u);
   EXPECT_FALSE(client.closed_by_server());
+}
+
+TEST(RoomList, TakesNamesThatAreMadeOneByOne) {
+  World world;
+  std::vector<Client> clients;
+  world.io.on_connection(
+      [](Socket& socket) { socket.join("a room with a long name, number " + std::string(socket.id())); });
+  for (int i = 0; i < 3; ++i) clients.push_back(world.join());
+  const std::vector<int> numbers{1, 3};
+  const auto room_of = [](int n) { return "a room with a long name, number " + World::id(n); };
+  world.io.to(numbers | std::views::transform(room_of)).emit("e");
+  EXPECT_EQ(clients[0].heard(), (Texts{R"(2["e"])"}));
+  EXPECT_EQ(clients[1].heard(), Texts());
+  EXPECT_EQ(clients[2].heard(), (Texts{R"(2["e"])"}));
+  world.io.except(numbers | std::views::transform(room_of)).emit("e");
+  EXPECT_EQ(clients[1].heard(), (Texts{R"(2["e"])"}));
 }
 
 }  // namespace
