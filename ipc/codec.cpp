@@ -154,6 +154,7 @@ void put(wire::StatusReply::Builder to, const StatusReply& status) {
   for (unsigned int i = 0; i < listeners.size(); ++i) listeners.set(i, Text(status.listeners[i]));
   auto slots = to.initSlots(length(status.slots, kSlotLimit));
   for (unsigned int i = 0; i < slots.size(); ++i) put(slots[i], status.slots[i]);
+  to.setBinary(Text(status.binary));
 }
 
 void put(wire::CounterReport::Builder to, const CounterReport& counter) {
@@ -208,6 +209,13 @@ void put(wire::NamedValues::Builder to, const NamedValues& from) {
   put_texts(to.initValues(length(from.values, kListenersLimit)), from.values);
 }
 
+void put(wire::FileMark::Builder to, const FileMark& from) {
+  to.setDevice(from.device);
+  to.setInode(from.inode);
+  to.setSize(from.size);
+  to.setModifiedNs(from.modified_ns);
+}
+
 void put(wire::ProgramState::Builder to, const ProgramState& from) {
   put_each(to.initOptions(length(from.options, kOptionsLimit)), from.options);
   put_texts(to.initApplication(length(from.application, kArgumentsLimit)), from.application);
@@ -215,6 +223,8 @@ void put(wire::ProgramState::Builder to, const ProgramState& from) {
   put_texts(to.initArguments(length(from.arguments, kArgumentsLimit)), from.arguments);
   to.setImage(from.image);
   to.setSettings(from.settings);
+  to.setDirectory(from.directory);
+  put(to.initMark(), from.mark);
 }
 
 void put(wire::ListenerState::Builder to, const ListenerState& from) {
@@ -283,6 +293,8 @@ void put(wire::SupervisorState::Builder to, const SupervisorState& from) {
   to.setUsedSlots(from.used_slots);
   to.setDescriptorLimit(from.descriptor_limit);
   to.setPlacementSeed(from.placement_seed);
+  to.setStartDirectory(Text(from.start_directory));
+  put(to.initImage(), from.image);
 }
 
 // ---- reading ----
@@ -439,7 +451,8 @@ StatusReply read(const Door& door, wire::StatusReply::Reader from) {
                      .runtime_dir = door.text(from.getRuntimeDir(), "runtime dir"),
                      .operation = door.text(from.getOperation(), "operation"),
                      .listeners = {},
-                     .slots = {}};
+                     .slots = {},
+                     .binary = door.text(from.getBinary(), "binary")};
   for (const auto listener : door.list(from.getListeners(), kListenersLimit, "listeners"))
     status.listeners.push_back(door.text(listener, "listener"));
   for (const auto slot : door.list(from.getSlots(), kSlotLimit, "slots"))
@@ -520,13 +533,22 @@ std::vector<Item> each_of(const Door& door, List from, std::size_t limit, const 
   return result;
 }
 
+FileMark read(wire::FileMark::Reader from) {
+  return {.device = from.getDevice(),
+          .inode = from.getInode(),
+          .size = from.getSize(),
+          .modified_ns = from.getModifiedNs()};
+}
+
 ProgramState read(const Door& door, wire::ProgramState::Reader from) {
   return {.options = each_of<NamedValues>(door, from.getOptions(), kOptionsLimit, "options"),
           .application = texts(door, from.getApplication(), kArgumentsLimit, "application"),
           .executable = door.text(from.getExecutable(), "executable"),
           .arguments = texts(door, from.getArguments(), kArgumentsLimit, "arguments"),
           .image = descriptor(door, from.getImage()),
-          .settings = descriptor(door, from.getSettings())};
+          .settings = descriptor(door, from.getSettings()),
+          .directory = descriptor(door, from.getDirectory()),
+          .mark = read(from.getMark())};
 }
 
 ListenerState read(const Door& door, wire::ListenerState::Reader from) {
@@ -599,6 +621,8 @@ SupervisorState open(const Datagram& file, wire::SupervisorState::Reader from) {
           .used_slots = from.getUsedSlots(),
           .descriptor_limit = from.getDescriptorLimit(),
           .placement_seed = from.getPlacementSeed()};
+          .start_directory = door.text(from.getStartDirectory(), "start directory"),
+          .image = read(from.getImage())};
 }
 
 // ---- envelopes ----

@@ -211,6 +211,7 @@ struct StatusReply {
   std::string operation{};  ///< "", "reload since 12.3 s", "stopping since …"
   std::vector<std::string> listeners{};
   std::vector<SlotStatus> slots{};
+  std::string binary{};  ///< the supervisor's own file: "/srv/app/current/limpet -> /srv/app/7/limpet"
 };
 struct CounterReport {
   std::string name{};

@@ -55,6 +55,7 @@ struct Plan {
   int lowest_free = kLowestParkingPlace;
   pid_t parent = -1;
   std::optional<int> cpu;
+  int directory = -1;
 };
 
 // ---- in the child: async-signal-safe calls only; each step returns false with errno set ----
@@ -95,6 +96,9 @@ bool settle_descriptors(const Plan& plan) {
   return true;
 }
 
+/// Before the descriptors are settled: its number may be another's target.
+bool enter(int directory) { return directory == -1 || ::fchdir(directory) == 0; }
+
 bool pin_to(const std::optional<int>& cpu) {
   if (!cpu) return true;
   cpu_set_t one;
@@ -109,8 +113,8 @@ bool pin_to(const std::optional<int>& cpu) {
 [[noreturn]] void become(const Plan& plan, int report, char* const* arguments) {
   // Away from the targets first, or a dup2 onto its number would cut the line to the parent.
   const int parked_report = ::fcntl(report, F_DUPFD_CLOEXEC, plan.lowest_free);
-  if (parked_report != -1 && ::setpgid(0, 0) == 0 && pin_to(plan.cpu) && settle_descriptors(plan) &&
-      leave_signals_behind() && die_with_parent(plan.parent) &&
+  if (parked_report != -1 && ::setpgid(0, 0) == 0 && pin_to(plan.cpu) && enter(plan.directory) &&
+      settle_descriptors(plan) && leave_signals_behind() && die_with_parent(plan.parent) &&
       // Behind the descriptors: their numbers may lie above it.
       base::give_descriptor_limit_back()) {
     if (plan.image == -1) ::execve(plan.executable, arguments, plan.environment.data());
@@ -171,6 +175,7 @@ Plan plan_for(const SpawnRequest& request) {
   plan.environment = environment_of(request);
   plan.parent = ::getpid();
   plan.cpu = request.cpu;
+  plan.directory = request.directory;
   for (const Inherited& each : request.descriptors)
     plan.lowest_free = std::max(plan.lowest_free, each.target + 1);
   const Descriptor nothing(require(::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null"));

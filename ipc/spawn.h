@@ -67,6 +67,7 @@ struct SpawnRequest {
   std::vector<std::string> environment;  ///< NAME=value, beside all of ours
   std::vector<Inherited> descriptors;    ///< besides 0 (/dev/null), 1 and 2 (ours); everything else is closed
   std::optional<int> cpu;                ///< the only CPU it may run on
+  int directory = -1;                    ///< an open one (O_PATH will do): its working directory; -1: ours
 };
 
 struct SpawnResult {

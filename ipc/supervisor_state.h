@@ -27,6 +27,15 @@ using Moment = std::chrono::milliseconds;
   return std::chrono::steady_clock::time_point(moment);
 }
 
+/// By which another file is known from this one.
+struct FileMark {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;  ///< 0: not known
+  std::uint64_t size = 0;
+  std::int64_t modified_ns = 0;
+  bool operator==(const FileMark&) const = default;
+};
+
 /// By names, so that builds may number them differently.
 struct NamedNumber {
   std::string name{};
@@ -44,6 +53,8 @@ struct ProgramState {
   std::vector<std::string> arguments{};
   int image = -1;  ///< -1: a script
   int settings = -1;
+  int directory = -1;  ///< working directory of its workers; -1: that of the supervisor
+  FileMark mark{};     ///< of the executable when it was opened
 };
 struct ListenerState {
   std::string address{};
@@ -91,7 +102,7 @@ struct SupervisorState {
   std::uint32_t version = kStateVersion;
   std::uint32_t protocol_version = kProtocolVersion;  ///< of the workers' control channels
   std::string build{};
-  std::string binary{};  ///< path of `limpet`
+  std::string binary{};  ///< path of `limpet`, as it was named
   std::string runtime_dir{};
   Moment started{0};
   bool announced = false;     ///< every slot has served
@@ -110,6 +121,8 @@ struct SupervisorState {
   std::uint16_t used_slots = 0;        ///< those below have ever been open
   std::uint64_t descriptor_limit = 0;  ///< the soft one of the first image's start; 0: it has raised none
   std::uint64_t placement_seed = 0;    ///< ipc/placement_hash.h
+  std::string start_directory{};       ///< as it was named; "": an image that did not follow names
+  FileMark image{};                    ///< of the image that this state comes from
 };
 
 }  // namespace limpet::ipc

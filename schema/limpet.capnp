@@ -451,6 +451,7 @@ struct StatusReply {
   operation @5 :Text;  # "", "reload since 12.3 s", "stopping since 2.0 s"
   listeners @6 :List(Text);
   slots @7 :List(SlotStatus);
+  binary @8 :Text;  # the supervisor's own file: "/srv/app/current/limpet -> /srv/app/7/limpet"
 }
 
 struct SlotStatus {
@@ -514,7 +515,7 @@ struct SupervisorState {
   version @0 :UInt32;
   protocolVersion @1 :UInt32;  # of the control channels of the workers that go on
   build @2 :Text;
-  binary @3 :Text;             # path of `limpet`
+  binary @3 :Text;             # path of `limpet`, as it was named
   runtimeDir @4 :Text;
   started @5 :Moment;
   announced @6 :Bool;
@@ -533,6 +534,16 @@ struct SupervisorState {
   usedSlots @19 :UInt16;  # those below have ever been open
   descriptorLimit @20 :UInt64;  # the soft one that the first image was started with; 0: it has raised none
   placementSeed @21 :UInt64;    # of the hash that places addresses; 0 also of builds that had none
+  startDirectory @22 :Text;     # as it was named; relative paths are joined to it. "": a build that followed no names
+  image @23 :FileMark;          # of the image that this state comes from
+}
+
+struct FileMark {
+  # By which another file is known from this one.
+  device @0 :UInt64;
+  inode @1 :UInt64;  # 0: not known
+  size @2 :UInt64;
+  modifiedNs @3 :Int64;
 }
 
 struct NamedNumber {
@@ -552,6 +563,8 @@ struct ProgramState {
   arguments @3 :List(Text);
   image @4 :DescriptorNumber;     # -1: a script
   settings @5 :DescriptorNumber;
+  directory @6 :DescriptorNumber = -1;  # working directory of its workers; -1: that of the supervisor
+  mark @7 :FileMark;                    # of the executable when it was opened
 }
 
 struct ListenerState {

@@ -95,8 +95,9 @@ ipc::SpawnRequest Births::request_for(const ipc::Incarnation& who, const Program
                                .listeners = listeners_.count(),
                                .generation = who.generation};
   ipc::SpawnRequest request;
-  request.executable = program.executable;
+  request.executable = program.file.name;
   request.image = program.image.get();
+  request.directory = program.directory.get();
   request.arguments = program.arguments;
   request.environment = {fmt::format("{}={}", ipc::kHeritageVariable, ipc::to_environment(heritage))};
   request.descriptors = {{control, ipc::kControlChannel},

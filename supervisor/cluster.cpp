@@ -60,7 +60,7 @@ Worker* Cluster::start_worker(std::uint16_t number, const SharedProgram& program
     return nullptr;
   }
   totals_.count_start(number);
-  log(Level::Info, fmt::format("{}: spawned {}", worker->name(), program->executable));
+  log(Level::Info, fmt::format("{}: spawned {}", worker->name(), to_text(program->file)));
   slot.respawn.cancel();
   watch(*worker);
   limit_boot(*worker, program->options.boot_deadline);
@@ -183,6 +183,11 @@ void Cluster::stop(bool at_once) {
   const bool empty =
       std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->workers.empty(); });
   if (empty && on_empty) on_empty();
+}
+
+void Cluster::restore_listeners() {
+  for (const std::string& line : listeners_.restore(addresses_of(program_->options)))
+    log(Level::Warning, "listener: " + line);
 }
 
 void Cluster::adopt(SharedProgram program) {

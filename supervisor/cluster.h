@@ -58,6 +58,8 @@ class Cluster {
   void stop(bool at_once);
   /// From now on whoever dies is replaced by a worker of this program.
   void adopt(SharedProgram program);
+  /// Unix sockets whose files were swept: for the workers that start from now on. Says so in the log.
+  void restore_listeners();
 
   // ---- steps of another number of slots (supervisor/scaling.h), in cluster_slots.cpp ----
   /// Slots up to `slots` get workers; no client and no bucket yet.

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,36 +22,16 @@ struct ControlSocket::Client {
   bool open = true;
 };
 
-namespace {
-
-ipc::Descriptor listen_at(const std::string& path) {
-  ipc::Descriptor socket(
-      ipc::require(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "control socket"));
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  ::unlink(path.c_str());
-  // By umask, not by chmod afterwards: there is no moment in which others could connect.
-  const mode_t before = ::umask(0177);
-  const int bound = ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  const int error = errno;
-  ::umask(before);
-  if (bound == -1) ipc::throw_system_error("bind control socket " + path, error);
-  ipc::require(::listen(socket.get(), 64), "listen on control socket " + path);
-  return socket;
+ControlSocket::ControlSocket(Loop& loop, ipc::Descriptor socket, Handler handler)
+    : loop_(loop), handler_(std::move(handler)), socket_(std::move(socket)), retry_(loop) {
+  watch_for_clients();
 }
 
-}  // namespace
-
-ControlSocket::ControlSocket(Loop& loop, std::string path, Handler handler)
-    : ControlSocket(loop, path, listen_at(path), std::move(handler)) {}
-
-ControlSocket::ControlSocket(Loop& loop, std::string path, ipc::Descriptor socket, Handler handler)
-    : loop_(loop),
-      path_(std::move(path)),
-      handler_(std::move(handler)),
-      socket_(std::move(socket)),
-      retry_(loop) {
+void ControlSocket::listen_on(ipc::Descriptor socket) {
+  retry_.cancel();
+  // Lets go of the old one first.
+  on_client_.reset();
+  socket_ = std::move(socket);
   watch_for_clients();
 }
 
@@ -64,7 +42,6 @@ void ControlSocket::watch_for_clients() {
 
 ControlSocket::~ControlSocket() {
   for (const auto& client : std::list(clients_)) close(client);
-  ::unlink(path_.c_str());
 }
 
 bool ControlSocket::may_ask(const ipc::Descriptor& socket) {

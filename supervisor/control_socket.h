@@ -26,16 +26,16 @@ class ControlSocket {
   /// A client that has not asked anything by then is closed.
   static constexpr std::chrono::milliseconds kSilenceLimit{3000};
 
-  /// Throws std::system_error. Replaces a socket that was left behind: the runtime directory's lock is held.
-  ControlSocket(Loop& loop, std::string path, Handler handler);
-  /// The one that an upgrade carries over.
-  ControlSocket(Loop& loop, std::string path, ipc::Descriptor socket, Handler handler);
+  /// `socket` listens; its file is the runtime directory's.
+  ControlSocket(Loop& loop, ipc::Descriptor socket, Handler handler);
+  /// From now on there. Who is connected stays so.
+  void listen_on(ipc::Descriptor socket);
   [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
   /// Those that have asked and are still there.
   [[nodiscard]] std::vector<int> waiting_clients() const;
   /// A client that had asked the image before.
   [[nodiscard]] Reply adopt_client(ipc::Descriptor socket);
-  /// Removes the socket. What clients have not read yet stays readable for them.
+  /// What clients have not read yet stays readable for them.
   ~ControlSocket();
 
  private:
@@ -52,7 +52,6 @@ class ControlSocket {
   void close(const std::shared_ptr<Client>& client);
 
   Loop& loop_;
-  std::string path_;
   Handler handler_;
   base::LogGate refusals_;
   ipc::Descriptor socket_;

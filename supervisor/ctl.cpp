@@ -53,10 +53,12 @@ constexpr CtlVerb kVerbs[] = {
 
 using TimePoint = std::chrono::steady_clock::time_point;
 
-std::optional<ipc::Channel> connect_to(const std::string& path) {
+/// Through the directory that was looked at, which nobody can swap meanwhile.
+std::optional<ipc::Channel> connect_in(const ipc::Descriptor& runtime_dir) {
+  if (!runtime_dir) return std::nullopt;
+  const std::string path = control_path(runtime_dir);
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return std::nullopt;
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   ipc::Descriptor socket(ipc::require(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), "socket"));
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
@@ -125,7 +127,13 @@ std::span<const CtlVerb> ctl_verbs() { return kVerbs; }
 
 int run_ctl(const CtlCommand& command) {
   const std::string runtime_dir = command.runtime_dir.empty() ? default_runtime_dir() : command.runtime_dir;
-  auto channel = connect_to(control_path(runtime_dir));
+  std::optional<ipc::Channel> channel;
+  try {
+    channel = connect_in(open_to_ask(runtime_dir, trust_of(command.runtime_dir)));
+  } catch (const std::exception& refusal) {
+    std::fprintf(stderr, "limpet: %s\n", refusal.what());
+    return kRefused;
+  }
   if (!channel) {
     std::fprintf(stderr, "limpet: no supervisor runs in %s\n", runtime_dir.c_str());
     return kNotRunning;

@@ -58,6 +58,8 @@ json::object to_json(const ipc::SlotStatus& slot) {
 std::string status_table(const ipc::StatusReply& status) {
   std::string text =
       fmt::format("limpet {}, pid {}, up {}\n", status.version, status.pid, duration(status.uptime));
+  // Empty from the supervisor of an older build.
+  if (!status.binary.empty()) text += fmt::format("limpet       {}\n", status.binary);
   text += fmt::format("application  {}\nlistening    {}\nruntime dir  {}\n", status.application,
                       fmt::join(status.listeners, ", "), status.runtime_dir);
   if (!status.operation.empty()) text += fmt::format("operation    {}\n", status.operation);
@@ -86,6 +88,7 @@ std::string status_json(const ipc::StatusReply& status) {
                                {"version", status.version},
                                {"pid", status.pid},
                                {"uptime_ms", status.uptime.count()},
+                               {"binary", status.binary},
                                {"application", status.application},
                                {"runtime_dir", status.runtime_dir},
                                {"operation", status.operation},

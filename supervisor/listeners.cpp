@@ -1,5 +1,6 @@
 #include "supervisor/listeners.h"
 
+#include <fmt/format.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -74,6 +75,19 @@ bool leaves_ipv4(const ipc::Address& address, const std::vector<ListenAddress>& 
 
 }  // namespace
 
+std::vector<ListenAddress> addresses_of(const Options& options) {
+  std::vector<ListenAddress> result;
+  std::string why;
+  const std::vector<Options> all = options_of_listeners(options);
+  for (std::size_t index = 0; index < options.listen.size(); ++index) {
+    const Options& its = all[index];
+    result.push_back({.address = ipc::parse_address(options.listen[index], &why).value(),
+                      .backlog = static_cast<int>(its.backlog),
+                      .unix_mode = static_cast<mode_t>(its.unix_mode)});
+  }
+  return result;
+}
+
 Listeners::Listeners(const std::vector<ListenAddress>& addresses, std::uint16_t slots, milliseconds patience,
                      std::uint64_t placement_seed)
     : placement_seed_(placement_seed) {
@@ -139,6 +153,22 @@ std::vector<int> Listeners::of_slot(std::uint16_t slot) const {
   for (const Group& group : groups_)
     result.push_back(group.shared ? group.shared->descriptor() : group.sockets.at(slot).get());
   return result;
+}
+
+std::vector<std::string> Listeners::restore(const std::vector<ListenAddress>& wanted) {
+  std::vector<std::string> lines;
+  for (std::size_t index = 0; index < groups_.size() && index < wanted.size(); ++index) {
+    Group& group = groups_[index];
+    if (!group.shared || !group.shared->is_swept()) continue;
+    const std::string name = to_text(group.address);
+    try {
+      group.shared->restore(wanted[index].unix_mode, wanted[index].backlog);
+      lines.push_back(name + ": was swept, and is made again; new workers accept there");
+    } catch (const std::exception& failure) {
+      lines.push_back(fmt::format("{}: was swept, and cannot be made again: {}", name, failure.what()));
+    }
+  }
+  return lines;
 }
 
 void Listeners::route(const std::vector<bool>& takes_part) {

@@ -12,6 +12,7 @@
 #include "ipc/address.h"
 #include "ipc/descriptor.h"
 #include "ipc/supervisor_state.h"
+#include "supervisor/options.h"
 #include "supervisor/unix_listener.h"
 
 namespace limpet::supervisor {
@@ -22,6 +23,9 @@ struct ListenAddress {
   int backlog = 4096;
   mode_t unix_mode = 0660;
 };
+
+/// All of `options`, whose addresses have been checked.
+[[nodiscard]] std::vector<ListenAddress> addresses_of(const Options& options);
 
 class Listeners {
  public:
@@ -35,6 +39,10 @@ class Listeners {
   Listeners(const std::vector<ipc::ListenerState>& inherited, std::uint64_t placement_seed);
   [[nodiscard]] std::vector<ipc::ListenerState> save() const;
 
+  /// Makes the Unix sockets again whose files were swept; whoever gets its sockets from now on has the new
+  /// ones. `wanted`: all addresses, in configured order. Gives a line for each that was made again, or could
+  /// not be.
+  [[nodiscard]] std::vector<std::string> restore(const std::vector<ListenAddress>& wanted);
   /// The sockets of one slot, in configured order.
   [[nodiscard]] std::vector<int> of_slot(std::uint16_t slot) const;
   /// Attaches a new program to every group. R2 of routing_program.h holds between any two calls.

@@ -1,9 +1,14 @@
 #include "supervisor/lock_file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <stdexcept>
+
+#include "supervisor/socket_file.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -14,25 +19,40 @@ std::string holder_of(const ipc::Descriptor& lock) {
   return got > 0 ? std::string(pid, static_cast<std::size_t>(got)) : "unknown";
 }
 
-/// A lock that its holder removed after we opened it locks nothing.
-bool is_still_there(const ipc::Descriptor& lock, const std::string& path) {
-  struct stat opened = {};
-  struct stat named = {};
-  return ::fstat(lock.get(), &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
-         opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+/// In a directory where others may write, this may be a trap: a link to a file that is dear to us.
+void check_is_ours(const ipc::Descriptor& lock, const std::string& path) {
+  struct stat status = {};
+  ipc::require(::fstat(lock.get(), &status), "open " + path);
+  const bool is_of_stranger = status.st_uid != ::geteuid() && ::geteuid() != 0;
+  if (!S_ISREG(status.st_mode) || status.st_nlink > 1 || is_of_stranger)
+    throw std::runtime_error(
+        fmt::format("{}: is no lock file of ours (no plain file, or with a second name, or another user's); "
+                    "nothing was written to it",
+                    path));
+}
+
+ipc::Descriptor open_lock(int directory, const std::string& name, const std::string& path) {
+  // O_NONBLOCK: a FIFO that lies there must not hold us up.
+  const int opened =
+      ::openat(directory, name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+  if (opened == -1 && errno == ELOOP)
+    throw std::runtime_error(fmt::format("{}: is a symlink; remove it", path));
+  return ipc::Descriptor(ipc::require(opened, "open " + path));
 }
 
 }  // namespace
 
-std::optional<ipc::Descriptor> take_lock_file(const std::string& path, std::string* holder) {
+std::optional<ipc::Descriptor> take_lock_file(int directory, const std::string& name, const std::string& path,
+                                              std::string* holder) {
   for (;;) {
-    ipc::Descriptor lock(
-        ipc::require(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600), "open " + path));
+    ipc::Descriptor lock = open_lock(directory, name, path);
     if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
       *holder = holder_of(lock);
       return std::nullopt;
     }
-    if (!is_still_there(lock, path)) continue;
+    // A lock that its holder removed after we opened it locks nothing.
+    if (file_of(lock) != file_at(directory, name)) continue;
+    check_is_ours(lock, path);
     const std::string pid = std::to_string(::getpid());
     ipc::require(::ftruncate(lock.get(), 0), "truncate " + path);
     ipc::require(static_cast<int>(::pwrite(lock.get(), pid.data(), pid.size(), 0)), "write " + path);

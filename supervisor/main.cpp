@@ -4,13 +4,18 @@
 #include "supervisor/command_line.h"
 #include "supervisor/ctl.h"
 #include "supervisor/serve.h"
+#include "supervisor/start_place.h"
 
 int main(int count, char** words) {
   using namespace limpet::supervisor;
   limpet::base::fill_standard_descriptors();
   limpet::base::reset_dispositions();
   const Command command = parse_command_line(count, words);
-  if (const auto* serve = std::get_if<CommandLine>(&command)) return run_serve(*serve);
+  if (const auto* serve = std::get_if<CommandLine>(&command)) {
+    CommandLine from_here = *serve;
+    from_here.place = start_place(count > 0 ? words[0] : nullptr);
+    return run_serve(from_here);
+  }
   if (const auto* ctl = std::get_if<CtlCommand>(&command)) return run_ctl(*ctl);
   return std::get<ExitNow>(command).code;
 }

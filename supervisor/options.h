@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/start_place.h"
+
 namespace limpet::supervisor {
 
 /// One option as it was given: the row of the table, and its values.
@@ -77,6 +79,7 @@ struct CommandLine {
   std::vector<std::string> application;
   std::vector<GivenFlag> flags;
   bool check_only = false;
+  StartPlace place{};  ///< what relative paths are joined to
 };
 
 struct LoadedOptions {

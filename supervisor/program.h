@@ -8,15 +8,18 @@
 
 #include "ipc/descriptor.h"
 #include "supervisor/options.h"
+#include "supervisor/running_file.h"
 
 namespace limpet::supervisor {
 
 struct Program {
   Options options;
-  std::string executable;
+  RunningFile file;
   /// The executable as it was when this was made: whoever replaces the file changes nothing before the next
   /// reload. Invalid for a script (#!), which its interpreter reads from the path.
   ipc::Descriptor image;
+  /// Working directory of its workers, as the name led when this was made. Invalid: that of the supervisor.
+  ipc::Descriptor directory;
   std::vector<std::string> arguments;
   ipc::Descriptor settings;  ///< sealed memfd
 };
@@ -25,11 +28,11 @@ struct Program {
 using SharedProgram = std::shared_ptr<const Program>;
 
 /// Finds the application: a path, a name in PATH, or `chat` beside the limpet binary if none is named.
-/// Throws std::runtime_error in words if it cannot be executed.
+/// Follows the names anew at each call. Throws std::runtime_error in words if it cannot be executed.
 [[nodiscard]] Program make_program(const Options& options, const std::vector<std::string>& listen,
-                                   std::uint64_t placement_seed);
+                                   std::uint64_t placement_seed, const StartPlace& place);
 
-/// "./app --level 3"
+/// "/srv/app/current/chat -> /srv/app/7/chat, with --level 3"
 [[nodiscard]] std::string to_text(const Program& program);
 
 }  // namespace limpet::supervisor

@@ -180,8 +180,8 @@ void Rollout::fail(const std::string& why) {
   }
   const std::string rest =
       at_ == 0 ? "the old workers go on"
-               : fmt::format("{} of {} slots have new workers, the others go on with old ones", at_,
-                             slots_.size());
+               : fmt::format("{} of {} slots have new workers of {}, the others go on with old ones", at_,
+                             slots_.size(), to_text(next_->file));
   done_(false, fmt::format("{} failed: {}; {}{}", operation_, why, rest,
                            at_ == 0 ? "" : fmt::format("; so far {}", sums_text())));
 }

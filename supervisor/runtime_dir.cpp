@@ -1,11 +1,13 @@
 #include "supervisor/runtime_dir.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <stdexcept>
 
@@ -14,9 +16,10 @@
 namespace limpet::supervisor {
 namespace {
 
-constexpr std::size_t kLongestPath = sizeof(sockaddr_un::sun_path) - 1;
-
-std::string lock_path(const std::string& runtime_dir) { return runtime_dir + "/lock"; }
+constexpr const char* kLock = "lock";
+constexpr const char* kControl = "control";
+constexpr mode_t kWritableByAll = 0002;
+constexpr mode_t kWritableByGroup = 0020;
 
 void create_private(const std::string& path) {
   std::error_code error;
@@ -26,14 +29,21 @@ void create_private(const std::string& path) {
     ipc::throw_system_error("create runtime directory " + path);
 }
 
-ipc::Descriptor take_lock(const std::string& runtime_dir) {
-  std::string holder;
-  auto lock = take_lock_file(lock_path(runtime_dir), &holder);
-  if (lock) return *std::move(lock);
+[[noreturn]] void refuse(const std::string& path, const std::string& why) {
   throw std::runtime_error(
-      fmt::format("runtime directory {0}: supervisor {1} runs here; `limpet ctl --runtime-dir {0} stop` "
-                  "stops it, another --runtime-dir avoids it",
-                  runtime_dir, holder));
+      fmt::format("runtime directory {}: {}; remove it, or name another with --runtime-dir", path, why));
+}
+
+/// Without O_DIRECTORY, to tell a symlink from what is no directory.
+ipc::Descriptor open_as(const std::string& path, RuntimeDirTrust trust) {
+  const int follow = trust == RuntimeDirTrust::Operator ? 0 : O_NOFOLLOW;
+  return ipc::Descriptor(::open(path.c_str(), O_PATH | O_CLOEXEC | follow));
+}
+
+std::string objection_to(const ipc::Descriptor& directory, RuntimeDirTrust trust) {
+  struct stat found = {};
+  if (::fstat(directory.get(), &found) != 0) return std::strerror(errno);
+  return objection_to(found, trust, ::geteuid(), ::getegid());
 }
 
 }  // namespace
@@ -45,19 +55,117 @@ std::string default_runtime_dir() {
   return fmt::format("/tmp/limpet-{}", ::geteuid());
 }
 
-std::string control_path(const std::string& runtime_dir) { return runtime_dir + "/control"; }
-
-RuntimeDir::RuntimeDir(std::string path) : path_(std::move(path)) {
-  if (control_path(path_).size() > kLongestPath) {
-    throw std::runtime_error(fmt::format(
-        "runtime directory {}: its path is too long for a Unix socket ({} bytes with /control, {} at most)",
-        path_, control_path(path_).size(), kLongestPath));
-  }
-  create_private(path_);
-  lock_ = take_lock(path_);
-  was_left_in_haste_ = ::access(control_path(path_).c_str(), F_OK) == 0;
+RuntimeDirTrust trust_of(const std::string& named) {
+  if (!named.empty()) return RuntimeDirTrust::Operator;
+  return ::geteuid() == 0 ? RuntimeDirTrust::NoLink : RuntimeDirTrust::Private;
 }
 
-RuntimeDir::~RuntimeDir() { ::unlink(lock_path(path_).c_str()); }
+std::string objection_to(const struct stat& found, RuntimeDirTrust trust, uid_t user, gid_t group) {
+  if (S_ISLNK(found.st_mode)) return "is a symlink";
+  if (!S_ISDIR(found.st_mode)) return "is no directory";
+  const bool is_private = trust == RuntimeDirTrust::Private;
+  if (found.st_uid != user && (is_private || found.st_uid != 0))
+    return fmt::format("belongs to user {}, this is user {}", found.st_uid, user);
+  if (is_private && (found.st_mode & 0077) != 0)
+    return fmt::format("is open to others (mode {:04o}; 0700 is right)", found.st_mode & 07777);
+  // A group of our own is what umask 002 is for.
+  const mode_t forbidden = kWritableByAll | (found.st_gid == group ? 0 : kWritableByGroup);
+  if ((found.st_mode & forbidden) != 0)
+    return fmt::format("others may write there (mode {:04o}, group {})", found.st_mode & 07777, found.st_gid);
+  return "";
+}
+
+ipc::Descriptor open_to_ask(const std::string& path, RuntimeDirTrust trust) {
+  ipc::Descriptor directory = open_as(path, trust);
+  // Root asks a supervisor of anybody whose directory it names.
+  if (!directory || trust == RuntimeDirTrust::Operator) return directory;
+  if (const std::string why = objection_to(directory, trust); !why.empty()) refuse(path, why);
+  return directory;
+}
+
+std::string control_path(const ipc::Descriptor& directory) {
+  return fmt::format("/proc/self/fd/{}/{}", directory.get(), kControl);
+}
+
+RuntimeDir::RuntimeDir(std::string path, RuntimeDirTrust trust) : path_(std::move(path)), trust_(trust) {
+  directory_ = open_directory();
+  take_lock();
+  was_left_in_haste_ = file_at(directory_.get(), kControl).has_value();
+}
+
+RuntimeDir::RuntimeDir(std::string path, RuntimeDirTrust trust, ipc::Descriptor lock)
+    : path_(std::move(path)), trust_(trust), directory_(open_as(path_, trust)), lock_(std::move(lock)) {
+  // Under our lock nobody else has made one.
+  if (holds_lock()) control_ = file_at(directory_.get(), kControl);
+}
+
+RuntimeDir::~RuntimeDir() { remove_own_files(); }
+
+ipc::Descriptor RuntimeDir::open_directory() const {
+  create_private(path_);
+  ipc::Descriptor directory = open_as(path_, trust_);
+  if (!directory) ipc::throw_system_error("open runtime directory " + path_);
+  if (const std::string why = objection_to(directory, trust_); !why.empty()) refuse(path_, why);
+  return directory;
+}
+
+void RuntimeDir::take_lock() {
+  std::string holder;
+  auto lock = take_lock_file(directory_.get(), kLock, path_ + "/" + kLock, &holder);
+  if (!lock) {
+    throw std::runtime_error(
+        fmt::format("runtime directory {0}: supervisor {1} runs here; `limpet ctl --runtime-dir {0} stop` "
+                    "stops it, another --runtime-dir avoids it",
+                    path_, holder));
+  }
+  lock_ = *std::move(lock);
+}
+
+bool RuntimeDir::holds_lock() const {
+  const auto held = file_of(lock_);
+  return held && file_at(directory_.get(), kLock) == held;
+}
+
+void RuntimeDir::remove_own_files() noexcept {
+  remove_own(directory_.get(), kControl, control_);
+  // Last: whoever finds no lock may start.
+  remove_own(directory_.get(), kLock, file_of(lock_));
+}
+
+ipc::Descriptor RuntimeDir::listen_for_control() {
+  const std::string name = path_ + "/" + kControl;
+  remove_stale_socket(directory_.get(), kControl, "control socket in " + path_);
+  ipc::Descriptor socket(
+      ipc::require(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "control socket"));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  const std::string path = control_path(directory_);
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  bind_with_mode(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address, 0600,
+                 "bind control socket " + name);
+  control_ = file_at(directory_.get(), kControl);
+  ipc::require(::listen(socket.get(), 64), "listen on control socket " + name);
+  return socket;
+}
+
+RuntimeDir::Restored RuntimeDir::restore() {
+  Restored result;
+  // Its name may lead to another directory by now: a new one after a sweep, or that of another release.
+  ipc::Descriptor named = open_directory();
+  if (file_of(named) != file_of(directory_)) {
+    remove_own_files();
+    control_.reset();
+    directory_ = std::move(named);
+  }
+  if (!holds_lock()) {
+    take_lock();
+    result.names.emplace_back(kLock);
+  }
+  if (!control_ || file_at(directory_.get(), kControl) != control_) {
+    result.control = listen_for_control();
+    result.names.emplace_back(kControl);
+  }
+  return result;
+}
 
 }  // namespace limpet::supervisor

@@ -32,19 +32,6 @@ constexpr std::chrono::milliseconds kPatienceWithOrphans{10'000};
 
 constexpr int kMostSlots = 256;  // as the option table allows
 
-std::vector<ListenAddress> addresses_of(const Options& options) {
-  std::vector<ListenAddress> result;
-  std::string why;
-  const std::vector<Options> all = options_of_listeners(options);
-  for (std::size_t index = 0; index < options.listen.size(); ++index) {
-    const Options& its = all[index];
-    result.push_back({.address = ipc::parse_address(options.listen[index], &why).value(),
-                      .backlog = static_cast<int>(its.backlog),
-                      .unix_mode = static_cast<mode_t>(its.unix_mode)});
-  }
-  return result;
-}
-
 void tell(const std::vector<std::string>& mistakes) {
   for (const std::string& each : mistakes) base::say(STDERR_FILENO, fmt::format("limpet: {}\n", each));
 }
@@ -74,18 +61,23 @@ std::uint64_t new_placement_seed() {
   return seed;
 }
 
-int check(const Options& options) {
+int check(const Options& options, const StartPlace& place) {
   settle_descriptors(options);
-  (void)make_program(options, options.listen, 0);
+  (void)make_program(options, options.listen, 0, place);
   std::printf("limpet: the configuration is good\n");
   return 0;
+}
+
+/// Absolute: whoever talks to it may be somewhere else.
+std::string runtime_dir_of(const Options& options, const CommandLine& command_line) {
+  return options.runtime_dir.empty() ? default_runtime_dir() : command_line.place.at(options.runtime_dir);
 }
 
 void serve(const Options& options, const CommandLine& command_line) {
   // Before anything is opened, and before a worker of ours is born.
   settle_descriptors(options);
   open_log(options.log_level);
-  const RuntimeDir runtime_dir(options.runtime_dir.empty() ? default_runtime_dir() : options.runtime_dir);
+  RuntimeDir runtime_dir(runtime_dir_of(options, command_line), trust_of(options.runtime_dir));
   const std::uint16_t wanted = wanted_workers(options);
   const auto patience = runtime_dir.was_left_in_haste() ? kPatienceWithOrphans : std::chrono::milliseconds(0);
   if (patience.count() > 0)
@@ -93,15 +85,15 @@ void serve(const Options& options, const CommandLine& command_line) {
   const std::uint16_t capacity = capacity_for(options, wanted);
   const std::uint16_t slots = std::min(wanted, capacity);
   Listeners listeners(addresses_of(options), capacity, patience, new_placement_seed());
-  auto program =
-      std::make_shared<const Program>(make_program(options, listeners.names(), listeners.placement_seed()));
+  auto program = std::make_shared<const Program>(
+      make_program(options, listeners.names(), listeners.placement_seed(), command_line.place));
 
   Loop loop;
   Cluster cluster(loop, std::move(listeners), slots, capacity,
                   options.pin ? allowed_cpus() : std::vector<int>(), std::move(program));
   Supervisor supervisor(loop, cluster, command_line, runtime_dir);
   hear_signals();
-  show_start_screen(cluster, runtime_dir.path());
+  show_start_screen(cluster, running_limpet(command_line.place), runtime_dir.path());
   cluster.on_all_seated = [&cluster] { say_serving(cluster); };
   supervisor.run();
 }
@@ -113,7 +105,8 @@ void take_over(const ipc::SupervisorState& state, const CommandLine& command_lin
   base::raise_descriptor_limit();
   const Options options = restore_options(state.programs.front());
   open_log(options.log_level);
-  const RuntimeDir runtime_dir(state.runtime_dir, adopt(state.lock));
+  RuntimeDir runtime_dir(command_line.place.at(state.runtime_dir), trust_of(options.runtime_dir),
+                         adopt(state.lock));
   Loop loop;
   Cluster cluster(loop, Listeners(state.listeners, state.placement_seed),
                   options.pin ? allowed_cpus() : std::vector<int>(), state);
@@ -124,29 +117,32 @@ void take_over(const ipc::SupervisorState& state, const CommandLine& command_lin
 }
 
 /// The reasons against a takeover, one line each.
-std::vector<std::string> objections(const ipc::SupervisorState& state, const LoadedOptions& loaded) {
+std::vector<std::string> objections(const ipc::SupervisorState& state, const LoadedOptions& loaded,
+                                    const StartPlace& place) {
   if (const std::string why = objection_to(state); !why.empty()) return {why};
   if (!loaded.mistakes.empty()) return loaded.mistakes;
   std::vector<std::string> result;
   const Options before = restore_options(state.programs.front());
   for (const std::string& each : changes_that_need_a_restart(before, loaded.options))
     result.push_back(each + " has changed, which needs a restart");
-  if (result.empty()) (void)make_program(loaded.options, loaded.options.listen, state.placement_seed);
+  if (result.empty()) (void)make_program(loaded.options, loaded.options.listen, state.placement_seed, place);
   return result;
 }
 
-int obey(const TakeoverOrder& order, const CommandLine& command_line) {
+int obey(const TakeoverOrder& order, CommandLine command_line) {
   std::string why;
   const auto state = read_state(order, &why);
   if (!state) {
     tell({why});
     return 1;
   }
+  // An older build has told none: then it is what this process can find out.
+  if (!state->start_directory.empty()) command_line.place = {state->start_directory, state->binary};
   if (!order.is_trial) {
     take_over(*state, command_line);
     return 0;
   }
-  const auto reasons = objections(*state, load_options(command_line));
+  const auto reasons = objections(*state, load_options(command_line), command_line.place);
   tell(reasons);
   if (reasons.empty()) say_can_take_over();
   return reasons.empty() ? 0 : 1;
@@ -169,7 +165,7 @@ int run_serve(const CommandLine& command_line) {
     return 1;
   }
   try {
-    if (command_line.check_only) return check(loaded.options);
+    if (command_line.check_only) return check(loaded.options, command_line.place);
     serve(loaded.options, command_line);
     return 0;
   } catch (const std::exception& failure) {

@@ -9,6 +9,7 @@
 #include "ipc/machine_memory.h"
 #include "supervisor/cluster.h"
 #include "supervisor/descriptor_needs.h"
+#include "supervisor/running_file.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/version.h"
 
@@ -36,12 +37,13 @@ std::string descriptors(const Cluster& cluster) {
 
 }  // namespace
 
-void show_start_screen(const Cluster& cluster, const std::string& runtime_dir) {
+void show_start_screen(const Cluster& cluster, const RunningFile& binary, const std::string& runtime_dir) {
   const std::string prefix = ctl(runtime_dir);
   const Options& options = cluster.program().options;
   base::say(
       STDOUT_FILENO,
       fmt::format("Limpet {} (pid {})\n"
+                  "  limpet       {}\n"
                   "  application  {}\n"
                   "  listening    {}\n"
                   "  workers      {}, one in each slot\n"
@@ -50,9 +52,10 @@ void show_start_screen(const Cluster& cluster, const std::string& runtime_dir) {
                   "  runtime dir  {}\n\n"
                   "  inspect      {} status    {} stats\n"
                   "  reload       {} reload    (or kill -HUP {})\n"
-                  "  stop         {} stop      (or Ctrl-C; twice: at once)\n\n",
-                  kVersion, ::getpid(), to_text(cluster.program()), fmt::join(cluster.addresses(), ", "),
-                  cluster.slots(), cluster.slots() * options.connections, cluster.slots() * options.sessions,
+                  "  stop         {} stop      (or Ctrl-C; again a second later: at once)\n\n",
+                  kVersion, ::getpid(), to_text(binary), to_text(cluster.program()),
+                  fmt::join(cluster.addresses(), ", "), cluster.slots(), cluster.slots() * options.connections,
+                  cluster.slots() * options.sessions,
                   cluster.slots() * memory_of_worker(options, cluster.slots()) >> 20, descriptors(cluster),
                   runtime_dir, prefix, prefix, prefix, ::getpid(), prefix));
 }

@@ -7,8 +7,10 @@
 namespace limpet::supervisor {
 
 class Cluster;
+struct RunningFile;
 
-void show_start_screen(const Cluster& cluster, const std::string& runtime_dir);
+/// `binary`: this limpet.
+void show_start_screen(const Cluster& cluster, const RunningFile& binary, const std::string& runtime_dir);
 /// `limpet: serving on tcp://[::]:3000 with 2 workers`
 void say_serving(const Cluster& cluster);
 

@@ -72,7 +72,8 @@ ipc::Descriptor adopt(int number) {
 std::vector<int> descriptors_of(const ipc::SupervisorState& state) {
   std::vector<int> result = {state.lock, state.control_socket};
   result.insert(result.end(), state.clients.begin(), state.clients.end());
-  for (const auto& each : state.programs) result.insert(result.end(), {each.image, each.settings});
+  for (const auto& each : state.programs)
+    result.insert(result.end(), {each.image, each.settings, each.directory});
   for (const auto& each : state.listeners)
     result.insert(result.end(), each.sockets.begin(), each.sockets.end());
   for (const auto& each : state.slots)
@@ -110,10 +111,12 @@ ipc::ProgramState save(const Program& program) {
       state.options.push_back({name_in_state(listener, option_table()[given.row]), given.values});
   }
   state.application = program.options.application;
-  state.executable = program.executable;
+  state.executable = program.file.name;
   state.arguments = program.arguments;
   state.image = program.image.get();
   state.settings = program.settings.get();
+  state.directory = program.directory.get();
+  state.mark = program.file.mark;
   return state;
 }
 
@@ -125,14 +128,27 @@ Options restore_options(const ipc::ProgramState& state) {
   return options;
 }
 
+namespace {
+
+RunningFile restore_file(const ipc::ProgramState& state, const ipc::Descriptor& image) {
+  // Of a script nothing is open, and an older build has told no mark.
+  RunningFile file =
+      image ? running_file(state.executable, image) : RunningFile{state.executable, state.executable, {}};
+  if (state.mark != ipc::FileMark{}) file.mark = state.mark;
+  return file;
+}
+
+}  // namespace
+
 std::vector<SharedProgram> restore_programs(const ipc::SupervisorState& state) {
   std::vector<SharedProgram> result;
   for (const ipc::ProgramState& each : state.programs) {
     auto program = std::make_shared<Program>();
     program->options = restore_options(each);
-    program->executable = each.executable;
     program->arguments = each.arguments;
     program->image = adopt(each.image);
+    program->directory = adopt(each.directory);
+    program->file = restore_file(each, program->image);
     program->settings = adopt(each.settings);
     result.push_back(std::move(program));
   }

@@ -4,7 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <filesystem>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "base/signals.h"
@@ -35,31 +36,33 @@ void nobody(const ipc::CtlReply&) {}
 
 }  // namespace
 
-Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, const RuntimeDir& runtime_dir)
+Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, RuntimeDir& runtime_dir)
     : loop_(loop),
       cluster_(cluster),
       command_line_(std::move(command_line)),
       runtime_dir_(runtime_dir),
-      binary_(std::filesystem::read_symlink("/proc/self/exe")),
+      binary_(running_limpet(command_line_.place)),
+      binary_before_(binary_.mark),
       after_(loop),
       replace_after_(loop),
       signals_(loop, kSignals, [this](int number) { take_signal(number); }),
       terminal_stop_(loop, SIGTTOU, [this] { take_signal(SIGTTOU); }),
       strangers_(loop,
                  [this](pid_t pid) { return cluster_.has_process(pid) || (trial_ && trial_->pid() == pid); }),
-      control_(loop, control_path(runtime_dir_.path()),
+      control_(loop, runtime_dir_.listen_for_control(),
                [this](const auto& request, Reply reply) { take_request(request, reply); }) {
   watch_cluster();
 }
 
-Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, const RuntimeDir& runtime_dir,
+Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, RuntimeDir& runtime_dir,
                        const ipc::SupervisorState& state)
     : loop_(loop),
       cluster_(cluster),
       command_line_(std::move(command_line)),
       runtime_dir_(runtime_dir),
-      binary_(state.binary),
+      binary_(running_limpet(command_line_.place)),
       started_(ipc::time_of(state.started)),
+      binary_before_(state.image),
       reload_again_(state.reload_again),
       upgraded_from_(state.build),
       after_(loop),
@@ -68,7 +71,7 @@ Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, c
       terminal_stop_(loop, SIGTTOU, [this] { take_signal(SIGTTOU); }),
       strangers_(loop,
                  [this](pid_t pid) { return cluster_.has_process(pid) || (trial_ && trial_->pid() == pid); }),
-      control_(loop, control_path(runtime_dir_.path()), adopt(state.control_socket),
+      control_(loop, adopt(state.control_socket),
                [this](const auto& request, Reply reply) { take_request(request, reply); }) {
   watch_cluster();
   std::vector<Reply> waiting;
@@ -113,11 +116,14 @@ void Supervisor::go_on() {
   cluster_.tell_level(ipc::kLevel);
   operation_name_ = "upgrade";
   operation_since_ = steady_clock::now();
+  application_before_ = cluster_.program().file.mark;
   std::string why;
   if (SharedProgram program = read_program_again(&why)) {
     roll_out(std::move(program), cluster_.all_slots(), upgrade_reply_);
   } else {
-    finish(false, fmt::format("upgrade failed: {}; the new supervisor goes on with the old workers", why),
+    finish(false,
+           fmt::format("upgrade failed: {}; the new supervisor goes on with the old workers; {}", why,
+                       now_runs()),
            upgrade_reply_);
   }
   loop_.run();
@@ -143,6 +149,7 @@ void Supervisor::take_signal(int number) {
 /// Who sends it has changed something, perhaps after the reload under way has read it. However many come
 /// meanwhile, one more follows.
 void Supervisor::reload_by_signal() {
+  restore_runtime_dir();
   if (cluster_.stopping() || operation().empty()) return reload(nobody);
   if (!std::exchange(reload_again_, true))
     log(Level::Info, fmt::format("reload: after this one: busy: {}", operation()));
@@ -159,9 +166,22 @@ void Supervisor::replace_signalled() {
   if (!operation().empty()) return;
   std::vector<std::uint16_t> slots = cluster_.slots_of(signalled_);
   if (slots.empty()) return;
-  operation_name_ = "replacement";
-  operation_since_ = steady_clock::now();
+  begin_operation("replacement");
   roll_out(cluster_.shared_program(), std::move(slots), nobody);
+}
+
+void Supervisor::restore_runtime_dir() {
+  if (cluster_.stopping()) return;
+  try {
+    RuntimeDir::Restored restored = runtime_dir_.restore();
+    if (restored.control) control_.listen_on(std::move(restored.control));
+    for (const std::string& each : restored.names)
+      log(Level::Warning,
+          fmt::format("runtime directory {}: {}: was swept, and is made again", runtime_dir_.path(), each));
+  } catch (const std::exception& failure) {
+    log(Level::Error,
+        fmt::format("{}; until the next SIGHUP `limpet ctl` may not reach this supervisor", failure.what()));
+  }
 }
 
 void Supervisor::take_request(const ipc::CtlRequest& request, const Reply& reply) {
@@ -191,7 +211,7 @@ SharedProgram Supervisor::read_program_again(std::string* why) const {
   if (!why->empty()) return nullptr;
   try {
     return std::make_shared<const Program>(
-        make_program(loaded.options, cluster_.addresses(), cluster_.placement_seed()));
+        make_program(loaded.options, cluster_.addresses(), cluster_.placement_seed(), command_line_.place));
   } catch (const std::exception& failure) {
     *why = failure.what();
     return nullptr;
@@ -213,11 +233,24 @@ void Supervisor::reload(const Reply& reply) {
   SharedProgram program = read_program_again(&why);
   if (!program) {
     log_refusal([&] { return fmt::format("reload: refused: {}; nothing changes", in_one_line(why)); });
-    return reply(ipc::Done{1, fmt::format("reload refused: {}; nothing changes", why)});
+    return reply(ipc::Done{1, fmt::format("reload refused: {}; nothing changes; {} goes on", why,
+                                          to_text(cluster_.program().file))});
   }
-  operation_name_ = "reload";
-  operation_since_ = steady_clock::now();
+  begin_operation("reload");
   roll_out(std::move(program), cluster_.all_slots(), reply);
+}
+
+void Supervisor::begin_operation(const std::string& name) {
+  operation_name_ = name;
+  operation_since_ = steady_clock::now();
+  binary_before_ = binary_.mark;
+  application_before_ = cluster_.program().file.mark;
+}
+
+std::string Supervisor::now_runs() const {
+  const std::string application = to_text(cluster_.program().file, application_before_);
+  if (operation_name_ != "upgrade") return application;
+  return fmt::format("limpet {}; application {}", to_text(binary_, binary_before_), application);
 }
 
 void Supervisor::roll_out(SharedProgram program, std::vector<std::uint16_t> slots, const Reply& reply) {
@@ -230,15 +263,22 @@ void Supervisor::roll_out(SharedProgram program, std::vector<std::uint16_t> slot
       [this, reply](bool succeeded, const std::string& line) { finish_rollout(succeeded, line, reply); });
   // The first word of an operation that was not refused: --no-wait waits for it.
   reply(ipc::Progress{fmt::format("{}: {} workers, one slot at a time", operation_name_, slots.size())});
+  cluster_.restore_listeners();
   rollout_->begin(std::move(program), std::move(slots));
 }
 
 void Supervisor::finish_rollout(bool succeeded, const std::string& line, const Reply& reply) {
-  if (succeeded) open_log(cluster_.program().options.log_level);
+  if (succeeded) {
+    open_log(cluster_.program().options.log_level);
+    // Nothing of ours depends on it; but an old release must not be kept from being unmounted.
+    if (cluster_.program().directory && ::fchdir(cluster_.program().directory.get()) != 0)
+      log(Level::Warning,
+          fmt::format("supervisor: enter the new working directory: {}", std::strerror(errno)));
+  }
   // Not here: the rollout itself is calling.
   after_.start(milliseconds(0), [this, succeeded, line, reply] {
     rollout_.reset();
-    finish(succeeded, line, reply);
+    finish(succeeded, fmt::format("{}; {}", line, now_runs()), reply);
   });
 }
 
@@ -263,8 +303,7 @@ void Supervisor::scale(int workers, const Reply& reply) {
       },
       [this, reply](bool succeeded, const std::string& line) { finish_scaling(succeeded, line, reply); });
   if (const std::string why = scaling->obstacle(); !why.empty()) return refuse(why);
-  operation_name_ = "scale";
-  operation_since_ = steady_clock::now();
+  begin_operation("scale");
   scaling_ = std::move(scaling);
   reply(ipc::Progress{fmt::format("scale: {} -> {} workers", cluster_.slots(), workers)});
   scaling_->begin();
@@ -283,11 +322,10 @@ void Supervisor::upgrade(const Reply& reply) {
     log_refusal([&] { return fmt::format("upgrade: refused: busy: {}", busy); });
     return reply(ipc::Done{1, fmt::format("busy: {}", busy)});
   }
-  operation_name_ = "upgrade";
-  operation_since_ = steady_clock::now();
+  begin_operation("upgrade");
   upgrade_reply_ = reply;
-  log(Level::Info, fmt::format("upgrade: trying {}", binary_));
-  trial_ = std::make_unique<Trial>(loop_, binary_, save(),
+  log(Level::Info, fmt::format("upgrade: trying {}", command_line_.place.binary));
+  trial_ = std::make_unique<Trial>(loop_, command_line_.place, save(),
                                    [this](ipc::Descriptor image, const std::string& objection) {
                                      take_verdict(std::move(image), objection);
                                    });
@@ -298,7 +336,8 @@ void Supervisor::take_verdict(ipc::Descriptor image, const std::string& objectio
     // Not here: the trial itself is calling.
     return after_.start(milliseconds(0), [this, objection] { refuse_upgrade(objection); });
   }
-  upgrade_reply_(ipc::Progress{fmt::format("upgrade: {} can take over", binary_)});
+  upgrade_reply_(ipc::Progress{
+      fmt::format("upgrade: {} can take over", to_text(running_file(command_line_.place.binary, image)))});
   // From here on signals wait for the next image. Those that were caught before are read first.
   base::block_signals();
   after_.start(kHearSignals,
@@ -310,9 +349,10 @@ void Supervisor::become(const ipc::Descriptor& image) {
   cluster_.tell_level(0);
   std::string why = cluster_.obstacle_to_exec();
   if (why.empty()) {
-    log(Level::Info, fmt::format("upgrade: becoming {}", binary_));
+    log(Level::Info,
+        fmt::format("upgrade: becoming {}", to_text(running_file(command_line_.place.binary, image))));
     base::flush_log();
-    why = become_image(image, save());
+    why = become_image(image, command_line_.place, save());
   }
   hear_signals();
   cluster_.tell_level(ipc::kLevel);
@@ -321,13 +361,15 @@ void Supervisor::become(const ipc::Descriptor& image) {
 
 void Supervisor::refuse_upgrade(const std::string& why) {
   trial_.reset();
-  finish(false, fmt::format("upgrade refused: {}; nothing changes", why), upgrade_reply_);
+  finish(false, fmt::format("upgrade refused: {}; nothing changes; {}", why, now_runs()), upgrade_reply_);
 }
 
 ipc::SupervisorState Supervisor::save() const {
   ipc::SupervisorState state;
   state.build = kVersion;
-  state.binary = binary_;
+  state.binary = command_line_.place.binary;
+  state.start_directory = command_line_.place.directory;
+  state.image = binary_.mark;
   state.runtime_dir = runtime_dir_.path();
   state.started = ipc::moment_of(started_);
   state.reload_again = reload_again_;
@@ -367,6 +409,7 @@ ipc::StatusReply Supervisor::status() const {
   result.version = kVersion;
   result.pid = static_cast<std::uint32_t>(::getpid());
   result.uptime = duration_cast<milliseconds>(steady_clock::now() - started_);
+  result.binary = to_text(binary_);
   result.application = to_text(cluster_.program());
   result.runtime_dir = runtime_dir_.path();
   result.operation = operation();

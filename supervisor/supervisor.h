@@ -13,6 +13,7 @@
 #include "supervisor/cluster.h"
 #include "supervisor/control_socket.h"
 #include "supervisor/rollout.h"
+#include "supervisor/running_file.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/scaling.h"
 #include "supervisor/strangers.h"
@@ -22,9 +23,9 @@ namespace limpet::supervisor {
 
 class Supervisor {
  public:
-  Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, const RuntimeDir& runtime_dir);
+  Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, RuntimeDir& runtime_dir);
   /// The one that an upgrade carries over.
-  Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, const RuntimeDir& runtime_dir,
+  Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, RuntimeDir& runtime_dir,
              const ipc::SupervisorState& state);
 
   /// Returns when everything has stopped.
@@ -39,6 +40,7 @@ class Supervisor {
   void take_signal(int number);
   void take_request(const ipc::CtlRequest& request, const Reply& reply);
   void reload_by_signal();
+  void restore_runtime_dir();
   void reload(const Reply& reply);
   void take_signalled(const Worker& worker);
   void replace_signalled();
@@ -61,18 +63,23 @@ class Supervisor {
   [[nodiscard]] std::string operation() const;
   [[nodiscard]] ipc::StatusReply status() const;
   [[nodiscard]] SharedProgram read_program_again(std::string* why) const;
+  void begin_operation(const std::string& name);
+  /// Which files run behind that operation, and whether they are those from before it.
+  [[nodiscard]] std::string now_runs() const;
 
   using TimePoint = std::chrono::steady_clock::time_point;
 
   Loop& loop_;
   Cluster& cluster_;
   CommandLine command_line_;
-  const RuntimeDir& runtime_dir_;
-  std::string binary_;  ///< path of this limpet, and of what an upgrade makes of it
+  RuntimeDir& runtime_dir_;
+  RunningFile binary_;  ///< this limpet
   TimePoint started_ = std::chrono::steady_clock::now();
   TimePoint operation_since_{};
-  std::string operation_name_;  ///< "reload"; of the last one, if none is under way
-  bool reload_again_ = false;   ///< a HUP came while an operation was under way
+  std::string operation_name_;   ///< "reload"; of the last one, if none is under way
+  ipc::FileMark binary_before_;  ///< before that operation
+  ipc::FileMark application_before_;
+  bool reload_again_ = false;  ///< a HUP came while an operation was under way
   std::unique_ptr<Rollout> rollout_;
   std::unique_ptr<Scaling> scaling_;
   std::unique_ptr<Trial> trial_;

@@ -1,15 +1,17 @@
 // The listening socket of one unix:///PATH, which all slots share: Unix sockets have no SO_REUSEPORT. Owns
-// the socket's file and a lock beside it (PATH.lock), and removes both at its end. What another supervisor
-// left behind when it was killed is replaced; what another one serves, and a file that is no socket, is
-// refused.
+// the socket's file and a lock beside it (PATH.lock), and removes at its end what is still its own. What
+// another supervisor left behind when it was killed is replaced; what another one serves, and a file that is
+// no socket, is refused.
 #pragma once
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 
 #include "ipc/address.h"
 #include "ipc/descriptor.h"
+#include "supervisor/socket_file.h"
 
 namespace limpet::supervisor {
 
@@ -19,6 +21,11 @@ class UnixListener {
   UnixListener(const ipc::Address& address, mode_t mode, int backlog);
   /// The one that an upgrade carries over.
   UnixListener(const ipc::Address& address, ipc::Descriptor socket, ipc::Descriptor lock);
+  /// Whether somebody has removed the socket's file or the lock: nobody new gets in then.
+  [[nodiscard]] bool is_swept() const;
+  /// Both once more. Who is connected stays so; whoever accepts at the old socket hears of no new client.
+  /// Throws as the first constructor does.
+  void restore(mode_t mode, int backlog);
   UnixListener(UnixListener&&) noexcept = default;
   UnixListener& operator=(UnixListener&&) noexcept = default;
   ~UnixListener();
@@ -27,9 +34,15 @@ class UnixListener {
   [[nodiscard]] int lock() const noexcept { return lock_.get(); }
 
  private:
+  void take_lock();
+  void open(mode_t mode, int backlog);
+  [[nodiscard]] bool holds_lock() const;
+
+  ipc::Address address_;
   std::string path_;
   ipc::Descriptor lock_;  ///< before the socket: gone behind it
   ipc::Descriptor socket_;
+  std::optional<FileId> file_;  ///< of the socket
 };
 
 }  // namespace limpet::supervisor

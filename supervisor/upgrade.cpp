@@ -53,17 +53,19 @@ void keep_open(int descriptor) {
 
 }  // namespace
 
-Trial::Trial(Loop& loop, const std::string& binary, const ipc::SupervisorState& state, Verdict verdict)
+Trial::Trial(Loop& loop, const StartPlace& place, const ipc::SupervisorState& state, Verdict verdict)
     : loop_(loop), verdict_(std::move(verdict)), deadline_(loop) {
   try {
-    begin(binary, state);
+    begin(place, state);
   } catch (const std::system_error& failure) {
     // From the loop, as promised.
     deadline_.start(std::chrono::milliseconds(0), [this, why = std::string(failure.what())] { object(why); });
   }
 }
 
-void Trial::begin(const std::string& binary, const ipc::SupervisorState& state) {
+void Trial::begin(const StartPlace& place, const ipc::SupervisorState& state) {
+  const std::string& binary = place.binary;
+  const ipc::Descriptor directory = place.open_directory();
   image_ = ipc::Descriptor(ipc::require(::open(binary.c_str(), O_PATH | O_CLOEXEC), "open " + binary));
   const ipc::Descriptor memory = memory_with(state);
   int ends[2];
@@ -74,6 +76,7 @@ void Trial::begin(const std::string& binary, const ipc::SupervisorState& state) 
   ipc::SpawnRequest request;
   request.executable = binary;
   request.image = image_.get();
+  request.directory = directory.get();
   request.arguments = own_command_line();
   if (!request.arguments.empty()) request.arguments.erase(request.arguments.begin());
   request.environment = {fmt::format("{}={}:{}", kVariable, kTrial, kStateOfTrial)};
@@ -126,8 +129,11 @@ void Trial::object(const std::string& why) {
   verdict_({}, why);
 }
 
-std::string become_image(const ipc::Descriptor& image, const ipc::SupervisorState& state) {
+std::string become_image(const ipc::Descriptor& image, const StartPlace& place,
+                         const ipc::SupervisorState& state) {
   try {
+    const ipc::Descriptor directory = place.open_directory();
+    ipc::require(::fchdir(directory.get()), "enter " + place.directory);
     const ipc::Descriptor memory = memory_with(state);
     std::vector<std::string> words = own_command_line();
     std::vector<char*> arguments;

@@ -1,10 +1,11 @@
 // How a supervisor becomes another image of `limpet` in the same process. The image is tried first, as a
 // child with a copy of the state: what fails in the dynamic loader, or does not understand the state, must
 // not be found out by exec. What was tried is the open file that is executed then, whatever lies at its path
-// by that time.
+// by that time. Its path is the name by which limpet was started, followed anew.
 //
-// The order travels in the environment (LIMPET_TAKE_OVER=trial:3), the state in a memfd; command line,
-// working folder and descriptors stay as they are.
+// The order travels in the environment (LIMPET_TAKE_OVER=trial:3), the state in a memfd; command line
+// and descriptors stay as they are; the working directory is what its name leads to by then (an older build
+// reads its configuration there).
 #pragma once
 
 #include <functional>
@@ -17,6 +18,7 @@
 #include "ipc/spawn.h"
 #include "ipc/supervisor_state.h"
 #include "supervisor/loop.h"
+#include "supervisor/start_place.h"
 
 namespace limpet::supervisor {
 
@@ -26,12 +28,13 @@ class Trial {
   /// `objection`: "" if `image` can take over; else why not, and no image. Called once, from the loop.
   using Verdict = std::function<void(ipc::Descriptor image, const std::string& objection)>;
 
-  Trial(Loop& loop, const std::string& binary, const ipc::SupervisorState& state, Verdict verdict);
+  /// `place`: whose binary, as the names lead now, is tried in that directory.
+  Trial(Loop& loop, const StartPlace& place, const ipc::SupervisorState& state, Verdict verdict);
   /// -1: it has ended.
   [[nodiscard]] pid_t pid() const noexcept { return child_ ? child_->pid() : -1; }
 
  private:
-  void begin(const std::string& binary, const ipc::SupervisorState& state);
+  void begin(const StartPlace& place, const ipc::SupervisorState& state);
   void read_output();
   void conclude();
   void object(const std::string& why);
@@ -49,7 +52,8 @@ class Trial {
 
 /// Returns only if it failed, with the reason: nothing has changed then. Signals are blocked, and stay so in
 /// the new image until it handles them.
-[[nodiscard]] std::string become_image(const ipc::Descriptor& image, const ipc::SupervisorState& state);
+[[nodiscard]] std::string become_image(const ipc::Descriptor& image, const StartPlace& place,
+                                       const ipc::SupervisorState& state);
 
 // ---- in the new image ----
 

@@ -121,6 +121,8 @@ TEST(Codec, TheStateOfASupervisorArrives) {
   state.bucket_owners.assign(4096, 4095);
   state.descriptor_limit = kMost64;
   state.placement_seed = kMost64 - 1;
+  state.start_directory = "/srv/app/current";
+  state.image = {kMost64, 1, 2, 3};
   state.lock = 3;
   state.control_socket = 4;
   state.clients = {5, 6};
@@ -129,7 +131,9 @@ TEST(Codec, TheStateOfASupervisorArrives) {
                      .executable = "/app",
                      .arguments = {"x"},
                      .image = -1,
-                     .settings = 7}};
+                     .settings = 7,
+                     .directory = 31,
+                     .mark = {1, kMost64, 3, -4}}};
   state.listeners = {{.address = "tcp://127.0.0.1:1", .sockets = {8, 9}}};
   state.slots = {{.inbox_receiving = 10,
                   .inbox_sending = 11,
@@ -169,6 +173,8 @@ TEST(Codec, TheStateOfASupervisorArrives) {
   ASSERT_TRUE(arrived_state) << why;
   // Every field, by the bytes that it becomes again.
   EXPECT_EQ(encode(*arrived_state), encode(state));
+  EXPECT_EQ(arrived_state->programs[0].mark.modified_ns, -4);
+  EXPECT_EQ(arrived_state->start_directory, "/srv/app/current");
   EXPECT_EQ(arrived_state->workers[0].progress.drained, 30U);
   EXPECT_EQ(arrived_state->slots[0].retired[0].number, kMost64);
   EXPECT_EQ(arrived_state->programs[0].options[0].values[0], "true");

@@ -183,6 +183,17 @@ TEST(Spawn, starts_in_a_process_group_of_its_own_with_no_signal_ignored_or_block
   EXPECT_EQ(told_by("test \"$(cut -d' ' -f5 /proc/$$/stat)\" = $$ && echo own >&3"), "own\n");
 }
 
+TEST(Spawn, begins_in_the_directory_that_is_open_here_though_its_number_is_a_target_there) {
+  const Descriptor root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const Descriptor taken(::fcntl(root.get(), F_DUPFD_CLOEXEC, 3));
+  SpawnRequest request = shell("test \"$(pwd -P)\" = /");
+  request.descriptors = {{root.get(), taken.get()}};
+  request.directory = taken.get();
+  SpawnResult result = spawn(request);
+  ASSERT_TRUE(result.child) << result.why;
+  EXPECT_EQ(end_of(&*result.child), (ExitStatus{false, 0}));
+}
+
 TEST(Spawn, pins_to_a_cpu) {
   cpu_set_t allowed;
   ASSERT_EQ(::sched_getaffinity(0, sizeof allowed, &allowed), 0);

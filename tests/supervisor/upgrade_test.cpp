@@ -22,12 +22,13 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-/// "socket:[INODE]" of everybody who is connected to the control socket, or was.
-std::set<std::string> control_connections(const std::string& control) {
+/// "socket:[INODE]" of everybody who is connected to a control socket, or was.
+std::set<std::string> control_connections() {
   std::set<std::string> connections;
   std::ifstream lines("/proc/net/unix");
   for (std::string line; std::getline(lines, line);) {
-    if (!line.ends_with(" " + control)) continue;
+    // By the name that the supervisor bound: /proc/self/fd/N/control.
+    if (!line.ends_with("/control")) continue;
     std::istringstream words(line);
     std::string address, references, protocol, flags, type, state, inode;
     words >> address >> references >> protocol >> flags >> type >> state >> inode;
@@ -40,7 +41,7 @@ std::set<std::string> control_connections(const std::string& control) {
 /// Of the supervisor, but for the connections of `limpet ctl`: it may not have noticed yet that the last one
 /// has gone.
 std::size_t open_descriptors(RunningServer& server) {
-  const std::set<std::string> passing = control_connections(server.runtime_dir() + "/control");
+  const std::set<std::string> passing = control_connections();
   std::size_t count = 0;
   for (const auto& each :
        std::filesystem::directory_iterator("/proc/" + std::to_string(server.program().pid()) + "/fd")) {

@@ -58,7 +58,12 @@ export class Cluster {
     const flags = listen.flatMap((address) => ["--listen", address]);
     const args = ["serve", build(app), "-c", this.configuration, ...flags, "--workers", String(this.workers), "--runtime-dir", this.runtime];
     const [command, ...words] = [...through, this.limpet, ...args];
-    this.process = new Process(command, words, { output, stderr });
+    this.launchAs(command, words, { output, stderr });
+  }
+
+  /// In the words of a test; `options` as those of Process.
+  launchAs(command, words, options) {
+    this.process = new Process(command, words, options);
   }
 
   /// Every slot serves; the ports are known.
