@@ -620,7 +620,7 @@ SupervisorState open(const Datagram& file, wire::SupervisorState::Reader from) {
           .open_slots = from.getOpenSlots(),
           .used_slots = from.getUsedSlots(),
           .descriptor_limit = from.getDescriptorLimit(),
-          .placement_seed = from.getPlacementSeed()};
+          .placement_seed = from.getPlacementSeed(),
           .start_directory = door.text(from.getStartDirectory(), "start directory"),
           .image = read(from.getImage())};
 }
