@@ -52,7 +52,7 @@ void show_start_screen(const Cluster& cluster, const RunningFile& binary, const 
                   "  runtime dir  {}\n\n"
                   "  inspect      {} status    {} stats\n"
                   "  reload       {} reload    (or kill -HUP {})\n"
-                  "  stop         {} stop      (or Ctrl-C; again a second later: at once)\n\n",
+                  "  stop         {} stop      (or Ctrl-C; a second later again: at once)\n\n",
                   kVersion, ::getpid(), to_text(binary), to_text(cluster.program()),
                   fmt::join(cluster.addresses(), ", "), cluster.slots(), cluster.slots() * options.connections,
                   cluster.slots() * options.sessions,
