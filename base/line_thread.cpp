@@ -1,7 +1,6 @@
 #include "base/line_thread.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +10,8 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+
+#include "base/signals.h"
 
 namespace limpet::base {
 namespace {
@@ -55,18 +56,9 @@ struct LineThread::State {
 
 LineThread::LineThread(int descriptor, std::shared_ptr<LineDrops> drops)
     : state_(std::make_shared<State>(descriptor, std::move(drops))) {
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
   // Before the thread starts: it must never be the one that a signal interrupts.
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    std::thread(&LineThread::run, state_).detach();
-  } catch (...) {
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    throw;
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const SignalsBlocked guard;
+  std::thread(&LineThread::run, state_).detach();
 }
 
 LineThread::~LineThread() {

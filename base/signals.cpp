@@ -1,11 +1,15 @@
 #include "base/signals.h"
 
-#include <signal.h>
-
 #include <algorithm>
 
 namespace limpet::base {
 namespace {
+
+sigset_t all_signals() noexcept {
+  sigset_t all;
+  ::sigfillset(&all);
+  return all;
+}
 
 sigset_t set_of(std::initializer_list<int> numbers) noexcept {
   sigset_t set;
@@ -43,10 +47,16 @@ bool has_handler(int number) noexcept {
 }
 
 void block_signals() noexcept {
-  sigset_t all;
-  ::sigfillset(&all);
+  const sigset_t all = all_signals();
   ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
 }
+
+SignalsBlocked::SignalsBlocked() noexcept {
+  const sigset_t all = all_signals();
+  ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+}
+
+SignalsBlocked::~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
 void block_only(std::initializer_list<int> numbers) noexcept {
   const sigset_t set = set_of(numbers);

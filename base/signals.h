@@ -1,6 +1,8 @@
 // What a process makes of the signals that it was started with, and of those that it has no use for (law 15).
 #pragma once
 
+#include <signal.h>
+
 #include <initializer_list>
 
 namespace limpet::base {
@@ -26,6 +28,18 @@ void block_signals() noexcept;
 /// The others are unblocked.
 void block_only(std::initializer_list<int> numbers) noexcept;
 void unblock_signals(std::initializer_list<int> numbers) noexcept;
+/// All of them for this thread, and for those that it starts, while it lives.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept;
+  ~SignalsBlocked();
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
 /// One of them has come and waits, for they are blocked.
 [[nodiscard]] bool is_any_pending(std::initializer_list<int> numbers) noexcept;
 

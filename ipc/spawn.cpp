@@ -18,6 +18,7 @@
 #include <cstring>
 
 #include "base/descriptor_limit.h"
+#include "base/signals.h"
 
 extern char** environ;
 
@@ -27,23 +28,6 @@ namespace {
 namespace process = boost::process::v2;
 
 constexpr int kLowestParkingPlace = 64;
-
-/// All signals blocked while it lives. A signal that reached the child between fork and exec would run a
-/// handler of ours there, which writes into a pipe that the parent reads: one Ctrl-C would count twice.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 /// What the child needs between fork and exec, where nothing may be allocated: made before the fork.
 struct Plan {
@@ -61,11 +45,9 @@ struct Plan {
 // ---- in the child: async-signal-safe calls only; each step returns false with errno set ----
 
 bool leave_signals_behind() {
-  struct sigaction standard = {};
-  standard.sa_handler = SIG_DFL;
   // Handlers first: unblocking first would run a handler of the parent's here for a signal that waits
   // already.
-  for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
+  base::reset_dispositions();
   sigset_t none;
   ::sigemptyset(&none);
   return ::sigprocmask(SIG_SETMASK, &none, nullptr) == 0;
@@ -199,7 +181,9 @@ Child launch(const SpawnRequest& request, const Plan& plan) {
   process::posix::default_launcher launcher;
   process::error_code error;
   try {
-    const SignalsBlocked guard;
+    // One that reached the child between fork and exec would run a handler of ours there, which writes into a
+    // pipe that the parent reads: one Ctrl-C would count twice.
+    const base::SignalsBlocked guard;
     auto started =
         launcher(nothing_to_rebuild.get_executor(), error, process::filesystem::path(request.executable),
                  request.arguments, Initializer{plan});

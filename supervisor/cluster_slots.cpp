@@ -1,6 +1,5 @@
 // Another number of slots: what is opened, closed, dealt and lent.
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
 

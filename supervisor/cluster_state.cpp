@@ -1,5 +1,4 @@
 // What of a cluster goes through an upgrade, and how it goes on behind it.
-#include <signal.h>
 
 #include <algorithm>
 

@@ -1,7 +1,6 @@
 #include "supervisor/rollout.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
 

@@ -1,7 +1,6 @@
 #include "supervisor/serve.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <sys/random.h>
 #include <unistd.h>
 

@@ -1,6 +1,5 @@
 // Heartbeats, and where the kernel sends new clients.
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
 

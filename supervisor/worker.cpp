@@ -117,8 +117,8 @@ void Worker::end(Ending ending) {
   if (ending == Ending::Killed) return (void)child.signal(SIGKILL);
   if (ending == Ending::Aborted) return (void)child.signal(SIGABRT);
   if (level >= ipc::kLevelOfSignals) return tell(ipc::Leave{});
-  // One that has said nothing yet has nothing to lose; older builds leave on SIGTERM.
-  child.signal(state_ == WorkerState::Spawned || ended_while == WorkerState::Spawned ? SIGKILL : SIGTERM);
+  // One that has not said hello yet has nothing to lose; older builds leave on SIGTERM.
+  child.signal(memory ? SIGTERM : SIGKILL);
 }
 
 void Worker::flush_when_writable() {

@@ -195,7 +195,7 @@ export const kLimitsThatMove = [
   { name: "ten connections of one address, limits.connections_per_address = 10, while workers are replaced", settings: { ...kQuick, "limits.connections_per_address": 10 }, attack: countedAddress, ...clean },
   { name: "40 pipelines of requests while workers are replaced", settings: kQuick, attack: pipelines, ...clean },
   { name: "20,000 handshakes of eight addresses, limits.sessions = 12,000, limits.memory = 32 MiB, while workers are replaced", settings: { ...kQuick, "limits.sessions": 12_000, "limits.memory": "32MiB" }, attack: crowded, ...clean, keepsSessions: true },
-  // Bystanders that poll have megabytes queued by then, and one client moves in one piece: some 8 ms for each MB.
+  // Bystanders that poll have megabytes queued by then, and one client moves in one piece: some 2 ms for each MB.
   { name: "namespaces joined and left by thousands while workers are replaced", turnUs: 150_000, afterSeconds: 40, settings: kQuick, attack: comingsAndGoings, ...clean },
   { name: "40 broken programs on the control socket while workers are replaced", settings: kQuick, attack: controlGarbage, ...clean },
   { name: "a log that nobody reads, handlers that throw, while workers are replaced", settings: kQuick, attack: throwingMoves, unread: true, ...clean, moves: { handler_exceptions: 2_000 } },

@@ -21,6 +21,7 @@ import { kLogs } from "./logs.mjs";
 import { kMemory } from "./memory.mjs";
 import { kMoves } from "./moves.mjs";
 import { kPackets } from "./packets.mjs";
+import { kQueues } from "./queues.mjs";
 import { kRequests } from "./requests.mjs";
 import { kTimeOuts } from "./time_outs.mjs";
 import { kTurns } from "./turns.mjs";
@@ -29,4 +30,4 @@ import { kTurns } from "./turns.mjs";
 /// issue 8 has that much room. scripts/soak --attacks shows what it is on a quiet one.
 const withRoom = (rows) => rows.map((row) => ({ turnUs: 20_000, ...row }));
 
-export const kAttacks = { turns: kTurns, memory: kMemory, time_outs: kTimeOuts, caps: kCaps, logs: kLogs, packets: withRoom(kPackets), requests: withRoom(kRequests), moves: withRoom(kMoves) };
+export const kAttacks = { turns: kTurns, memory: kMemory, time_outs: kTimeOuts, caps: kCaps, logs: kLogs, packets: withRoom(kPackets), requests: withRoom(kRequests), moves: withRoom(kMoves), queues: withRoom(kQueues) };

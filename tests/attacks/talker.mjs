@@ -51,16 +51,18 @@ function eachFrame(each) {
   };
 }
 
-/// A WebSocket whose messages are looked at: `heard(text, talker)` of each text, `got(buffer, talker)` of each attachment. Answers pings.
+/// A WebSocket whose messages are looked at: `heard(text, talker)` of each text, `got(buffer, talker)` of each attachment,
+/// `ponged(buffer, talker)` of each pong. Answers pings.
 export class Talker extends Hose {
-  constructor(target, number, { query = "EIO=4&transport=websocket", heard = () => {}, got = () => {}, answers = true } = {}) {
+  constructor(target, number, { query = "EIO=4&transport=websocket", heard = () => {}, got = () => {}, ponged = () => {}, answers = true } = {}) {
     super(target, number);
-    Object.assign(this, { heard, got });
+    Object.assign(this, { heard, got, ponged });
     // Before the Hose's own, so that who waits finds what this has heard.
     this.socket.prependListener(
       "data",
       eachFrame((opcode, payload) => {
         if (opcode === 2) this.got(Buffer.from(payload), this);
+        if (opcode === 10) this.ponged(payload, this);
         if (opcode === 8) this.code = payload.readUInt16BE(0);
         if (opcode !== 1) return;
         if (answers && payload.length === 1 && payload[0] === 0x32) this.socket.write(packet("3"));

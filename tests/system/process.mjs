@@ -143,3 +143,18 @@ export async function run(command, args, options = {}) {
     await started.destroy();
   }
 }
+
+/// Pids, as text, of the ended children of a process whose status it has not taken.
+export function zombiesOf(parent) {
+  return fs
+    .readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const [, state, ppid] = fs.readFileSync(`/proc/${pid}/stat`, "latin1").match(/\) (\S) (\d+)/);
+        return state === "Z" && Number(ppid) === parent;
+      } catch {
+        return false;
+      }
+    });
+}

@@ -4,23 +4,9 @@ import fs from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { Cluster, addresses } from "./cluster.mjs";
 import { Fleet } from "./fleet.mjs";
-import { until } from "./process.mjs";
+import { until, zombiesOf } from "./process.mjs";
 
 const descriptors = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length;
-
-function zombiesOf(parent) {
-  return fs
-    .readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        const [, state, ppid] = fs.readFileSync(`/proc/${pid}/stat`, "latin1").match(/\) (\S) (\d+)/);
-        return state === "Z" && Number(ppid) === parent;
-      } catch {
-        return false;
-      }
-    });
-}
 
 describe("a cluster under signals", () => {
   let cluster;

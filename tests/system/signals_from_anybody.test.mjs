@@ -5,7 +5,7 @@ import fs from "node:fs";
 import { afterEach, describe, test } from "node:test";
 import { Cluster, addresses } from "./cluster.mjs";
 import { Fleet } from "./fleet.mjs";
-import { until, within } from "./process.mjs";
+import { until, within, zombiesOf } from "./process.mjs";
 
 /// The signals that /proc says of a process: SigCgt, SigIgn, SigBlk, as a set of numbers.
 function signalsOf(pid, which) {
@@ -32,6 +32,8 @@ describe("signals from anybody", () => {
     cluster = await Cluster.start({ workers: 2, settings, ...options });
     fleet = await Fleet.connect(cluster.url, addresses(12, 48));
   }
+  /// What each client will be closed with, if by a close frame; undefined for one that polls.
+  const closeCodes = () => fleet.members.map(({ socket }) => new Promise((resolve) => socket.once("disconnect", (_, details) => resolve(details?.context?.code))));
   const pids = async () => (await cluster.seated()).map(({ pid }) => pid);
   const kill = (pid, signal) => process.kill(pid, signal);
 
@@ -69,7 +71,7 @@ describe("signals from anybody", () => {
   ]) {
     test(`SIGTERM to all, ${who}: everybody is drained over the window`, { timeout: 60_000 }, async () => {
       await start({ "reload.drain_window": "2s", "reload.drain_deadline": "10s" });
-      const codes = fleet.members.map(({ socket }) => new Promise((resolve) => socket.once("disconnect", (_, details) => resolve(details?.context?.code))));
+      const codes = closeCodes();
       const begun = performance.now();
       for (const pid of order([cluster.pid, ...(await pids())])) kill(pid, "SIGTERM");
       const exit = await within(cluster.process.exited, "the end", 15_000);
@@ -134,7 +136,7 @@ describe("signals from anybody", () => {
 
   test("SIGINT twice at once is one stop", { timeout: 30_000 }, async () => {
     await start({ "reload.drain_window": "1s" });
-    const codes = fleet.members.map(({ socket }) => new Promise((resolve) => socket.once("disconnect", (_, details) => resolve(details?.context?.code))));
+    const codes = closeCodes();
     cluster.process.signal("SIGINT");
     cluster.process.signal("SIGINT");
     assert.equal((await within(cluster.process.exited, "the end", 15_000)).code, 0);
@@ -168,18 +170,8 @@ describe("signals from anybody", () => {
 
   test("children that a shell had started before it became limpet are reaped", { timeout: 60_000 }, async () => {
     await start({}, { through: ["sh", "-c", 'true & true & true & exec "$0" "$@"'] });
-    const zombies = () =>
-      fs.readdirSync("/proc").filter((name) => {
-        if (!/^\d+$/.test(name)) return false;
-        try {
-          const [, state, parent] = fs.readFileSync(`/proc/${name}/stat`, "latin1").match(/\) (\S) (\d+)/);
-          return state === "Z" && Number(parent) === cluster.pid;
-        } catch {
-          return false; // it has gone meanwhile
-        }
-      });
-    await until(() => zombies().length === 0, "no zombie", 10_000);
+    await until(() => zombiesOf(cluster.pid).length === 0, "no zombie", 10_000);
     assert.equal((await cluster.ctl("reload")).code, 0);
-    await until(() => zombies().length === 0, "no zombie", 10_000);
+    await until(() => zombiesOf(cluster.pid).length === 0, "no zombie", 10_000);
   });
 });

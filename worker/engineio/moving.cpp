@@ -9,7 +9,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// A session moves in one piece, some 8 ms for each MB: one for which more is queued, or half received, is
+/// A session moves in one piece, some 2 ms for each MB: one for which more is queued, or half received, is
 /// waited for. Its client takes that or sends the rest, or it is drained with what cannot move.
 constexpr std::size_t kMostMoved = std::size_t{16} << 20;
 

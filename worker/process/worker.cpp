@@ -176,8 +176,7 @@ class Worker::Core {
   http::TimePoint unfinished_until_{};  ///< half requests are ended from then on, once it drains or departs
   http::TimePoint drain_progress_at_{};
   http::TimePoint drain_linger_until_{};
-  ipc::Leaving before_leaving_;  ///< moved and drained until then
-  bool leaves_ = false;
+  std::optional<ipc::Leaving> before_leaving_;  ///< moved and drained until it began to leave
   std::optional<int> exit_code_;
   /// Sessions that this slot had when this worker took its seat from another; nullopt: it has not.
   std::optional<std::uint64_t> expected_sessions_;
@@ -616,21 +615,22 @@ void Worker::Core::continue_migration() {
 /// Sessions that have moved or were drained since this worker began to leave; `ctl scale` may have had it
 /// move others before.
 ipc::Leaving Worker::Core::since_leaving() const {
-  return {.moved = counters_.get(ipc::Counter::SessionsDeparted) - before_leaving_.moved,
-          .drained = counters_.get(ipc::Counter::SessionsDrained) - before_leaving_.drained};
+  const ipc::Leaving before = before_leaving_.value_or(ipc::Leaving{});
+  return {.moved = counters_.get(ipc::Counter::SessionsDeparted) - before.moved,
+          .drained = counters_.get(ipc::Counter::SessionsDrained) - before.drained};
 }
 
 void Worker::Core::begin_to_leave() {
-  if (std::exchange(leaves_, true)) return;
-  before_leaving_ = since_leaving();
+  if (!before_leaving_) before_leaving_ = since_leaving();
 }
 
 void Worker::Core::report_drain() {
   Giver* const giver = migration_ ? migration_->giver() : nullptr;
   const std::uint64_t on_their_way = giver == nullptr ? 0 : giver->sessions_on_their_way();
+  const ipc::Leaving so_far = since_leaving();
   link_->send(ipc::DrainProgress{.sessions_left = engine_.session_count() + on_their_way,
-                                 .moved = since_leaving().moved,
-                                 .drained = since_leaving().drained});
+                                 .moved = so_far.moved,
+                                 .drained = so_far.drained});
 }
 
 void Worker::Core::leave() {
