@@ -1,7 +1,7 @@
 // The error table of Engine.IO 4: every row by a raw request, and a bystander who notices nothing.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { startPeer } from "./peer.mjs";
+import { isNode, startPeer } from "./peer.mjs";
 import { ask, connected, leave } from "./official.mjs";
 import { Polling, Wire, request, upgradeRequest } from "./raw.mjs";
 

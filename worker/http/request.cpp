@@ -170,6 +170,9 @@ int take_line(RequestHead& head, HeaderLines& lines, std::string_view name, std:
   } else if (equal_ignoring_case(name, "Transfer-Encoding")) {
     ++lines.encodings;
     lines.encoding = value;
+  } else if (equal_ignoring_case(name, "Connection")) {
+    // RFC 9112 section 9.3: whatever stands beside it. Of HTTP/1.0 Beast listens to keep-alive first.
+    if (has_token(value, "close")) head.keep_alive = false;
   } else if (equal_ignoring_case(name, "Upgrade")) {
     head.upgrade = head.upgrade || has_token(value, "websocket");
   } else if (equal_ignoring_case(name, "Expect") && head.version == 11) {

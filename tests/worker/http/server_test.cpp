@@ -641,7 +641,7 @@ TEST(HttpResponse, MadeOnceIsTheSameAsMadeEachTime) {
   Response each = Response(200);
   each.add_header("X", "1");
   each.body = "body";
-  once.whole = room_for_body(once, 4);
+  once.whole = room_for_body(once, 4, {});
   std::copy_n("body", 4, once.whole.data() + once.whole.payload_offset());
   for (const RenderOptions& options :
        {RenderOptions{}, RenderOptions{.head_only = true}, RenderOptions{.keep_alive = false},
