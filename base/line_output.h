@@ -13,7 +13,7 @@
 // Lines of several processes do not mix on a pipe: one of at most PIPE_BUF bytes is taken whole or not at
 // all (pipe(7)). Elsewhere half a line may be taken; the rest of it goes first the next time.
 //
-// SIGPIPE and SIGXFSZ must be ignored by the process (`open_log` does). For one thread.
+// SIGPIPE and SIGXFSZ must do nothing in the process (`open_log` sees to that). For one thread.
 #pragma once
 
 #include <chrono>

@@ -13,6 +13,7 @@
 
 #include "base/line_output.h"
 #include "base/plain_line.h"
+#include "base/signals.h"
 
 namespace limpet::base {
 namespace {
@@ -63,8 +64,7 @@ std::shared_ptr<StderrSink>& the_sink() {
 }  // namespace
 
 void open_log(const std::string& pattern, std::string_view least) {
-  ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGXFSZ, SIG_IGN);
+  do_nothing_at({SIGPIPE, SIGXFSZ});
   if (!the_sink()) the_sink() = std::make_shared<StderrSink>();
   auto logger = std::make_shared<spdlog::logger>("limpet", the_sink());
   logger->set_pattern(pattern);

@@ -18,7 +18,8 @@ namespace limpet::base {
 enum class LogLevel : unsigned char { Debug, Info, Warning, Error };
 
 /// `pattern`: spdlog's, of what stands before the text. `least`: debug, info, warning or error. Again: the
-/// same output with other words. Ignores SIGPIPE and SIGXFSZ: what a log meets must not end the process.
+/// same output with other words. SIGPIPE and SIGXFSZ do nothing from then on: what a log meets must not end
+/// the process.
 void open_log(const std::string& pattern, std::string_view least);
 /// What a thread of the log still has to write, for a moment; before an exec.
 void flush_log();

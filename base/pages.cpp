@@ -14,11 +14,10 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;
 /// To those pages that lie wholly in the memory.
 void advise(void* memory, std::size_t bytes, std::size_t page, std::size_t least, int advice) noexcept {
   const auto begin = reinterpret_cast<std::uintptr_t>(memory);
-  const std::uintptr_t first = (begin + page - 1) / page * page;
-  const std::uintptr_t end = (begin + bytes) / page * page;
-  if (end < first + least) return;
+  const std::size_t skipped = (page - begin % page) % page;
+  if (bytes < skipped + least) return;
   const int error = errno;  // whoever asks for memory does not expect it to change
-  ::madvise(reinterpret_cast<void*>(first), end - first, advice);
+  ::madvise(static_cast<char*>(memory) + skipped, (bytes - skipped) / page * page, advice);
   errno = error;
 }
 

@@ -1,5 +1,6 @@
-// Pages of memory before they are used for the first time. Each costs a fault of its own, and on a virtual
-// machine that may take 13 µs (docs/DECISIONS.md, 2026-11-26); many in one call take less than 1 µs each.
+// Pages of memory before they are used for the first time. The first write to each is a fault, which on a
+// virtual machine may take 14 µs; behind one call for all of them 8 µs, 0.7 of it the call's
+// (docs/DECISIONS.md, 2026-11-26).
 #pragma once
 
 #include <algorithm>
@@ -19,7 +20,7 @@ void make_resident(void* memory, std::size_t bytes) noexcept;
 inline constexpr std::size_t kResidentAhead = std::size_t{256} << 10;
 
 /// Before `coming` bytes are appended to `bytes` (a string or a vector of bytes) that has room for them: when
-/// they begin a new step of kResidentAhead, the memory of that step.
+/// they begin a new step of kResidentAhead, the memory of that step. The first one is left to its writes.
 template <class Bytes>
 void make_resident_ahead(Bytes& bytes, std::size_t coming) noexcept {
   const std::size_t there = bytes.size();

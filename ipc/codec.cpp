@@ -618,6 +618,8 @@ WorkerMessage open(const Datagram& datagram, wire::WorkerMessage::Reader from) {
       return read(Door("Leaving", from.hasLeaving(), datagram, 0), from.getLeaving());
     case wire::WorkerMessage::BUCKETS_MOVED:
       return read(Door("BucketsMoved", from.hasBucketsMoved(), datagram, 0), from.getBucketsMoved());
+    case wire::WorkerMessage::SIGNALLED:
+      return Door("Signalled", from.hasSignalled(), datagram, 0).admit(Signalled{});
   }
   refuse_unknown(from.which());
 }
@@ -664,6 +666,10 @@ SupervisorMessage open(const Datagram& datagram, wire::SupervisorMessage::Reader
     }
     case wire::SupervisorMessage::KNOWS:
       return Door("Knows", from.hasKnows(), datagram, 0).admit(Knows{.level = from.getKnows().getLevel()});
+    case wire::SupervisorMessage::GO_ON:
+      return Door("GoOn", from.hasGoOn(), datagram, 0).admit(GoOn{});
+    case wire::SupervisorMessage::LEAVE:
+      return Door("Leave", from.hasLeave(), datagram, 0).admit(Leave{});
   }
   refuse_unknown(from.which());
 }
@@ -758,7 +764,8 @@ std::vector<std::byte> encode(const WorkerMessage& message) {
                         [&](const Failed& failed) { to.initFailed().setReason(Text(failed.reason)); },
                         [&](const DrainProgress& progress) { put(to.initDrainProgress(), progress); },
                         [&](const Leaving& leaving) { put(to.initLeaving(), leaving); },
-                        [&](const BucketsMoved& moved) { put(to.initBucketsMoved(), moved); }},
+                        [&](const BucketsMoved& moved) { put(to.initBucketsMoved(), moved); },
+                        [&](const Signalled&) { to.initSignalled(); }},
              message);
   return bytes_of(builder);
 }
@@ -778,7 +785,8 @@ std::vector<std::byte> encode(const SupervisorMessage& message) {
                  [&](const MoveBuckets& move) { put(to.initMoveBuckets(), move); },
                  [&](const BorrowSlot& borrow) { to.initBorrowSlot().setSlot(borrow.slot); },
                  [&](const ReturnSlot& back) { to.initReturnSlot().setSlot(back.slot); },
-                 [&](const Knows& knows) { to.initKnows().setLevel(knows.level); }},
+                 [&](const Knows& knows) { to.initKnows().setLevel(knows.level); },
+                 [&](const GoOn&) { to.initGoOn(); }, [&](const Leave&) { to.initLeave(); }},
       message);
   return bytes_of(builder);
 }

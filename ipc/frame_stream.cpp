@@ -160,8 +160,7 @@ bool FrameStream::take_header() {
   if (header.bytes > kFrameLimitBytes || header.descriptors > kFrameDescriptorsLimit) broken_ = true;
   if (broken_) return false;
   read_begin_ += sizeof header;
-  coming_.emplace();
-  coming_->header = header;
+  coming_.emplace(header);
   coming_->bytes.reserve(header.bytes);
   return true;
 }

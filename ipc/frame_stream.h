@@ -73,6 +73,7 @@ class FrameStream {
   };
   /// What is read of a frame that is not whole yet.
   struct Coming {
+    explicit Coming(const Header& of) : header(of) {}
     Header header;
     std::vector<std::byte> bytes;
   };

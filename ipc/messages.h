@@ -19,7 +19,9 @@ inline constexpr std::uint32_t kProtocolVersion = 1;
 /// field that matters or a kind of record makes this higher, and says here what it is.
 ///   0  builds that do not say
 ///   1  Knows
-inline constexpr std::uint32_t kLevel = 1;
+///   2  Signalled, GoOn, Leave
+inline constexpr std::uint32_t kLevel = 2;
+inline constexpr std::uint32_t kLevelOfSignals = 2;
 
 /// One life of one worker. `generation` only grows, over all slots.
 struct Incarnation {
@@ -63,7 +65,11 @@ struct BucketsMoved {
   std::uint64_t drained = 0;
 };
 
-using WorkerMessage = std::variant<Hello, Ready, Failed, DrainProgress, Leaving, BucketsMoved>;
+/// Somebody has sent SIGTERM to the worker: it asks to be replaced, and goes on meanwhile. Answer: GoOn.
+/// Without one it drains by itself. To supervisors of level 2.
+struct Signalled {};
+
+using WorkerMessage = std::variant<Hello, Ready, Failed, DrainProgress, Leaving, BucketsMoved, Signalled>;
 
 // ---- supervisor to worker ----
 
@@ -129,8 +135,14 @@ struct ReturnSlot {
   std::uint16_t slot = 0;
 };
 
-using SupervisorMessage = std::variant<Welcome, PeerJoined, PeerLeft, TakeSeat, GiveUpSeat, Drain, Succeed,
-                                       Migrate, ExpectSessions, MoveBuckets, BorrowSlot, ReturnSlot, Knows>;
+/// Answer to Signalled: go on, another will take your place. To workers of level 2.
+struct GoOn {};
+/// Exit, now. To workers of level 2.
+struct Leave {};
+
+using SupervisorMessage =
+    std::variant<Welcome, PeerJoined, PeerLeft, TakeSeat, GiveUpSeat, Drain, Succeed, Migrate, ExpectSessions,
+                 MoveBuckets, BorrowSlot, ReturnSlot, Knows, GoOn, Leave>;
 
 // ---- between workers, on inboxes ----
 

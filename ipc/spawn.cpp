@@ -5,11 +5,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/process/v2/posix/default_launcher.hpp>
 #include <boost/process/v2/process.hpp>
@@ -73,10 +75,18 @@ bool die_with_parent(pid_t parent) {
   return true;
 }
 
+/// Where a filter of system calls knows close_range(2) not yet.
+void mark_one_by_one() {
+  rlimit limit = {};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  for (int number = 3; number < static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1U << 20)); ++number)
+    ::fcntl(number, F_SETFD, FD_CLOEXEC);
+}
+
 bool settle_descriptors(const Plan& plan) {
   // Everything is closed by exec, but for what the next loop duplicates: dup2 gives a descriptor without
   // close-on-exec.
-  if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return false;
+  if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) mark_one_by_one();
   for (const Inherited& move : plan.moves) {
     if (::dup2(move.source, move.target) == -1) return false;
   }
@@ -88,7 +98,9 @@ bool pin_to(const std::optional<int>& cpu) {
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(static_cast<unsigned>(*cpu), &one);
-  return ::sched_setaffinity(0, sizeof one, &one) == 0;
+  // A CPU that was taken from us meanwhile is no reason to have no worker.
+  (void)::sched_setaffinity(0, sizeof one, &one);
+  return true;
 }
 
 /// Never returns. `report` is the pipe on which the parent waits for an errno, or for its end by exec.
@@ -128,8 +140,14 @@ std::vector<char*> environment_of(const SpawnRequest& request) {
                          return std::strncmp(ours, theirs.c_str(), theirs.find('=') + 1) == 0;
                        });
   };
+  // What the service manager has said to us alone: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3).
+  constexpr std::array<std::string_view, 6> kOurs = {
+      "NOTIFY_SOCKET=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=", "WATCHDOG_USEC=", "WATCHDOG_PID="};
+  const auto is_ours_alone = [&](std::string_view entry) {
+    return std::any_of(kOurs.begin(), kOurs.end(), [&](auto name) { return entry.starts_with(name); });
+  };
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
-    if (!is_replaced(*entry)) result.push_back(*entry);
+    if (!is_replaced(*entry) && !is_ours_alone(*entry)) result.push_back(*entry);
   }
   for (const std::string& entry : request.environment) result.push_back(const_cast<char*>(entry.c_str()));
   result.push_back(nullptr);

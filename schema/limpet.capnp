@@ -47,7 +47,7 @@ struct Incarnation {
 # ---- control channel, worker to supervisor --------------------------------------------------------------------------
 
 struct WorkerMessage {
-  # Order in a life: hello, then ready or failed; drainProgress and leaving after a Drain. failed may also come before
+  # Order in a life: hello, then ready or failed; drainProgress and leaving after a Drain (or by itself: see Signalled). failed may also come before
   # ready at any time. What may come in which state is the supervisor's table; anything else ends the worker.
   union {
     hello @0 :Hello;
@@ -56,6 +56,7 @@ struct WorkerMessage {
     drainProgress @3 :DrainProgress;
     leaving @4 :Leaving;
     bucketsMoved @5 :BucketsMoved;
+    signalled @6 :Signalled;  # level 2
   }
 }
 
@@ -98,6 +99,11 @@ struct BucketsMoved {
   drained @2 :UInt64;
 }
 
+struct Signalled {
+  # Somebody has sent SIGTERM to the worker. It goes on, and asks to be replaced. Answer: goOn; without one within a second the
+  # worker drains by itself, and says so by drainProgress.
+}
+
 # ---- control channel, supervisor to worker --------------------------------------------------------------------------
 
 struct SupervisorMessage {
@@ -118,6 +124,8 @@ struct SupervisorMessage {
     borrowSlot @10 :BorrowSlot;
     returnSlot @11 :ReturnSlot;
     knows @12 :Knows;  # level 1
+    goOn @13 :GoOn;    # level 2
+    leave @14 :Leave;  # level 2
   }
 }
 
@@ -130,6 +138,14 @@ struct Welcome {
 struct Knows {
   # Of the supervisor, instead of what its Welcome said: 0 before another build takes its place, its own level once it has.
   level @0 :UInt32;
+}
+
+struct GoOn {
+  # Answer to Signalled: go on serving. Another worker will take the place, or everything is about to drain.
+}
+
+struct Leave {
+  # Exit now. SIGKILL follows soon.
 }
 
 struct PeerJoined {

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <numeric>
 #include <stdexcept>
 
 #include "ipc/check.h"
@@ -14,7 +15,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-/// Between the signal that asks a worker to end and SIGKILL.
+/// Between what asks a worker to end and SIGKILL.
 constexpr std::chrono::milliseconds kEndGrace{1000};
 /// Between the deadline that a draining worker keeps by itself and the signal for one that does not.
 constexpr std::chrono::milliseconds kDrainGrace{500};
@@ -80,7 +81,7 @@ void Cluster::limit_boot(Worker& worker, Milliseconds left) {
     // It may have been ready for long, unread, while the supervisor itself was stopped.
     read_messages(worker);
     if (worker.is_booting() && !worker.has_ended()) {
-      put_down(worker, SIGABRT, Cause::BootDeadline,
+      put_down(worker, Ending::Aborted, Cause::BootDeadline,
                fmt::format("not ready after {} ms", worker.program->options.boot_deadline.count()));
     }
   });
@@ -137,26 +138,26 @@ void Cluster::limit_drain(Worker& worker, Milliseconds left, Milliseconds whole)
   worker.deadline.start(left + kDrainGrace, [this, &worker, whole] {
     read_messages(worker);
     if (worker.has_ended()) return;
-    put_down(worker, SIGTERM, Cause::DrainDeadline,
+    put_down(worker, Ending::ByMessage, Cause::DrainDeadline,
              fmt::format("has not left after {} ms, {} sessions left", whole.count(),
                          worker.progress ? worker.progress->sessions_left : 0));
   });
 }
 
-void Cluster::put_down(Worker& worker, int signal, Cause cause, std::string why) {
+void Cluster::put_down(Worker& worker, Ending ending, Cause cause, std::string why) {
   if (!worker.cause) {
     worker.cause = cause;
     worker.cause_text = std::move(why);
     worker.ended_while = worker.state();
   }
   worker.happen(WorkerEvent::IsToStop, worker.cause_text);
-  worker.child.signal(signal);
+  worker.end(ending);
   limit_end(worker);
   update_routes();
 }
 
 void Cluster::limit_end(Worker& worker) {
-  worker.deadline.start(kEndGrace, [&worker] { worker.child.signal(SIGKILL); });
+  worker.deadline.start(kEndGrace, [&worker] { worker.end(Ending::Killed); });
 }
 
 void Cluster::stop(bool at_once) {
@@ -166,7 +167,7 @@ void Cluster::stop(bool at_once) {
   for (const auto& slot : slots_) slot->respawn.cancel();
   each_worker([&](Worker& worker) {
     if (at_once) {
-      put_down(worker, SIGKILL, Cause::Left, "stop at once");
+      put_down(worker, Ending::Killed, Cause::Left, "stop at once");
     } else if (worker.is_moving && worker.state() == WorkerState::Draining) {
       // To whom? Its successor drains as well.
       worker.is_moving = false;
@@ -176,7 +177,7 @@ void Cluster::stop(bool at_once) {
     } else if (worker.is_up()) {
       if (worker.state() != WorkerState::Draining) drain(worker, "stop");
     } else {
-      put_down(worker, SIGTERM, Cause::Left, "stop");
+      put_down(worker, Ending::ByMessage, Cause::Left, "stop");
     }
   });
   const bool empty =
@@ -201,6 +202,28 @@ std::vector<ipc::SlotStatus> Cluster::slot_statuses() const {
   std::vector<ipc::SlotStatus> result;
   for (const auto& slot : slots_) result.push_back(slot->status(steady_clock::now()));
   return result;
+}
+
+std::vector<std::uint16_t> Cluster::all_slots() const {
+  std::vector<std::uint16_t> result(open_);
+  std::iota(result.begin(), result.end(), std::uint16_t{0});
+  return result;
+}
+
+std::vector<std::uint16_t> Cluster::slots_of(const std::set<std::uint64_t>& generations) const {
+  std::vector<std::uint16_t> result = all_slots();
+  std::erase_if(result, [&](std::uint16_t slot) {
+    const Worker* const seated = slots_.at(slot)->seated();
+    return seated == nullptr || !generations.contains(seated->who().generation);
+  });
+  return result;
+}
+
+bool Cluster::has_process(pid_t pid) const {
+  return std::any_of(slots_.begin(), slots_.end(), [pid](const auto& slot) {
+    return std::any_of(slot->workers.begin(), slot->workers.end(),
+                       [pid](const auto& worker) { return worker->pid() == pid; });
+  });
 }
 
 ipc::StatsReply Cluster::stats() const {

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -50,8 +51,8 @@ class Cluster {
   /// The worker is ready. Who had the seat gives it up; its sessions move, or are drained.
   void seat(Worker& worker);
   void drain(Worker& worker, std::string_view why);
-  /// Ends it: `signal` now, SIGKILL a second later.
-  void put_down(Worker& worker, int signal, Cause cause, std::string why);
+  /// Ends it: so now, by SIGKILL a second later.
+  void put_down(Worker& worker, Ending ending, Cause cause, std::string why);
   /// From now on: no new worker, no new connection; everybody drains. `at_once`: SIGKILL for all. May be
   /// called again.
   void stop(bool at_once);
@@ -75,6 +76,8 @@ class Cluster {
   /// After its peers were told; it is in no list any more.
   std::function<void(const Worker&, Cause, const std::string& obituary)> on_gone;
   std::function<void(const Worker&)> on_drain_progress;
+  /// Somebody wants it replaced.
+  std::function<void(const Worker&)> on_signalled;
   std::function<void(const Worker&)> on_seated;
   std::function<void(const Worker&, const ipc::BucketsMoved&)> on_buckets_moved;
   std::function<void()> on_all_seated;  ///< once
@@ -92,6 +95,11 @@ class Cluster {
     return number < slots_.size() ? slots_[number]->seated() : nullptr;
   }
   [[nodiscard]] const Program& program() const noexcept { return *program_; }
+  [[nodiscard]] const SharedProgram& shared_program() const noexcept { return program_; }
+  [[nodiscard]] std::vector<std::uint16_t> all_slots() const;
+  /// The open slots in which one of these generations is seated.
+  [[nodiscard]] std::vector<std::uint16_t> slots_of(const std::set<std::uint64_t>& generations) const;
+  [[nodiscard]] bool has_process(pid_t pid) const;
   [[nodiscard]] const std::vector<std::string>& addresses() const noexcept { return addresses_; }
   [[nodiscard]] bool stopping() const noexcept { return stopping_; }
   [[nodiscard]] std::vector<ipc::SlotStatus> slot_statuses() const;
@@ -105,6 +113,9 @@ class Cluster {
   void welcome(Worker& worker, const ipc::Hello& hello, ipc::Datagram& datagram);
   void introduce(const Worker& known, Worker& to);
   void take_ready(Worker& worker);
+  void take_signalled(Worker& worker);
+  void take_progress(Worker& worker, const ipc::DrainProgress& progress);
+  void note_own_drain(Worker& worker);
   void channel_closed(Worker& worker, std::string_view why);
 
   // deaths.cpp: how they end

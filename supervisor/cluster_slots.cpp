@@ -29,7 +29,7 @@ void Cluster::close_slots(std::uint16_t slots) {
     slot.closing = true;
     slot.respawn.cancel();
     for (const auto& worker : slot.workers)
-      put_down(*worker, SIGTERM, Cause::Left, "withdrawn: its slot closes");
+      put_down(*worker, Ending::ByMessage, Cause::Left, "withdrawn: its slot closes");
   }
   remove_closed_slots();
 }

@@ -55,7 +55,7 @@ void Cluster::go_on() {
       limit_drain(worker, left_until(worker.drained_by), program_->options.drain_deadline);
     if (worker.state() == WorkerState::Stopping) limit_end(worker);
     if (worker.is_up() && !worker.counters)
-      put_down(worker, SIGTERM, Cause::Misbehaved,
+      put_down(worker, Ending::ByMessage, Cause::Misbehaved,
                "its counters are of a layout that this build does not read");
   });
   for (const auto& slot : slots_) {

@@ -46,7 +46,8 @@ void Cluster::read_messages(Worker& worker) {
 void Cluster::take_message(Worker& worker, ipc::Datagram& datagram) {
   std::string why;
   const auto message = ipc::decode_worker_message(datagram, &why);
-  if (!message) return put_down(worker, SIGABRT, Cause::Misbehaved, fmt::format("said nonsense: {}", why));
+  if (!message)
+    return put_down(worker, Ending::Aborted, Cause::Misbehaved, fmt::format("said nonsense: {}", why));
   switch (rule_for(worker.state(), static_cast<WorkerWord>(message->index()))) {
     case Rule::Allowed:
       return obey(worker, *message, datagram);
@@ -54,7 +55,7 @@ void Cluster::take_message(Worker& worker, ipc::Datagram& datagram) {
       return;
     case Rule::Drop:
       return put_down(
-          worker, SIGABRT, Cause::Misbehaved,
+          worker, Ending::Aborted, Cause::Misbehaved,
           fmt::format("said '{}' while {}", kWorkerWordNames[message->index()], to_text(worker.state())));
   }
 }
@@ -66,22 +67,20 @@ void Cluster::obey(Worker& worker, const ipc::WorkerMessage& message, ipc::Datag
                           worker.last_words = failed.reason;
                           if (worker.is_booting()) channel_closed(worker, "said that it cannot start");
                         },
-                        [&](const ipc::DrainProgress& progress) {
-                          worker.progress = progress;
-                          if (on_drain_progress) on_drain_progress(worker);
-                        },
+                        [&](const ipc::DrainProgress& progress) { take_progress(worker, progress); },
                         [&](const ipc::Leaving& leaving) {
                           worker.progress = ipc::DrainProgress{0, leaving.moved, leaving.drained};
                         },
                         [&](const ipc::BucketsMoved& moved) {
                           if (on_buckets_moved) on_buckets_moved(worker, moved);
-                        }},
+                        },
+                        [&](const ipc::Signalled&) { take_signalled(worker); }},
              message);
 }
 
 void Cluster::welcome(Worker& worker, const ipc::Hello& hello, ipc::Datagram& datagram) {
   if (hello.protocol_version != ipc::kProtocolVersion || hello.who != worker.who()) {
-    return put_down(worker, SIGTERM, Cause::Misbehaved,
+    return put_down(worker, Ending::ByMessage, Cause::Misbehaved,
                     fmt::format("says hello with protocol {} of build {} as slot {} lane {} gen {}; this "
                                 "supervisor speaks protocol {}",
                                 hello.protocol_version, hello.build, hello.who.slot, hello.who.lane,
@@ -90,7 +89,7 @@ void Cluster::welcome(Worker& worker, const ipc::Hello& hello, ipc::Datagram& da
   std::string why;
   worker.counters = ipc::CounterView::map(datagram.descriptors[2], worker.who(), &why);
   if (!worker.counters)
-    return put_down(worker, SIGTERM, Cause::Misbehaved, fmt::format("its counters: {}", why));
+    return put_down(worker, Ending::ByMessage, Cause::Misbehaved, fmt::format("its counters: {}", why));
   worker.memory = Worker::Memory{std::move(datagram.descriptors[0]), std::move(datagram.descriptors[1]),
                                  std::move(datagram.descriptors[2]), std::move(datagram.descriptors[3])};
   worker.build = hello.build;
@@ -125,12 +124,34 @@ void Cluster::take_ready(Worker& worker) {
   seat(worker);
 }
 
+void Cluster::take_signalled(Worker& worker) {
+  log(Level::Info, fmt::format("{}: somebody has sent it SIGTERM", worker.name()));
+  worker.tell(ipc::GoOn{});
+  if (on_signalled) on_signalled(worker);
+}
+
+void Cluster::take_progress(Worker& worker, const ipc::DrainProgress& progress) {
+  if (worker.state() != WorkerState::Draining) note_own_drain(worker);
+  worker.progress = progress;
+  if (on_drain_progress) on_drain_progress(worker);
+}
+
+/// Somebody has sent it SIGTERM, and nobody answered it in time: it drains.
+void Cluster::note_own_drain(Worker& worker) {
+  worker.happen(WorkerEvent::IsToDrain, "by itself: SIGTERM, and no answer of ours");
+  limit_drain(worker, program_->options.drain_deadline);
+  Slot& slot = *slots_.at(worker.who().slot);
+  std::string why;
+  if (!stopping_ && !slot.closing && !slot.has_prospect()) (void)start_worker(slot.number, program_, &why);
+  update_routes();
+}
+
 void Cluster::channel_closed(Worker& worker, std::string_view why) {
   worker.on_message.reset();
   // One that drains keeps its own deadline.
   if (worker.state() == WorkerState::Draining || worker.state() == WorkerState::Stopping) return;
   worker.deadline.start(kExitGrace, [this, &worker, text = std::string(why)] {
-    if (!worker.has_ended()) put_down(worker, SIGABRT, Cause::Misbehaved, text + " and did not exit");
+    if (!worker.has_ended()) put_down(worker, Ending::Aborted, Cause::Misbehaved, text + " and did not exit");
   });
 }
 

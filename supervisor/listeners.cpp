@@ -3,10 +3,13 @@
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <stdexcept>
 
+#include "base/signals.h"
 #include "supervisor/routing_program.h"
 #include "supervisor/state.h"
 
@@ -47,6 +50,8 @@ ipc::Descriptor bind_alone(const ipc::Address& address, bool ipv6_only, millisec
     ipc::Descriptor socket = open_socket(address, ipv6_only);
     if (try_bind(socket, address)) return socket;
     if (steady_clock::now() >= deadline) ipc::throw_system_error("bind " + to_text(address), EADDRINUSE);
+    if (base::is_any_pending({SIGTERM, SIGINT, SIGQUIT}))
+      throw std::runtime_error("stopped by a signal before it served anybody");
     ::poll(nullptr, 0, 50);
   }
 }

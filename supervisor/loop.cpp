@@ -1,5 +1,9 @@
 #include "supervisor/loop.h"
 
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -110,5 +114,23 @@ SignalSource::~SignalSource() {
   state_->active = false;
   state_->signals.cancel();
 }
+
+namespace {
+
+ipc::Descriptor descriptor_of(int number) {
+  sigset_t one;
+  ::sigemptyset(&one);
+  ::sigaddset(&one, number);
+  return ipc::Descriptor(ipc::require(::signalfd(-1, &one, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd"));
+}
+
+}  // namespace
+
+BlockedSignal::BlockedSignal(Loop& loop, int number, std::function<void()> on_signal)
+    : descriptor_(descriptor_of(number)),
+      on_readable_(loop, descriptor_.get(), Readiness::Kind::Read, [this, on_signal = std::move(on_signal)] {
+        signalfd_siginfo info;
+        if (::read(descriptor_.get(), &info, sizeof info) == sizeof info) on_signal();
+      }) {}
 
 }  // namespace limpet::supervisor

@@ -11,6 +11,8 @@
 #include <initializer_list>
 #include <memory>
 
+#include "ipc/descriptor.h"
+
 namespace limpet::supervisor {
 
 class Loop {
@@ -77,6 +79,16 @@ class SignalSource {
 
  private:
   std::shared_ptr<State> state_;
+};
+
+/// A signal that is blocked, and stays so: read from a descriptor (signalfd(2)).
+class BlockedSignal {
+ public:
+  BlockedSignal(Loop& loop, int number, std::function<void()> on_signal);
+
+ private:
+  ipc::Descriptor descriptor_;
+  Readiness on_readable_;
 };
 
 }  // namespace limpet::supervisor

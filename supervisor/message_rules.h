@@ -17,10 +17,19 @@ enum class Rule : std::uint8_t {
 };
 
 /// In the order of ipc::WorkerMessage.
-enum class WorkerWord : std::uint8_t { Hello, Ready, Failed, DrainProgress, Leaving, BucketsMoved, kCount };
+enum class WorkerWord : std::uint8_t {
+  Hello,
+  Ready,
+  Failed,
+  DrainProgress,
+  Leaving,
+  BucketsMoved,
+  Signalled,
+  kCount
+};
 inline constexpr auto kWorkerWords = static_cast<std::size_t>(WorkerWord::kCount);
 inline constexpr std::array<std::string_view, kWorkerWords> kWorkerWordNames = {
-    "hello", "ready", "failed", "drain progress", "leaving", "buckets moved"};
+    "hello", "ready", "failed", "drain progress", "leaving", "buckets moved", "signalled"};
 static_assert(std::variant_size_v<ipc::WorkerMessage> == kWorkerWords);
 static_assert(std::is_same_v<std::variant_alternative_t<3, ipc::WorkerMessage>, ipc::DrainProgress>);
 
@@ -32,18 +41,20 @@ inline constexpr Rule D = Rule::Drop;
 
 struct Row {
   WorkerState state;
-  std::array<Rule, kWorkerWords> words;  ///< Hello, Ready, Failed, DrainProgress, Leaving, BucketsMoved
+  std::array<Rule, kWorkerWords>
+      words;  ///< Hello, Ready, Failed, DrainProgress, Leaving, BucketsMoved, Signalled
 };
 
 inline constexpr std::array<Row, kWorkerStates> kTable = {{
-    {WorkerState::Spawned, {A, D, A, D, A, D}},
-    {WorkerState::Attaching, {D, A, A, D, A, D}},
-    {WorkerState::Ready, {D, D, A, D, A, D}},
-    {WorkerState::Serving,
-     {D, D, A, D, A, A}},  // Failed, Leaving: for the obituary of a worker that ends itself
-    {WorkerState::Draining, {D, D, A, A, A, A}},
-    {WorkerState::Stopping, {I, I, A, I, A, I}},
-    {WorkerState::Dead, {I, I, A, I, A, I}},  // last words, found in the channel after the death
+    {WorkerState::Spawned, {A, D, A, D, A, D, D}},
+    {WorkerState::Attaching, {D, A, A, D, A, D, A}},
+    {WorkerState::Ready, {D, D, A, A, A, D, A}},
+    // DrainProgress: nobody answered its Signalled in time. Failed, Leaving: for the obituary of one that
+    // ends itself.
+    {WorkerState::Serving, {D, D, A, A, A, A, A}},
+    {WorkerState::Draining, {D, D, A, A, A, A, I}},
+    {WorkerState::Stopping, {I, I, A, I, A, I, I}},
+    {WorkerState::Dead, {I, I, A, I, A, I, I}},  // last words, found in the channel after the death
 }};
 
 constexpr bool each_state_has_its_row() {

@@ -27,25 +27,26 @@ Rollout::Rollout(Loop& loop, Cluster& cluster, std::string operation, Say say, D
       done_(std::move(done)),
       probation_(loop_) {}
 
-void Rollout::begin(SharedProgram next) {
+void Rollout::begin(SharedProgram next, std::vector<std::uint16_t> slots) {
   next_ = std::move(next);
+  slots_ = std::move(slots);
   began_ = steady_clock::now();
   advance();
 }
 
 void Rollout::advance() {
   if (over_ || successor_ != 0) return;
-  if (slot_ == cluster_.slots()) return finish_if_all_left();
+  if (at_ == slots_.size()) return finish_if_all_left();
   const std::string waits_for = obstacle();
   if (!waits_for.empty() && waits_for != waits_for_)
-    say_(fmt::format("slot {}: waits: {}", slot_, waits_for));
+    say_(fmt::format("slot {}: waits: {}", slot(), waits_for));
   waits_for_ = waits_for;
   if (waits_for.empty()) start_successor();
 }
 
 std::string Rollout::obstacle() const {
   // A third worker in a slot would need a lane that is another's.
-  if (const Worker* worker = cluster_.slot(slot_).leaving())
+  if (const Worker* worker = cluster_.slot(slot()).leaving())
     return fmt::format("pid {} has not left yet", worker->pid());
   const auto moving = std::count_if(leaving_.begin(), leaving_.end(),
                                     [](const auto& each) { return each.second.has_sessions; });
@@ -55,32 +56,33 @@ std::string Rollout::obstacle() const {
 void Rollout::start_successor() {
   slot_since_ = steady_clock::now();
   // A program that crashed owes nothing to the one that replaces it.
-  cluster_.slot(slot_).policy.forget();
+  cluster_.slot(slot()).policy.forget();
   withdraw_rivals();
   std::string why;
-  const Worker* successor = cluster_.start_worker(slot_, next_, &why);
-  if (successor == nullptr) return fail(fmt::format("slot {}: start the successor: {}", slot_, why));
+  const Worker* successor = cluster_.start_worker(slot(), next_, &why);
+  if (successor == nullptr) return fail(fmt::format("slot {}: start the successor: {}", slot(), why));
   successor_ = successor->who().generation;
 }
 
 void Rollout::withdraw_rivals() {
   std::vector<Worker*> rivals;
-  for (const auto& worker : cluster_.slot(slot_).workers) {
+  for (const auto& worker : cluster_.slot(slot()).workers) {
     if (worker->is_booting()) rivals.push_back(worker.get());
   }
   for (Worker* worker : rivals)
-    cluster_.put_down(*worker, SIGTERM, Cause::Left, "withdrawn: a reload brings another");
+    cluster_.put_down(*worker, Ending::ByMessage, Cause::Left, "withdrawn: a reload brings another");
 }
 
 bool Rollout::take_ready(Worker& worker) {
   if (over_ || worker.who().generation != successor_) return false;
   const auto probation = next_->options.probation;
   // Nobody is served here meanwhile: a doubtful worker is better than none.
-  const bool is_needed = cluster_.slot(slot_).seated() == nullptr;
-  if (slot_ > 0 || probation.count() == 0 || is_needed) {
+  const bool is_needed = cluster_.slot(slot()).seated() == nullptr;
+  const bool is_known = next_.get() == &cluster_.program();
+  if (at_ > 0 || probation.count() == 0 || is_needed || is_known) {
     seat(worker);
   } else {
-    say_(fmt::format("slot {}: pid {} is ready; on probation for {} ms", slot_, worker.pid(),
+    say_(fmt::format("slot {}: pid {} is ready; on probation for {} ms", slot(), worker.pid(),
                      probation.count()));
     // If it has died meanwhile, take_gone has cancelled this; if it is dying, take_gone will follow.
     probation_.start(probation, [this, &worker] {
@@ -92,17 +94,17 @@ bool Rollout::take_ready(Worker& worker) {
 
 void Rollout::seat(Worker& successor) {
   probation_.cancel();
-  if (const Worker* predecessor = cluster_.slot(slot_).seated()) {
+  if (const Worker* predecessor = cluster_.slot(slot()).seated()) {
     const std::string pids = fmt::format("pid {} -> pid {}", predecessor->pid(), successor.pid());
-    leaving_.insert({predecessor->who().generation, Leaving{slot_, pids, slot_since_, true}});
+    leaving_.insert({predecessor->who().generation, Leaving{slot(), pids, slot_since_, true}});
   } else {
-    say_(fmt::format("slot {}: no worker -> pid {} ({:.1f} s)", slot_, successor.pid(),
+    say_(fmt::format("slot {}: no worker -> pid {} ({:.1f} s)", slot(), successor.pid(),
                      seconds_since(slot_since_)));
   }
   seated_.insert(successor.who().generation);
   successor_ = 0;
   cluster_.seat(successor);
-  ++slot_;
+  ++at_;
   advance();
 }
 
@@ -148,10 +150,10 @@ void Rollout::take_gone(const Worker& worker, Cause cause, const std::string& ob
     if (cause != Cause::Left) say_(obituary);
     if (found->second.has_sessions) tell_end(found->second, worker, sessions);
     leaving_.erase(found);
-  } else if (worker.who().slot == slot_ && successor_ != 0) {
-    for (const auto& each : cluster_.slot(slot_).workers) {
+  } else if (at_ < slots_.size() && worker.who().slot == slot() && successor_ != 0) {
+    for (const auto& each : cluster_.slot(slot()).workers) {
       if (each->who().generation != successor_ || each->state() != WorkerState::Ready) continue;
-      say_(fmt::format("slot {}: pid {} died; its successor's probation ends", slot_, worker.pid()));
+      say_(fmt::format("slot {}: pid {} died; its successor's probation ends", slot(), worker.pid()));
       return seat(*each);
     }
   }
@@ -169,24 +171,26 @@ void Rollout::fail(const std::string& why) {
   over_ = true;
   probation_.cancel();
   if (successor_ != 0) {
-    for (const auto& each : cluster_.slot(slot_).workers) {
+    for (const auto& each : cluster_.slot(slot()).workers) {
       if (each->who().generation != successor_) continue;
-      cluster_.put_down(*each, SIGTERM, Cause::Left, fmt::format("withdrawn: the {} failed", operation_));
+      cluster_.put_down(*each, Ending::ByMessage, Cause::Left,
+                        fmt::format("withdrawn: the {} failed", operation_));
       break;
     }
   }
   const std::string rest =
-      slot_ == 0 ? "the old workers go on"
-                 : fmt::format("slots before {} have new workers, the others go on with old ones", slot_);
+      at_ == 0 ? "the old workers go on"
+               : fmt::format("{} of {} slots have new workers, the others go on with old ones", at_,
+                             slots_.size());
   done_(false, fmt::format("{} failed: {}; {}{}", operation_, why, rest,
-                           slot_ == 0 ? "" : fmt::format("; so far {}", sums_text())));
+                           at_ == 0 ? "" : fmt::format("; so far {}", sums_text())));
 }
 
 void Rollout::finish_if_all_left() {
-  if (over_ || slot_ < cluster_.slots() || !leaving_.empty()) return;
+  if (over_ || at_ < slots_.size() || !leaving_.empty()) return;
   over_ = true;
   cluster_.adopt(next_);
-  done_(true, fmt::format("{} done: {} workers replaced; {} ({:.1f} s)", operation_, cluster_.slots(),
+  done_(true, fmt::format("{} done: {} workers replaced; {} ({:.1f} s)", operation_, slots_.size(),
                           sums_text(), seconds_since(began_)));
 }
 

@@ -1,14 +1,15 @@
-// A reload: every slot's worker is replaced by one of the new program, one slot at a time. A successor is
-// started, says that it is ready, takes the seat; then its predecessor's sessions move to it, or drain. Done
-// when every predecessor has left; only then the program is the cluster's. A successor that ends before that,
-// seated or not, ends the rollout: whoever is started from then on is of the old program. Owns no worker. One
-// at a time; gone as soon as it has called `done`.
+// A reload: the workers of all slots, or of some, are replaced by such of the new program, one slot at a
+// time. A successor is started, says that it is ready, takes the seat; then its predecessor's sessions move
+// to it, or drain. Done when every predecessor has left; only then the program is the cluster's. A successor
+// that ends before that, seated or not, ends the rollout: whoever is started from then on is of the old
+// program. Owns no worker. One at a time; gone as soon as it has called `done`.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "supervisor/cluster.h"
 
@@ -22,7 +23,7 @@ class Rollout {
   /// `operation`: "reload", "upgrade": the first word of what is said at the end. Neither callback is called
   /// before begin().
   Rollout(Loop& loop, Cluster& cluster, std::string operation, Say say, Done done);
-  void begin(SharedProgram next);
+  void begin(SharedProgram next, std::vector<std::uint16_t> slots);
   /// Everything stops: nobody else is started.
   void abandon();
 
@@ -47,6 +48,7 @@ class Rollout {
     std::uint64_t lost = 0;  ///< inside a worker that died
   };
 
+  [[nodiscard]] std::uint16_t slot() const { return slots_.at(at_); }
   /// Starts the next successor, if nothing keeps it from it.
   void advance();
   /// "" or why the next slot has to wait.
@@ -66,7 +68,8 @@ class Rollout {
   Done done_;
   SharedProgram next_;
   Timer probation_;
-  std::uint16_t slot_ = 0;
+  std::vector<std::uint16_t> slots_;          ///< whose workers are replaced
+  std::size_t at_ = 0;                        ///< of slots_
   std::uint64_t successor_ = 0;               ///< generation of the one that has no seat yet; 0: none
   std::set<std::uint64_t> seated_;            ///< generations of successors
   std::map<std::uint64_t, Leaving> leaving_;  ///< by generation

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "base/signals.h"
 #include "supervisor/cluster.h"
 #include "supervisor/cpus.h"
 #include "supervisor/log.h"
@@ -58,8 +59,6 @@ std::uint16_t capacity_for(const Options& options, std::uint16_t workers) {
 
 void serve(const Options& options, const CommandLine& command_line) {
   open_log(options.log_level);
-  // Told by the failing write instead.
-  ::signal(SIGPIPE, SIG_IGN);
   const RuntimeDir runtime_dir(options.runtime_dir.empty() ? default_runtime_dir() : options.runtime_dir);
   const auto wanted = static_cast<std::uint16_t>(options.workers == 0 ? granted_cpus() : options.workers);
   const auto patience = runtime_dir.was_left_in_haste() ? kPatienceWithOrphans : std::chrono::milliseconds(0);
@@ -74,6 +73,7 @@ void serve(const Options& options, const CommandLine& command_line) {
   Cluster cluster(loop, std::move(listeners), slots, capacity,
                   options.pin ? allowed_cpus() : std::vector<int>(), std::move(program));
   Supervisor supervisor(loop, cluster, command_line, runtime_dir);
+  hear_signals();
   show_start_screen(cluster, runtime_dir.path());
   cluster.on_all_seated = [&cluster] { say_serving(cluster); };
   supervisor.run();
@@ -83,12 +83,11 @@ void serve(const Options& options, const CommandLine& command_line) {
 void take_over(const ipc::SupervisorState& state, const CommandLine& command_line) {
   const Options options = restore_options(state.programs.front());
   open_log(options.log_level);
-  ::signal(SIGPIPE, SIG_IGN);
   const RuntimeDir runtime_dir(state.runtime_dir, adopt(state.lock));
   Loop loop;
   Cluster cluster(loop, Listeners(state.listeners), options.pin ? allowed_cpus() : std::vector<int>(), state);
   Supervisor supervisor(loop, cluster, command_line, runtime_dir, state);
-  unblock_signals();
+  hear_signals();
   cluster.on_all_seated = [&cluster] { say_serving(cluster); };
   supervisor.go_on();
 }
@@ -125,6 +124,8 @@ int obey(const TakeoverOrder& order, const CommandLine& command_line) {
 }  // namespace
 
 int run_serve(const CommandLine& command_line) {
+  // As process 1 a signal without a handler is lost, as any other process it would end us without a word.
+  if (!command_line.check_only) base::block_signals();
   try {
     if (const auto order = takeover_order()) return obey(*order, command_line);
   } catch (const std::exception& failure) {

@@ -37,7 +37,7 @@ void show_start_screen(const Cluster& cluster, const std::string& runtime_dir) {
                   "  runtime dir  {}\n\n"
                   "  inspect      {} status    {} stats\n"
                   "  reload       {} reload    (or kill -HUP {})\n"
-                  "  stop         {} stop      (or Ctrl-C; twice: at once)\n\n",
+                  "  stop         {} stop      (or Ctrl-C; a second later again: at once)\n\n",
                   kVersion, ::getpid(), to_text(cluster.program()), fmt::join(cluster.addresses(), ", "),
                   cluster.slots(), cluster.slots() * options.connections, cluster.slots() * options.sessions,
                   cluster.slots() * memory_of_worker(options, cluster.slots()) >> 20, runtime_dir, prefix,

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/signals.h"
 #include "supervisor/log.h"
 #include "supervisor/option_table.h"
 #include "supervisor/state.h"
@@ -19,7 +20,12 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr auto kSignals = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR2, SIGTTIN, SIGTTOU};
+constexpr auto kSignals = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTTIN, SIGCHLD};
+/// Whoever sends SIGTERM to a whole process group or control group reaches us and the workers at about the
+/// same time: a worker is not replaced before that has passed.
+constexpr milliseconds kGroupSignal{100};
+/// A second SIGTERM or SIGINT is taken for the first one by then; afterwards it stops at once.
+constexpr milliseconds kSameStop{1000};
 /// A signal that was caught has arrived in the loop by then.
 constexpr milliseconds kHearSignals{10};
 
@@ -35,7 +41,11 @@ Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, c
       runtime_dir_(runtime_dir),
       binary_(std::filesystem::read_symlink("/proc/self/exe")),
       after_(loop),
+      replace_after_(loop),
       signals_(loop, kSignals, [this](int number) { take_signal(number); }),
+      terminal_stop_(loop, SIGTTOU, [this] { take_signal(SIGTTOU); }),
+      strangers_(loop,
+                 [this](pid_t pid) { return cluster_.has_process(pid) || (trial_ && trial_->pid() == pid); }),
       control_(loop, control_path(runtime_dir_.path()),
                [this](const auto& request, Reply reply) { take_request(request, reply); }) {
   watch_cluster();
@@ -52,7 +62,11 @@ Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, c
       reload_again_(state.reload_again),
       upgraded_from_(state.build),
       after_(loop),
+      replace_after_(loop),
       signals_(loop, kSignals, [this](int number) { take_signal(number); }),
+      terminal_stop_(loop, SIGTTOU, [this] { take_signal(SIGTTOU); }),
+      strangers_(loop,
+                 [this](pid_t pid) { return cluster_.has_process(pid) || (trial_ && trial_->pid() == pid); }),
       control_(loop, control_path(runtime_dir_.path()), adopt(state.control_socket),
                [this](const auto& request, Reply reply) { take_request(request, reply); }) {
   watch_cluster();
@@ -65,12 +79,16 @@ Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, c
 
 void Supervisor::watch_cluster() {
   cluster_.on_ready = [this](Worker& worker) { return rollout_ && rollout_->take_ready(worker); };
+  cluster_.on_signalled = [this](const Worker& worker) { take_signalled(worker); };
   cluster_.on_gone = [this](const Worker& worker, Cause cause, const std::string& obituary) {
+    strangers_.look();
+    signalled_.erase(worker.who().generation);
     if (rollout_) rollout_->take_gone(worker, cause, obituary);
     if (scaling_) scaling_->take_gone(worker, cause, obituary);
   };
   cluster_.on_seated = [this](const Worker& worker) {
     if (scaling_) scaling_->take_seated(worker);
+    if (signalled_.contains(worker.who().generation)) take_signalled(worker);
   };
   cluster_.on_buckets_moved = [this](const Worker& worker, const ipc::BucketsMoved& moved) {
     if (scaling_) scaling_->take_moved(worker, moved);
@@ -82,19 +100,21 @@ void Supervisor::watch_cluster() {
 }
 
 void Supervisor::run() {
+  strangers_.look();  // who ended before we could hear of it
   cluster_.start_all();
   loop_.run();
 }
 
 void Supervisor::go_on() {
   log(Level::Info, fmt::format("supervisor: upgraded from {} to {}", upgraded_from_, kVersion));
+  strangers_.look();
   cluster_.go_on();
   cluster_.tell_level(ipc::kLevel);
   operation_name_ = "upgrade";
   operation_since_ = steady_clock::now();
   std::string why;
   if (SharedProgram program = read_program_again(&why)) {
-    roll_out(std::move(program), upgrade_reply_);
+    roll_out(std::move(program), cluster_.all_slots(), upgrade_reply_);
   } else {
     finish(false, fmt::format("upgrade failed: {}; the new supervisor goes on with the old workers", why),
            upgrade_reply_);
@@ -103,12 +123,20 @@ void Supervisor::go_on() {
 }
 
 void Supervisor::take_signal(int number) {
+  if (number == SIGCHLD) return strangers_.look();
   log(Level::Info, fmt::format("supervisor: signal {}", ::sigabbrev_np(number)));
   if (number == SIGHUP) return reload_by_signal();
+  if (number == SIGUSR1) {
+    return log(Level::Info,
+               "supervisor: the log goes to standard error, and nothing is open that could be opened again");
+  }
   if (number == SIGUSR2) return upgrade(nobody);
   if (number == SIGTTIN) return scale(cluster_.slots() + 1, nobody);
   if (number == SIGTTOU) return scale(cluster_.slots() - 1, nobody);
-  stop(cluster_.stopping() && number != SIGQUIT, nobody);
+  if (number == SIGQUIT || !cluster_.stopping()) return stop(false, nobody);
+  // A terminal, or who sends to a group and to us, sends it twice.
+  if (steady_clock::now() - operation_since_ < kSameStop) return;
+  stop(true, nobody);
 }
 
 /// Who sends it has changed something, perhaps after the reload under way has read it. However many come
@@ -117,6 +145,22 @@ void Supervisor::reload_by_signal() {
   if (cluster_.stopping() || operation().empty()) return reload(nobody);
   if (!std::exchange(reload_again_, true))
     log(Level::Info, fmt::format("reload: after this one: busy: {}", operation()));
+}
+
+void Supervisor::take_signalled(const Worker& worker) {
+  signalled_.insert(worker.who().generation);
+  replace_after_.start(kGroupSignal, [this] { replace_signalled(); });
+}
+
+/// The workers to which somebody has sent SIGTERM: like a reload of their slots. While something else is
+/// under way they wait for its end.
+void Supervisor::replace_signalled() {
+  if (!operation().empty()) return;
+  std::vector<std::uint16_t> slots = cluster_.slots_of(signalled_);
+  if (slots.empty()) return;
+  operation_name_ = "replacement";
+  operation_since_ = steady_clock::now();
+  roll_out(cluster_.shared_program(), std::move(slots), nobody);
 }
 
 void Supervisor::take_request(const ipc::CtlRequest& request, const Reply& reply) {
@@ -171,10 +215,10 @@ void Supervisor::reload(const Reply& reply) {
   }
   operation_name_ = "reload";
   operation_since_ = steady_clock::now();
-  roll_out(std::move(program), reply);
+  roll_out(std::move(program), cluster_.all_slots(), reply);
 }
 
-void Supervisor::roll_out(SharedProgram program, const Reply& reply) {
+void Supervisor::roll_out(SharedProgram program, std::vector<std::uint16_t> slots, const Reply& reply) {
   rollout_ = std::make_unique<Rollout>(
       loop_, cluster_, operation_name_,
       [name = operation_name_, reply](const std::string& line) {
@@ -183,8 +227,8 @@ void Supervisor::roll_out(SharedProgram program, const Reply& reply) {
       },
       [this, reply](bool succeeded, const std::string& line) { finish_rollout(succeeded, line, reply); });
   // The first word of an operation that was not refused: --no-wait waits for it.
-  reply(ipc::Progress{fmt::format("{}: {} workers, one slot at a time", operation_name_, cluster_.slots())});
-  rollout_->begin(std::move(program));
+  reply(ipc::Progress{fmt::format("{}: {} workers, one slot at a time", operation_name_, slots.size())});
+  rollout_->begin(std::move(program), std::move(slots));
 }
 
 void Supervisor::finish_rollout(bool succeeded, const std::string& line, const Reply& reply) {
@@ -200,6 +244,7 @@ void Supervisor::finish(bool succeeded, const std::string& line, const Reply& re
   log(succeeded ? Level::Info : Level::Error, line);
   reply(ipc::Done{static_cast<std::uint8_t>(succeeded ? 0 : 1), line});
   if (std::exchange(reload_again_, false) && !cluster_.stopping()) reload(nobody);
+  replace_signalled();
 }
 
 void Supervisor::scale(int workers, const Reply& reply) {
@@ -253,7 +298,7 @@ void Supervisor::take_verdict(ipc::Descriptor image, const std::string& objectio
   }
   upgrade_reply_(ipc::Progress{fmt::format("upgrade: {} can take over", binary_)});
   // From here on signals wait for the next image. Those that were caught before are read first.
-  block_signals();
+  base::block_signals();
   after_.start(kHearSignals,
                [this, kept = std::make_shared<ipc::Descriptor>(std::move(image))] { become(*kept); });
 }
@@ -267,7 +312,7 @@ void Supervisor::become(const ipc::Descriptor& image) {
     base::flush_log();
     why = become_image(image, save());
   }
-  unblock_signals();
+  hear_signals();
   cluster_.tell_level(ipc::kLevel);
   refuse_upgrade(why);
 }
@@ -299,7 +344,7 @@ void Supervisor::stop(bool at_once, const Reply& reply) {
   if (scaling_) scaling_->abandon();
   if (trial_) {
     after_.cancel();
-    unblock_signals();
+    hear_signals();
     trial_.reset();
     upgrade_reply_(ipc::Done{1, "upgrade refused: everything stops"});
   }
@@ -311,6 +356,8 @@ void Supervisor::finish_stop() {
   for (const Reply& reply : waiting_for_stop_) reply(ipc::Done{0, "stopped"});
   loop_.stop();
 }
+
+void hear_signals() { base::block_only({SIGTTOU}); }
 
 ipc::StatusReply Supervisor::status() const {
   ipc::StatusReply result;

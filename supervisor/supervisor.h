@@ -5,7 +5,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "base/log_gate.h"
 #include "supervisor/cluster.h"
@@ -13,6 +15,7 @@
 #include "supervisor/rollout.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/scaling.h"
+#include "supervisor/strangers.h"
 #include "supervisor/upgrade.h"
 
 namespace limpet::supervisor {
@@ -37,7 +40,9 @@ class Supervisor {
   void take_request(const ipc::CtlRequest& request, const Reply& reply);
   void reload_by_signal();
   void reload(const Reply& reply);
-  void roll_out(SharedProgram program, const Reply& reply);
+  void take_signalled(const Worker& worker);
+  void replace_signalled();
+  void roll_out(SharedProgram program, std::vector<std::uint16_t> slots, const Reply& reply);
   void finish_rollout(bool succeeded, const std::string& line, const Reply& reply);
   void finish(bool succeeded, const std::string& line, const Reply& reply);
   void scale(int workers, const Reply& reply);
@@ -73,11 +78,20 @@ class Supervisor {
   std::unique_ptr<Trial> trial_;
   Reply upgrade_reply_;
   base::LogGate refusals_;
-  std::string upgraded_from_;  ///< build; "" if this supervisor began as itself
-  Timer after_;                ///< what must not happen inside a callback of the rollout that it ends
+  std::string upgraded_from_;          ///< build; "" if this supervisor began as itself
+  Timer after_;                        ///< what must not happen inside a callback of the rollout that it ends
+  std::set<std::uint64_t> signalled_;  ///< generations of workers that are to be replaced
+  Timer replace_after_;
   std::vector<Reply> waiting_for_stop_;
   SignalSource signals_;
+  BlockedSignal terminal_stop_;
+  Strangers strangers_;
   ControlSocket control_;
 };
+
+/// Signals reach the supervisor from here on: once its handlers stand. SIGTTOU stays blocked, and is read
+/// from a descriptor: else a line of the log, written to a terminal from the background, would be tried again
+/// for ever.
+void hear_signals();
 
 }  // namespace limpet::supervisor

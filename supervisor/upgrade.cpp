@@ -149,18 +149,6 @@ std::string become_image(const ipc::Descriptor& image, const ipc::SupervisorStat
   }
 }
 
-void block_signals() {
-  sigset_t all;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
-}
-
-void unblock_signals() {
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
-}
-
 std::optional<TakeoverOrder> takeover_order() {
   const char* value = std::getenv(kVariable);
   if (value == nullptr) return std::nullopt;

@@ -27,6 +27,8 @@ class Trial {
   using Verdict = std::function<void(ipc::Descriptor image, const std::string& objection)>;
 
   Trial(Loop& loop, const std::string& binary, const ipc::SupervisorState& state, Verdict verdict);
+  /// -1: it has ended.
+  [[nodiscard]] pid_t pid() const noexcept { return child_ ? child_->pid() : -1; }
 
  private:
   void begin(const std::string& binary, const ipc::SupervisorState& state);
@@ -48,9 +50,6 @@ class Trial {
 /// Returns only if it failed, with the reason: nothing has changed then. Signals are blocked, and stay so in
 /// the new image until it handles them.
 [[nodiscard]] std::string become_image(const ipc::Descriptor& image, const ipc::SupervisorState& state);
-
-void block_signals();
-void unblock_signals();
 
 // ---- in the new image ----
 

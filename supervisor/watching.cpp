@@ -41,7 +41,7 @@ void Cluster::take_pulse(Worker& worker) {
   const double silence =
       std::chrono::duration<double>(now - std::max(worker.counters->last_beat(), worker.ready_since)).count();
   if (pulse == Pulse::Hung) {
-    put_down(worker, SIGABRT, Cause::Hung, fmt::format("hung: no heartbeat for {:.1f} s", silence));
+    put_down(worker, Ending::Aborted, Cause::Hung, fmt::format("hung: no heartbeat for {:.1f} s", silence));
   } else if (worker.silent && !was_silent) {
     log(Level::Warning,
         fmt::format("{}: no heartbeat for {:.1f} s; it is routed around", worker.name(), silence));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <signal.h>
 
 #include <vector>
 
@@ -110,6 +111,14 @@ void Worker::tell(const ipc::SupervisorMessage& message, std::span<const int> de
       return fmt::format("{}: control channel: no room for a message; the worker is not told", name());
     });
   }
+}
+
+void Worker::end(Ending ending) {
+  if (ending == Ending::Killed) return (void)child.signal(SIGKILL);
+  if (ending == Ending::Aborted) return (void)child.signal(SIGABRT);
+  if (level >= ipc::kLevelOfSignals) return tell(ipc::Leave{});
+  // One that has said nothing yet has nothing to lose; older builds leave on SIGTERM.
+  child.signal(state_ == WorkerState::Spawned || ended_while == WorkerState::Spawned ? SIGKILL : SIGTERM);
 }
 
 void Worker::flush_when_writable() {

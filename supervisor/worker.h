@@ -23,6 +23,13 @@
 
 namespace limpet::supervisor {
 
+/// How a worker is ended. Never by SIGTERM, which is what strangers send: it asks to be replaced then.
+enum class Ending : std::uint8_t {
+  ByMessage,  ///< it is well, and not wanted
+  Aborted,    ///< SIGABRT: it does not answer; a core dump may say why
+  Killed,     ///< SIGKILL
+};
+
 class Worker {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -65,6 +72,8 @@ class Worker {
   /// be.
   void tell(const ipc::SupervisorMessage& message, std::initializer_list<int> descriptors = {});
   void tell(const ipc::SupervisorMessage& message, std::span<const int> descriptors);
+  /// Makes its process end, which is known only when it has ended. What does not help is followed by another.
+  void end(Ending ending);
 
   const SharedProgram program;  ///< what it runs, and the options that it was told
   ipc::Child child;

@@ -28,7 +28,8 @@ function watch(crowd, { port }, probed = true) {
 const longest = ({ lines, requests } = {}) => Math.max(lines?.max ?? 0, requests?.max ?? 0);
 
 async function onLimpet(row) {
-  const { problems, seconds, cpuMs, turnUs, grewMiB, watched } = await underAttack(row, (crowd, cluster) => watch(crowd, cluster, row.probed));
+  const { problems, tooMuchCpu, seconds, cpuMs, turnUs, grewMiB, watched } = await underAttack(row, (crowd, cluster) => watch(crowd, cluster, row.probed));
+  problems.push(...tooMuchCpu);
   const late = longest(watched);
   if (late > kMostLateMs) problems.push(`others were up to ${late.toFixed(0)} ms late`);
   if (watched?.requests?.failed) problems.push(`${watched.requests.failed} requests of the prober failed`);

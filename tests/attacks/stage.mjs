@@ -85,6 +85,7 @@ class Stage {
   constructor(row) {
     this.row = row;
     this.problems = [];
+    this.tooMuchCpu = []; // problems that other work on the machine may cause as well
   }
 
   async open() {
@@ -180,9 +181,9 @@ class Stage {
     this.cpuMs = Math.max(0, this.during.cpu - this.before.cpu - this.calm * this.seconds) / 1_000;
     this.grewMiB = Math.max(0, this.during.peak - this.before.rss);
     if (this.turnUs === 0) this.problems.push("longest_turn is 0: nobody measures it");
-    if (this.turnUs > turnUs) this.problems.push(`the longest turn took ${this.turnUs} µs of CPU, not ${turnUs}`);
+    if (this.turnUs > turnUs) this.tooMuchCpu.push(`the longest turn took ${this.turnUs} µs of CPU, not ${turnUs}`);
     if (rssMiB !== undefined && this.grewMiB > rssMiB) this.problems.push(`a worker's memory grew by ${this.grewMiB.toFixed(0)} MiB, not ${rssMiB}`);
-    if (cpu && !replaces && (this.cpuMs * 1_000) / cpu.elements > cpu.each) this.problems.push(`each of ${cpu.elements} elements cost ${((this.cpuMs * 1_000) / cpu.elements).toFixed(1)} µs of CPU, not ${cpu.each.toFixed(1)}`);
+    if (cpu && !replaces && (this.cpuMs * 1_000) / cpu.elements > cpu.each) this.tooMuchCpu.push(`each of ${cpu.elements} elements cost ${((this.cpuMs * 1_000) / cpu.elements).toFixed(1)} µs of CPU, not ${cpu.each.toFixed(1)}`);
   }
 
   /// Nothing of the attack is left in memory some seconds later.
@@ -212,8 +213,8 @@ class Stage {
   }
 }
 
-/// One attack on a cluster of its own. {problems, seconds, cpuMs, turnUs, grewMiB, crowd, watched}: problems are words, none if all
-/// is right; `watched` is what `beside` gave.
+/// One attack on a cluster of its own. {problems, tooMuchCpu, seconds, cpuMs, turnUs, grewMiB, crowd, watched}: problems are words,
+/// none if all is right; `watched` is what `beside` gave.
 export async function underAttack(row, beside) {
   const stage = new Stage(row);
   try {

@@ -15,7 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 using engineio::Session;
 using engineio::SessionImage;
-using engineio::Transport;
 using std::chrono::milliseconds;
 using test::client_frame;
 using test::MemoryStream;

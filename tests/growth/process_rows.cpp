@@ -201,7 +201,9 @@ void frames_by_pieces(std::size_t n) {
 
 void queued_frames(std::size_t n) {
   Site site;
-  auto [connection, peer] = site.connect_slow();
+  auto slow = site.connect_slow();
+  auto& connection = slow.first;
+  auto& peer = slow.second;
   const http::Buffer frame = process::test::buffer(std::string(100, 'x'));
   std::size_t got = 0;
   counted([&] {
@@ -349,13 +351,13 @@ void sessions_of_a_reload(std::size_t n) {
   Cluster cluster(1, 1);
   Tenant old(0, 0, cluster);
   fill(old, n);
-  auto [givers, takers] = ipc::FrameStream::pair();
+  auto ends = ipc::FrameStream::pair();
   Tenant young(0, 1, cluster);
-  young.migration.succeed(std::move(takers));
+  young.migration.succeed(std::move(ends.second));
   young.join(old);
   old.join(young);
   counted([&] {
-    old.migration.begin_to_give(std::move(givers));
+    old.migration.begin_to_give(std::move(ends.first));
     turn_both(old, young, 10 * n, [&] { return young.engine.session_count() == n; });
   });
   EXPECT_EQ(old.engine.session_count(), 0u);
@@ -370,11 +372,11 @@ void sessions_of_a_scale(std::size_t n) {
   Tenant taker(1, 1, cluster);
   taker.join(giver);
   giver.join(taker);
-  auto [givers, takers] = ipc::FrameStream::pair();
-  taker.migration.expect_buckets(std::move(takers));
+  auto ends = ipc::FrameStream::pair();
+  taker.migration.expect_buckets(std::move(ends.second));
   for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; bucket += 2) cluster.table.assign(bucket, 1);
   counted([&] {
-    giver.migration.move_buckets({.to_slot = 1, .window = 1s, .deadline = 1h}, std::move(givers));
+    giver.migration.move_buckets({.to_slot = 1, .window = 1s, .deadline = 1h}, std::move(ends.first));
     turn_both(giver, taker, 10 * n, [&] { return !giver.moved.empty(); });
   });
   EXPECT_EQ(giver.moved.size(), 1u);

@@ -64,6 +64,8 @@ UNLIMITED_LINES = {
         "serving on": "once, at the start",
         "{} again": "once, at the end",
         "{}: draining": "once, at the end",
+        "SIGTERM: told": "of whoever may send us signals, once for each answer of the supervisor",
+        "SIGTERM: the supervisor does not answer": "once, at the end",
         "control channel: the supervisor is gone": "once, at the end",
         "{}; the worker leaves": "once, at the end",
     },

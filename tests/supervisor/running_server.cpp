@@ -87,6 +87,11 @@ void RunningProgram::wait_for(const std::string& text) {
   }
 }
 
+bool RunningProgram::ends_within(int milliseconds) const {
+  pollfd end{child_->descriptor(), POLLIN, 0};
+  return ::poll(&end, 1, milliseconds) == 1;
+}
+
 ipc::ExitStatus RunningProgram::wait_for_end() {
   while (read_more(kPatienceMs)) {
   }

@@ -38,6 +38,7 @@ class RunningProgram {
   void wait_for(const std::string& text);
   /// Blocks until the program has ended. Its output up to the end of everybody who can write to it.
   ipc::ExitStatus wait_for_end();
+  [[nodiscard]] bool ends_within(int milliseconds) const;
   [[nodiscard]] const std::string& output() const { return output_; }
   [[nodiscard]] pid_t pid() const { return child_->pid(); }
   void signal(int number) { child_->signal(number); }

@@ -109,7 +109,8 @@ describe("scaling disconnects nobody", () => {
     cluster.process.signal("SIGTTIN");
     await cluster.line(/scale done: 2 -> 3 workers/, { from: mark });
     await fleet.chat(2);
-    await operate("reload");
+    // And not what the scale has moved.
+    assert.match(await operate("reload"), new RegExp(`; ${fleet.members.length} sessions moved, 0 drained`));
     await fleet.chat(2);
     cluster.process.signal("SIGTTOU");
     await cluster.line(/scale done: 3 -> 2 workers/, { from: mark });

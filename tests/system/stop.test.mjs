@@ -49,8 +49,8 @@ describe("the end of a cluster", () => {
     assert.equal(cluster.process.exit, undefined);
     assert.ok(fleet.members.some((member) => member.socket.connected), "all were closed at once");
     const start_ = performance.now();
-    cluster.process.signal("SIGTERM");
-    const exit = await within(cluster.process.exited, "the end", 5_000);
+    const knocks = setInterval(() => cluster.process.signal("SIGTERM"), 250); // one within a second of the first is that one
+    const exit = await within(cluster.process.exited, "the end", 5_000).finally(() => clearInterval(knocks));
     assert.ok(performance.now() - start_ < 3_000);
     assert.equal(exit.signal, null);
     cluster.assertNothingLeft();

@@ -164,9 +164,10 @@ void Core::mark_closed(OpenSession& session, OpenSession::Phase phase, CloseReas
   if (session.polling && session.polling->post) end_post(session);
   session.phase = phase;
   session.reason = reason;
-  // From here on shed_largest() must not choose it, unless it has a queue for its last poll.
+  // From here on it counts only with the queue for its last polls.
   forget_held(session);
   if (session.polling && phase == OpenSession::Phase::Ended) forget_account(session, *session.polling);
+  if (session.polling && phase == OpenSession::Phase::Lingering) note_account(session);
   --open_count_;
   if (session.polling) --counts_.polling;
   ++counts_.closed[static_cast<std::size_t>(reason)];
@@ -213,7 +214,7 @@ void Core::free_ended(http::Allowance& allowance) {
     }
     if (session->polling) {
       forget_account(*session, *session->polling);
-      released_.add(std::move(session->polling->queue));
+      released_.add(std::move(session->polling->queue), session->polling->queued_bytes);
     }
     forget_held(*session);
     count_memory(*session, false);

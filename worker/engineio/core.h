@@ -61,6 +61,7 @@ class Core {
   [[nodiscard]] std::size_t open_count() const noexcept { return open_count_; }
   [[nodiscard]] bool has_lingering() const noexcept { return linger_.front() != nullptr; }
   [[nodiscard]] std::size_t largest_bytes() const noexcept { return accounts_.largest_bytes(); }
+  [[nodiscard]] std::size_t released_bytes() const noexcept { return released_.bytes(); }
   void shed_largest();
 
  private:

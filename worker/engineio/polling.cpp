@@ -37,6 +37,8 @@ constexpr std::size_t kMostPerJsonpPoll = 256 * 1024;
 /// How often the bytes of an answer are gone over until they are sent: joined and rendered; encoded; escaped.
 constexpr std::uint32_t kCopies = 2;
 constexpr std::uint32_t kCopiesOfBase64 = 4;
+/// And those of a packet that has come, the text of which is JSON.
+constexpr std::uint32_t kCopiesOfPacket = 4;
 constexpr std::uint32_t kCopiesOfJsonp = 8;
 /// Packets of one post before others have their turn.
 constexpr std::uint32_t kUnitsOfPost = 512;
@@ -111,6 +113,8 @@ void Core::on_poll(OpenSession& session, http::Exchange exchange, const Query& q
   if (!polling.queue.empty()) {
     http::Stream& stream = polling.poll.stream();
     if (const std::uint32_t units = answer_poll(session, {}); units > 0) stream.charge(units);
+    // It takes what is left for it: that may be many answers.
+    if (!session.open()) linger_.join(session, clock_.now() + kLinger);
   } else if (!session.open()) {
     answer_poll(session, "1");
     release(session);
@@ -131,15 +135,15 @@ void Core::on_post(OpenSession& session, http::Exchange exchange, const http::Re
     end(session, CloseReason::TransportError, websocket::CloseCode::Normal);
     return;
   }
+  http::Stream& stream = exchange.stream();
+  if (const std::uint32_t units = http::units_of_bytes(request.body.size()); units > 0)
+    stream.charge(units * (query.jsonp ? kCopiesOfJsonp : kCopies));
   const std::string unwrapped = query.jsonp ? unwrap_jsonp(request.body) : std::string();
   const std::string_view payload = query.jsonp ? unwrapped : request.body;
   if (!websocket::is_valid_utf8(payload)) {
     end(session, CloseReason::ParseError, websocket::CloseCode::Normal);
     return answer_post(std::move(exchange));
   }
-  http::Stream& stream = exchange.stream();
-  if (const std::uint32_t units = http::units_of_bytes(request.body.size()); units > 0)
-    stream.charge(units * (query.jsonp ? kCopiesOfJsonp : kCopies));
   const auto rest = take_payload(
       session, payload, [&] { return stream.may_go_on(); },
       [&](std::uint32_t units) { stream.charge(units); });
@@ -156,7 +160,7 @@ std::optional<std::string_view> Core::take_payload(OpenSession& session, std::st
     if (!take_polled_packet(session, packet)) break;
     // Afterwards: a packet may be longer than any turn allows.
     if (const std::uint32_t units = http::units_of_bytes(packet.size()); units > 0)
-      charge(units * kCopiesOfBase64);
+      charge(units * kCopiesOfPacket);
   }
   return std::nullopt;
 }
@@ -259,7 +263,7 @@ void Core::queue(OpenSession& session, std::span<const http::Buffer> frames) {
 bool Core::makes_room(OpenSession& session) {
   Polling& polling = *session.polling;
   const bool overfull = polling.queued_bytes > kOverfull * options_.max_queued_bytes;
-  // A poll that is parked takes all of it at the end of this turn.
+  // Whose poll is parked is not stalled.
   const bool waits = polling.poll.open() || clock_.now() - polling.taken_at < options_.send_stall;
   if (!overfull && waits) return true;
   if (overfull && polling.poll.open()) {
@@ -274,13 +278,13 @@ bool Core::makes_room(OpenSession& session) {
 
 /// One that is polling has one rank, for its queue and what the layer above holds for it.
 void Core::note_account(OpenSession& session) {
+  const std::size_t held = session.open() ? session.held() : 0;
   accounts_.note(session, session.polling->noted, session.polling->queue.footprint(),
-                 session.polling->queued_bytes + session.held());
+                 session.polling->queued_bytes + held);
 }
 
 void Core::drop_queue(OpenSession& session) {
-  released_.add(std::exchange(session.polling->queue, {}));
-  session.polling->queued_bytes = 0;
+  released_.add(std::exchange(session.polling->queue, {}), std::exchange(session.polling->queued_bytes, 0));
   note_account(session);
 }
 

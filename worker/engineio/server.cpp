@@ -89,6 +89,7 @@ std::size_t Server::session_count() const noexcept { return core_->open_count();
 bool Server::has_lingering() const noexcept { return core_->has_lingering(); }
 
 std::size_t Server::largest_bytes() const noexcept { return core_->largest_bytes(); }
+std::size_t Server::released_bytes() const noexcept { return core_->released_bytes(); }
 void Server::shed_largest() { core_->shed_largest(); }
 const Counts& Server::counts() const noexcept { return core_->counts(); }
 

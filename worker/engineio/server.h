@@ -176,6 +176,8 @@ class Server {
   [[nodiscard]] std::size_t largest_bytes() const noexcept;
   /// Ends that session. Only if there is one.
   void shed_largest();
+  /// Of queues that nobody wants any more, and that will be freed as soon as there is time.
+  [[nodiscard]] std::size_t released_bytes() const noexcept;
 
  private:
   std::unique_ptr<Core> core_;

@@ -38,6 +38,9 @@ std::size_t take_messages(http::Stream& stream, std::span<char> bytes, std::size
     consumed += received.consumed;
     units = 1 + http::units_of_bytes(received.consumed);  // of the one that was taken
     take(received);
+    // Before the next one is received, which frees it.
+    if (auto* const kept = fragments(); kept != nullptr && *kept != nullptr && (*kept)->delivered)
+      hold_fragments(stream, *kept);
   }
   return consumed;
 }
@@ -192,6 +195,7 @@ void Core::on_probe_message(OpenSession& session, const Received& received) {
       break;
     case Received::Kind::Close:
     case Received::Kind::Failed:
+      let_go_of_fragments(*polling.probe, polling.probe_fragments);
       hang_up(*std::exchange(polling.probe, nullptr), received.code);
       break;
     case Received::Kind::Binary:
@@ -210,6 +214,7 @@ void Core::complete_upgrade(OpenSession& session) {
   polling->probe_overdue.leave();
   polling->next_noop.leave();
   session.stream = polling->probe;
+  let_go_of_fragments(*session.stream, polling->probe_fragments);
   session.stream->set_receiver(&websocket_receiver_, &session);
   --counts_.polling;
   ++counts_.upgraded;

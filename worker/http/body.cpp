@@ -22,9 +22,6 @@ namespace beast_http = boost::beast::http;
 
 namespace {
 
-/// Of what a client has announced, so much must have come before there is room for all: growing step by step
-/// copies a large body several times. Not for whoever has sent little of it.
-constexpr std::size_t kPartThatCounts = 8;
 /// The least that Beast accepts: the parser would keep all lines of the real head.
 constexpr std::string_view kHeadForDecoder = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
 
@@ -84,7 +81,7 @@ IncomingBody::Progress IncomingBody::look_at_counted(std::string_view unread) {
 
 void IncomingBody::append(std::string_view piece) {
   const std::size_t size = body_.size() + piece.size();
-  if (size > body_.capacity() && size >= body_bytes_ / kPartThatCounts) body_.reserve(body_bytes_);
+  if (size > body_.capacity() && is_worth_reserving(size, body_bytes_)) body_.reserve(body_bytes_);
   base::make_resident_ahead(body_, piece.size());
   body_.append(piece);
 }

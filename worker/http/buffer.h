@@ -64,11 +64,13 @@ class Buffer {
   /// Only while this is the one handle.
   [[nodiscard]] char* data() noexcept { return block_->bytes() + block_->begin; }
   [[nodiscard]] bool shared() const noexcept { return block_ != nullptr && block_->references > 1; }
-  /// Drops bytes in front (15 at most) and behind; only while this is the one handle, and once. `begin` and
+  /// Bytes that narrow() may drop in front.
+  static constexpr std::size_t kMostInFront = 15;
+  /// Drops bytes in front and behind; only while this is the one handle, and once. `begin` and
   /// `end` count from the current view.
   void narrow(std::size_t begin, std::size_t end) noexcept {
     block_->end = block_->begin + static_cast<std::uint32_t>(end);
-    block_->begin = begin & 15u;
+    block_->begin = begin & kMostInFront;
   }
   /// Where the payload begins inside view(): behind a WebSocket frame's header. 0 if there is none.
   [[nodiscard]] std::size_t payload_offset() const noexcept {

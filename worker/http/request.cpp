@@ -33,7 +33,7 @@ int hex_digit(char c) noexcept {
   return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
-/// The 9 methods of RFC 9110 and 5789 without those that nothing here could serve, CONNECT and TRACE.
+/// The methods of RFC 9110 and 5789 without those that nothing here could serve, CONNECT and TRACE.
 bool is_implemented(std::string_view method) noexcept {
   return method == "GET" || method == "HEAD" || method == "POST" || method == "PUT" || method == "DELETE" ||
          method == "OPTIONS" || method == "PATCH";

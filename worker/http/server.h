@@ -33,6 +33,12 @@ class Server;
 /// Head and body of an incomplete request may wait unread in the stream up to this size.
 inline constexpr std::size_t kMaxUnreadBytes = 64 * 1024;
 
+/// Of `announced` bytes so many have come that room for all of them is made at once: growing step by step
+/// copies a large piece several times. Not for whoever has sent little of it.
+[[nodiscard]] constexpr bool is_worth_reserving(std::size_t there, std::size_t announced) noexcept {
+  return there >= announced / 8;
+}
+
 /// The right and the duty to answer one request once. Destroyed unanswered, it answers 500. Belongs to the
 /// worker's one thread; may be kept as long as wanted (a parked poll).
 class Exchange {

@@ -54,7 +54,7 @@ class Stream {
   /// has passed. Closing at once would let a reset overtake the answer (413, 431, WebSocket close 1009) at a
   /// client that is still sending.
   virtual void finish() = 0;
-  /// Closes at the end of this turn; what is queued is dropped.
+  /// Closes now; what is queued is dropped. on_closed comes at the end of this turn, or of a later one.
   virtual void abort() = 0;
   /// Forgets what is queued, but for the rest of a buffer of which a part has been written.
   virtual void drop_unsent() = 0;

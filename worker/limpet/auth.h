@@ -1,6 +1,6 @@
-// What a client gave as `auth` when it joined a namespace: a JSON value, parsed when it is first looked at. A
-// large one stays parsed as long as its socket lives, and counts as memory of its client. Null if the client
-// gave none, and for a socket that is gone.
+// What a client gave as `auth` when it joined a namespace: a JSON value, parsed when it is first looked at.
+// One of more than 1 KiB stays parsed as long as its socket lives, and counts as memory of its client. Null
+// if the client gave none, and if it is first looked at when its socket is gone.
 #pragma once
 
 #include <boost/json.hpp>
@@ -22,7 +22,8 @@ class Auth {
   Auth(socketio::Server* server, std::uint32_t index, std::uint32_t epoch) noexcept
       : server_(server), index_(index), epoch_(epoch) {}
 
-  /// Good as long as this Auth and its socket. Throws std::invalid_argument for what boost::json has no
+  /// Good until the handler returns, and longer: of up to 1 KiB as long as this Auth, of more as long as its
+  /// socket. Throws std::invalid_argument for what boost::json has no
   /// number for.
   [[nodiscard]] const boost::json::value& value() const;
   // As a boost::json::value is asked.

@@ -42,7 +42,7 @@ class BroadcastOperator {
   }
   template <socketio::RoomRange R>
   [[nodiscard]] BroadcastOperator to(R&& rooms) && {
-    for (const std::string_view room : rooms) rooms_.add(room, socketio::kMostRooms);
+    for (auto&& room : rooms) rooms_.add(room, socketio::kMostRooms);
     return std::move(*this);
   }
   [[nodiscard]] BroadcastOperator to(std::initializer_list<std::string_view> rooms) const& {
@@ -79,7 +79,7 @@ class BroadcastOperator {
   }
   template <socketio::RoomRange R>
   [[nodiscard]] BroadcastOperator except(R&& rooms) && {
-    for (const std::string_view room : rooms) except_.add(room, most_exceptions());
+    for (auto&& room : rooms) except_.add(room, most_exceptions());
     return std::move(*this);
   }
   [[nodiscard]] BroadcastOperator except(std::initializer_list<std::string_view> rooms) const& {

@@ -1,6 +1,10 @@
 #include "worker/process/admission.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+
+#include "base/log.h"
 
 namespace limpet::process {
 namespace {
@@ -17,6 +21,10 @@ constexpr int kForgottenAtOnce = 2;
 
 bool Admission::refuse(ipc::Counter cause) {
   counters_.add(cause);
+  base::log_at_most(refusals_, clock_.now(), base::LogLevel::Warning, [&] {
+    const ipc::CounterRow& row = ipc::kCounters[static_cast<std::size_t>(cause)];
+    return fmt::format("clients: {}: {}", row.name, row.help);
+  });
   return false;
 }
 

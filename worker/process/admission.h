@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 
+#include "base/log_gate.h"
 #include "ipc/counters.h"
 #include "worker/http/clock.h"
 #include "worker/http/fifo.h"
@@ -56,6 +57,7 @@ class Admission {
   const Settings::Limits& limits_;
   const http::Clock& clock_;
   ipc::CounterBlock& counters_;
+  base::LogGate refusals_;
   bool short_of_memory_ = false;
   std::map<Address, std::uint32_t> connections_;
   std::map<Address, Rate> rates_;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/pages.h"
+#include "worker/http/server.h"
 #include "worker/process/clients.h"
 
 namespace limpet::process {
@@ -36,9 +37,6 @@ constexpr std::size_t kOverfull = 4;
 constexpr std::uint32_t kUnitsOfRead = 4;
 /// Unread bytes are moved to the front of their memory when at least so many were consumed, and half of all.
 constexpr std::size_t kWorthMoving = 64 * 1024;
-
-/// Of what a client has announced, so much must have come before there is room for all.
-constexpr std::size_t kPartThatCounts = 8;
 
 constexpr std::uint32_t kInput = EPOLLIN | EPOLLRDHUP;
 
@@ -73,7 +71,7 @@ void ClientConnection::send(http::Buffer bytes) {
 
 /// Limits are looked at before the next send(), as behind a single one of any size.
 void ClientConnection::send_all(http::LongFifo<http::Buffer> frames, std::size_t bytes) {
-  if (state_ != State::Open) return clients_.released_.add(std::move(frames));
+  if (state_ != State::Open) return clients_.released_.add(std::move(frames), bytes);
   if (frames.empty()) return;
   unsent_ += bytes;
   if (!first_) first_ = frames.pop_front();
@@ -144,7 +142,7 @@ void ClientConnection::abort() { die(ECONNABORTED); }
 void ClientConnection::drop_unsent() {
   if (sent_of_first_ == 0) first_ = {};
   if (backlog_ != nullptr) {
-    clients_.released_.add(std::exchange(backlog_->frames, {}));
+    clients_.released_.add(std::exchange(backlog_->frames, {}), unsent_);
     backlog_->files.clear();
     backlog_->answers = 0;
   }
@@ -305,7 +303,7 @@ void ClientConnection::keep_unread(std::span<char> rest) {
 void ClientConnection::make_room_for_expected(Backlog& kept) const {
   const std::size_t expected = clients_.expected_;
   const std::size_t there = kept.unread.size() - kept.unread_begin;
-  if (expected < kWorthMoving || there < expected / kPartThatCounts) return;
+  if (expected < kWorthMoving || !http::is_worth_reserving(there, expected)) return;
   const std::size_t before = kept.unread.capacity();
   kept.unread.reserve(kept.unread_begin + expected + clients_.read_buffer_->size());
   if (kept.unread.capacity() != before) base::prefer_huge_pages(kept.unread.data(), kept.unread.capacity());
@@ -551,8 +549,8 @@ void ClientConnection::die(int error) noexcept {
     backlog_->unlink();
     clients_.accounts_.forget(*this, backlog_->noted);  // it is nobody to be shed any more
   }
-  // Now, not when it is buried: the kernel would go on telling of it, and a descriptor is what others wait
-  // for.
+  // Now, not when it is buried: the kernel would go on telling of it, and the process has only so many
+  // descriptors.
   if (socket_) clients_.poller_.remove(socket_.get());
   socket_ = {};
   clients_.dead_.push_back(this);

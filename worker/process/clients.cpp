@@ -226,7 +226,7 @@ void Clients::bury() {
     destroy_unless_listed(connection);
   }
   released_.free_some(allowance_);
-  counters_.set(ipc::Counter::ConnectionsOpen, open_ - dead_.size());
+  counters_.set(ipc::Counter::ConnectionsOpen, open());
 }
 
 void Clients::tell_end(ClientConnection& connection) {
@@ -348,7 +348,7 @@ void Clients::give_back(std::unique_ptr<Backlog> backlog) {
   backlog->unlink();
   // A short one keeps its block for the next connection.
   if (backlog->frames.size() > http::ReleasedFrames::kAtOnce)
-    released_.add(std::exchange(backlog->frames, {}));
+    released_.add(std::exchange(backlog->frames, {}), backlog->connection->unsent_bytes());
   if (spare_backlogs_.size() >= kSpareBacklogs || backlog->frames.footprint() > kSpareBacklogBytes) return;
   backlog->frames.clear();
   backlog->files.clear();

@@ -60,7 +60,11 @@ class Clients {
     return !redeliver_.empty() || !dirty_.empty() || !dead_.empty() || !released_.empty();
   }
   [[nodiscard]] http::TimePoint next_deadline() const noexcept;
-  [[nodiscard]] std::size_t open() const noexcept { return open_; }
+  [[nodiscard]] std::size_t open() const noexcept { return open_ - dead_.size(); }
+  /// None is open, and none waits to be buried.
+  [[nodiscard]] bool is_empty() const noexcept { return open_ == 0; }
+  /// Of frames that nobody wants any more, and that will be freed as soon as there is time.
+  [[nodiscard]] std::size_t released_bytes() const noexcept { return released_.bytes(); }
   /// What the connection that costs most holds; 0: none is large.
   [[nodiscard]] std::size_t largest_bytes() const noexcept { return accounts_.largest_bytes(); }
   /// Ends that one. Only if there is one.

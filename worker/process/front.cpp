@@ -128,20 +128,27 @@ std::size_t Front::ProxyReader::on_bytes(http::Stream& stream, std::span<char> b
   return header.bytes;
 }
 
+/// A client with a session may come by way of any worker: its connections are let in beyond the caps, as many
+/// as there may be refusals at once.
 void Front::take_in(ipc::ReceivedHandover arrival) {
+  const std::size_t most = settings_.limits.connections;
+  if (clients_.open() >= most + 2 * kRefusalsAtOnce)
+    return (void)admission_.admits_connection(clients_.open());
   const auto peer = PeerAddress::from_text(arrival.handover.client_address, arrival.handover.client_port);
   ClientConnection* connection =
       clients_.adopt(std::move(arrival.socket), peer, arrival.handover.listener, arrival.handover.bytes);
   if (connection == nullptr) return;
   if (arrival.handover.kind == ipc::HandoverKind::Request) connection->serve_one_request();
   if (arrival.handover.placed) connection->set_placed();
-  count_arrived(*connection);
-  const bool full = clients_.open() > settings_.limits.connections;
-  if (full && !connection->serves_one_request() && !asks_for_session(arrival.handover.bytes)) {
-    counters_.add(ipc::Counter::RefusedConnections);
-    return refuse_as_busy(*connection);
+  if (connection->serves_one_request() || asks_for_session(arrival.handover.bytes)) {
+    count_arrived(*connection);
+    return http_.adopt(*connection);
   }
-  http_.adopt(*connection);
+  if (clients_.open() > most) {
+    counters_.add(ipc::Counter::RefusedConnections);
+    return clients_.open() > most + kRefusalsAtOnce ? connection->abort() : refuse_as_busy(*connection);
+  }
+  admits_one_more_of(*connection) ? http_.adopt(*connection) : refuse_as_busy(*connection);
 }
 
 /// For one that is here, or on its way here: a client with a session is let in whatever the caps say.

@@ -622,9 +622,6 @@ void Taker::end() {
   over_ = complete_ = true;
   stream_.end();
   going_back_.clear();
-  const auto* const batch = held_ ? std::get_if<SessionBatch>(&held_->message) : nullptr;
-  if (batch == nullptr) return;
-  for (const SessionRecord& each : batch->sessions) parts_.socketio.forget_ahead(each.client);
 }
 
 void Taker::refuse(const std::string& why) {

@@ -201,7 +201,7 @@ class FrameBuilder final : public capnp::MessageBuilder {
 
 /// About as many bytes as it takes in a frame; not less for what is large.
 std::size_t weight_of(const MigrationMessage& message) {
-  constexpr std::size_t kOfEach = 32;
+  static constexpr std::size_t kOfEach = 32;
   return std::visit(Overloaded{[](const SessionBatch& batch) {
                                  std::size_t weight = kOfEach * (batch.positions.size() + 1);
                                  for (const SessionRecord& session : batch.sessions)

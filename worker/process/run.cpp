@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "base/log.h"
+#include "base/signals.h"
 #include "base/standard_descriptors.h"
 #include "worker/limpet/app.h"
 #include "worker/process/settings.h"
@@ -63,7 +64,7 @@ int run_alone(int argc, char** argv, process::Worker::Setup setup) {
 
 int run(int argc, char** argv, std::function<void(Io&)> setup) {
   base::fill_standard_descriptors();
-  ::signal(SIGPIPE, SIG_IGN);
+  base::do_nothing_at({SIGPIPE});
   if (argc > 0) take_name(argv[0]);
   try {
     const char* inherited = std::getenv(ipc::kHeritageVariable);

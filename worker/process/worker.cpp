@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/signals.h"
 #include "ipc/bucket_table.h"
 #include "ipc/machine_memory.h"
 #include "ipc/slot_board.h"
@@ -60,6 +61,8 @@ constexpr std::uint16_t kServiceRestart = 1012;
 constexpr milliseconds kOrphanWindow{2000};
 constexpr milliseconds kOrphanDeadline{5000};
 constexpr milliseconds kDrainProgressInterval{1000};
+/// Within which the supervisor answers one to which somebody has sent SIGTERM.
+constexpr milliseconds kAnswerDeadline{1000};
 /// How long behind its window a drain waits for the next polls of closed polling sessions.
 constexpr milliseconds kDrainLinger{1000};
 
@@ -100,12 +103,17 @@ class Worker::Core {
   void on_scaling(const ipc::SupervisorMessage& message, std::vector<ipc::Descriptor> descriptors);
   void on_supervisor_lost();
   void on_signal(int signal);
+  void ask_to_be_replaced();
+  void tell_signalled();
+  void check_answer();
   bool set_up_application();
   /// Says why to whoever started this worker, and leaves.
   void fail(const std::string& why);
   void start_drain(milliseconds window, milliseconds deadline);
   void start_migration(milliseconds window, milliseconds deadline, ipc::Descriptor stream);
   void continue_migration();
+  [[nodiscard]] ipc::Leaving since_leaving() const;
+  void begin_to_leave();
   void report_drain();
   void drain_due_sessions();
   void continue_drain();
@@ -116,11 +124,13 @@ class Worker::Core {
   void wait();
   [[nodiscard]] bool has_work() const;
   [[nodiscard]] http::TimePoint next_deadline() const;
+  void take_input();
   void begin_share(std::chrono::microseconds time);
   [[nodiscard]] std::uint64_t held_for_clients() const;
   void shed_for_memory();
   void note_turn();
   void copy_counters();
+  void hear_signals();
   void wait_for_signal();
 
   ipc::Heritage heritage_;
@@ -164,6 +174,8 @@ class Worker::Core {
   http::TimePoint unfinished_until_{};  ///< half requests are ended from then on, once it drains or departs
   http::TimePoint drain_progress_at_{};
   http::TimePoint drain_linger_until_{};
+  ipc::Leaving before_leaving_;  ///< moved and drained until then
+  bool leaves_ = false;
   std::optional<int> exit_code_;
   /// Of engine_'s counts, what stands in counters_ already.
   struct {
@@ -175,11 +187,14 @@ class Worker::Core {
   std::uint64_t handler_ticks_at_turn_ = 0;
   bool cut_short_ = false;  ///< somebody was told to wait for the next turn, in this one
   bool poller_ready_ = true;
+  bool new_input_first_ = true;  ///< else what had to wait for this turn
   bool more_in_rings_ = false;
   bool more_in_inbox_ = false;
   bool more_to_end_ = false;
   std::size_t drain_owed_ = 0;          ///< sessions that were due to end, and for which no turn had time
   std::uint32_t supervisor_level_ = 0;  ///< nothing of a higher one is sent to it (ipc/messages.h)
+  http::TimePoint answer_due_ = http::TimePoint::max();  ///< of the supervisor, to one that was sent SIGTERM
+  bool supervisor_lost_ = false;
   bool expecting_parent_death_signal_ = false;
 };
 
@@ -329,9 +344,7 @@ void Worker::Core::say_hello() {
 
 int Worker::Core::run() {
   counters_.beat(clock_.now());
-  signals_.add(SIGTERM);
-  signals_.add(SIGINT);
-  wait_for_signal();
+  hear_signals();
   if (link_) {
     say_hello();
   } else {
@@ -343,6 +356,20 @@ int Worker::Core::run() {
   return *exit_code_;
 }
 
+/// A handler of the application's wins. What the terminal or an operator sends to a whole group is the
+/// supervisor's to act on.
+void Worker::Core::hear_signals() {
+  if (!base::has_handler(SIGTERM)) signals_.add(SIGTERM);
+  if (link_) {
+    base::do_nothing_at({SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTTIN});
+    base::ignore_terminal_output_stops();
+  } else if (!base::has_handler(SIGINT)) {
+    signals_.add(SIGINT);
+  }
+  base::unblock_signals({SIGTERM, SIGINT});
+  wait_for_signal();
+}
+
 void Worker::Core::wait_for_signal() {
   signals_.async_wait([this](const boost::system::error_code& error, int signal) {
     if (error) return;
@@ -352,7 +379,7 @@ void Worker::Core::wait_for_signal() {
 }
 
 void Worker::Core::on_signal(int signal) {
-  // The supervisor's death is told twice, by the channel's end and by the parent-death signal: one event.
+  if (link_ && !supervisor_lost_) return ask_to_be_replaced();
   if (signal == SIGTERM && std::exchange(expecting_parent_death_signal_, false)) return;
   if (drain_) {
     base::log(base::LogLevel::Info,
@@ -366,13 +393,41 @@ void Worker::Core::on_signal(int signal) {
   start_drain(link_ ? kOrphanWindow : milliseconds(0), kOrphanDeadline);
 }
 
+/// Somebody has sent SIGTERM to this worker, or to all that the supervisor has started: the supervisor has
+/// its successor take the sessions, or it drains everybody.
+void Worker::Core::ask_to_be_replaced() {
+  if (drain_ || departure_ || answer_due_ != http::TimePoint::max()) return;
+  base::log(base::LogLevel::Info, "SIGTERM: told to the supervisor; serving until that has another worker");
+  answer_due_ = clock_.now() + kAnswerDeadline;
+  tell_signalled();
+}
+
+/// Once the supervisor can hear it.
+void Worker::Core::tell_signalled() {
+  if (answer_due_ == http::TimePoint::max() || supervisor_level_ < ipc::kLevelOfSignals) return;
+  link_->send(ipc::Signalled{});
+}
+
+void Worker::Core::check_answer() {
+  if (clock_.now() < answer_due_) return;
+  answer_due_ = http::TimePoint::max();
+  if (exit_code_ || drain_ || departure_) return;
+  base::log(
+      base::LogLevel::Warning,
+      fmt::format("SIGTERM: the supervisor does not answer; draining {} sessions", engine_.session_count()));
+  start_drain(kOrphanWindow, kOrphanDeadline);
+  report_drain();
+}
+
 void Worker::Core::on_supervisor_lost() {
+  supervisor_lost_ = true;
+  // It is told twice, by the channel's end and by the parent-death signal; that may have come first.
+  expecting_parent_death_signal_ = answer_due_ == http::TimePoint::max();
   if (exit_code_) return;
   base::log(base::LogLevel::Warning,
             fmt::format("control channel: the supervisor is gone; draining {} sessions, then leaving",
                         engine_.session_count()));
   if (drain_ || departure_) return;
-  expecting_parent_death_signal_ = true;
   start_drain(kOrphanWindow, kOrphanDeadline);
 }
 
@@ -380,8 +435,14 @@ void Worker::Core::on_message(const ipc::SupervisorMessage& message,
                               std::vector<ipc::Descriptor> descriptors) {
   if (const auto* knows = std::get_if<ipc::Knows>(&message)) {
     supervisor_level_ = knows->level;
+    tell_signalled();
+  } else if (std::holds_alternative<ipc::GoOn>(message)) {
+    answer_due_ = http::TimePoint::max();
+  } else if (std::holds_alternative<ipc::Leave>(message)) {
+    exit_code_ = 0;
   } else if (const auto* welcome = std::get_if<ipc::Welcome>(&message)) {
     supervisor_level_ = welcome->level;
+    tell_signalled();
     if (set_up_application()) link_->send(ipc::Ready{});
   } else if (const auto* joined = std::get_if<ipc::PeerJoined>(&message)) {
     rings_->join(joined->who, std::move(descriptors[0]), std::move(descriptors[1]),
@@ -450,6 +511,7 @@ void Worker::Core::fail(const std::string& why) {
 }
 
 void Worker::Core::start_drain(milliseconds window, milliseconds deadline) {
+  begin_to_leave();
   acceptor_->close();
   if (handovers_) handovers_->stop_reading();
   if (migration_) migration_->stop_giving();
@@ -485,7 +547,7 @@ void Worker::Core::continue_drain() {
   // Idle connections are where the last polls come from: only when no session is left that wants one.
   const bool ends = told && !(migration_ && migration_->gives_connections());
   more_to_end_ = ends && !front_->http().end_idle(allowance_);
-  const bool empty = told && clients_.open() == 0;
+  const bool empty = told && clients_.is_empty();
   const bool unsent = (rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred());
   if ((empty && !unsent && (!migration_ || migration_->buckets_are_quiet())) ||
       drain_->overdue(clock_.now())) {
@@ -498,6 +560,7 @@ void Worker::Core::continue_drain() {
 }
 
 void Worker::Core::start_migration(milliseconds window, milliseconds deadline, ipc::Descriptor stream) {
+  begin_to_leave();
   acceptor_->close();
   handovers_->stop_reading();
   drain_.reset();
@@ -522,7 +585,7 @@ void Worker::Core::continue_migration() {
   const bool gone = engine_.session_count() == 0 && !engine_.has_lingering();
   const bool given = gone && giver != nullptr && !giver->broken() && giver->settled();
   if (given) giver->finish();
-  const bool all_quiet = given && clients_.open() == 0 && !rings_->deferred() &&
+  const bool all_quiet = given && clients_.is_empty() && !rings_->deferred() &&
                          socketio_->awaited_replies() == 0 && !migration_->has_predecessor();
   if (all_quiet || now >= departure_->deadline) {
     socketio_->give_up_moved_replies();
@@ -533,18 +596,29 @@ void Worker::Core::continue_migration() {
   }
 }
 
+/// Sessions that have moved or were drained since this worker began to leave; `ctl scale` may have had it
+/// move others before.
+ipc::Leaving Worker::Core::since_leaving() const {
+  return {.moved = counters_.get(ipc::Counter::SessionsDeparted) - before_leaving_.moved,
+          .drained = counters_.get(ipc::Counter::SessionsDrained) - before_leaving_.drained};
+}
+
+void Worker::Core::begin_to_leave() {
+  if (std::exchange(leaves_, true)) return;
+  before_leaving_ = since_leaving();
+}
+
 void Worker::Core::report_drain() {
   Giver* const giver = migration_ ? migration_->giver() : nullptr;
   const std::uint64_t on_their_way = giver == nullptr ? 0 : giver->sessions_on_their_way();
   link_->send(ipc::DrainProgress{.sessions_left = engine_.session_count() + on_their_way,
-                                 .moved = counters_.get(ipc::Counter::SessionsDeparted),
-                                 .drained = counters_.get(ipc::Counter::SessionsDrained)});
+                                 .moved = since_leaving().moved,
+                                 .drained = since_leaving().drained});
 }
 
 void Worker::Core::leave() {
   if (link_) {
-    link_->send(ipc::Leaving{.moved = counters_.get(ipc::Counter::SessionsDeparted),
-                             .drained = counters_.get(ipc::Counter::SessionsDrained)});
+    link_->send(since_leaving());
     link_->turn();
   }
   exit_code_ = 0;
@@ -557,10 +631,7 @@ void Worker::Core::turn() {
   clock_.advance_to(std::chrono::steady_clock::now());
   clock_.set_wall_time(std::time(nullptr));
   counters_.add(ipc::Counter::LoopTurns);
-  begin_share(kTimeForInput);
-  if (poller_ready_) poller_ready_ = poller_.dispatch(allowance_);
-  begin_share(kTimeForInput);
-  clients_.redeliver();
+  take_input();
   if (handovers_) more_in_inbox_ = handovers_->turn();
   begin_share(kTimeForRings);
   if (rings_) more_in_rings_ = rings_->poll(allowance_);
@@ -575,6 +646,7 @@ void Worker::Core::turn() {
     migration_->turn(allowance_);
   }
   begin_share(kTimeForCloses);
+  check_answer();
   if (departure_) {
     continue_migration();
   } else if (drain_) {
@@ -589,6 +661,24 @@ void Worker::Core::turn() {
   note_turn();
   copy_counters();
   counters_.beat(clock_.now());
+}
+
+/// What is new, and what had to wait. The last piece of a share may take much longer than the share: then the
+/// others have their turn first in the next one.
+void Worker::Core::take_input() {
+  for (int i = 0; i < 2; ++i) {
+    begin_share(kTimeForInput);
+    const auto until = std::chrono::steady_clock::now() + 2 * kTimeForInput;
+    if (new_input_first_ == (i == 0)) {
+      if (poller_ready_) poller_ready_ = poller_.dispatch(allowance_);
+    } else {
+      clients_.redeliver();
+    }
+    if (i == 0 && std::chrono::steady_clock::now() > until) {
+      new_input_first_ = !new_input_first_;
+      return;
+    }
+  }
 }
 
 /// Of the turn, for the next part of it.
@@ -606,7 +696,10 @@ std::uint64_t Worker::Core::held_for_clients() const {
 /// The largest go first, until what is left fits; one look at most for each that may have to go.
 void Worker::Core::shed_for_memory() {
   const std::uint64_t most = settings_.limits.memory_bytes;
-  std::uint64_t held = held_for_clients();
+  const std::uint64_t all = held_for_clients();
+  // Of those that were closed in earlier turns.
+  std::uint64_t held =
+      all - std::min<std::uint64_t>(all, clients_.released_bytes() + engine_.released_bytes());
   for (int i = 0; held > most && i < kShedPerTurn; ++i) {
     const std::size_t of_connection = clients_.largest_bytes();
     const std::size_t of_session = engine_.largest_bytes();
@@ -657,7 +750,7 @@ bool Worker::Core::has_work() const {
 }
 
 http::TimePoint Worker::Core::next_deadline() const {
-  auto next = std::min(clients_.next_deadline(), acceptor_->next_deadline());
+  auto next = std::min({clients_.next_deadline(), acceptor_->next_deadline(), answer_due_});
   next = std::min(next, engine_.next_deadline().value_or(next));
   if (migration_) next = std::min(next, migration_->next_deadline());
   next = std::min(next, socketio_->next_deadline().value_or(next));

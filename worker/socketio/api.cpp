@@ -142,6 +142,7 @@ const boost::json::value& Auth::value() const {
   const std::string& text = socket->extras->auth;
   if (text.size() > socketio::kParsedAtEveryLook) return server_->parsed_auth(*socket);
   small_ = std::make_shared<const boost::json::value>(Json(text, {}).value());
+  server_->lend(small_);
   return *small_;
 }
 
@@ -292,12 +293,12 @@ void Io::get(std::string_view path, HttpHandler handler) const {
   server().routes().get(path, std::move(handler));
 }
 
-void Io::files(std::string_view url_prefix, std::filesystem::path directory) const {
-  server().routes().files(url_prefix, std::move(directory));
+void Io::files(std::string_view url_prefix, const std::filesystem::path& directory) const {
+  server().routes().files(url_prefix, directory);
 }
 
-void Io::serve_client(std::filesystem::path directory) const {
-  server().routes().serve_client(std::move(directory));
+void Io::serve_client(const std::filesystem::path& directory) const {
+  server().routes().serve_client(directory);
 }
 
 void Io::handle_protocols(ProtocolChooser chooser) const {

@@ -132,6 +132,7 @@ void Server::keep_auth(SocketState& socket, std::string_view auth) {
   SocketExtras& more = extras(socket);
   charge(socket, -cost_of_auth(more));
   more.auth = auth;
+  more.parsed_auth.reset();
   charge(socket, cost_of_auth(more));
 }
 

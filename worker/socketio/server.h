@@ -173,6 +173,8 @@ class Server final : public engineio::SessionHandler {
   SocketExtras& extras(SocketState& socket);
   /// Of a socket that has an auth. Kept: as many looks as there are cost one time of parsing.
   const boost::json::value& parsed_auth(SocketState& socket);
+  /// Stays until the handler that runs has returned: it may have a reference into it.
+  void lend(std::shared_ptr<const boost::json::value> auth) { graveyard_.auths.push_back(std::move(auth)); }
   HttpRoutes& routes() noexcept { return routes_; }
   TimerQueue& timers() noexcept { return timers_; }
   [[nodiscard]] const http::Clock& clock() const noexcept { return clock_; }
@@ -187,8 +189,9 @@ class Server final : public engineio::SessionHandler {
     std::vector<Handler> handlers;
     std::vector<std::unique_ptr<SocketState>> sockets;
     std::vector<std::unique_ptr<ClientState>> clients;
+    std::vector<std::shared_ptr<const boost::json::value>> auths;
     [[nodiscard]] bool empty() const noexcept {
-      return handlers.empty() && sockets.empty() && clients.empty();
+      return handlers.empty() && sockets.empty() && clients.empty() && auths.empty();
     }
   };
 

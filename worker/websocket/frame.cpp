@@ -14,6 +14,7 @@ void FrameBuilder::grow(std::size_t more) {
 http::Buffer FrameBuilder::finish(Opcode opcode) && {
   const std::size_t size = payload_size();
   const std::size_t header = size < 126 ? 2 : size < 65536 ? 4 : 10;
+  static_assert(kMaxHeaderBytes <= http::Buffer::kMostInFront);
   const std::size_t begin = kMaxHeaderBytes - header;
   auto* bytes = reinterpret_cast<std::uint8_t*>(buffer_.data() + begin);
   bytes[0] = static_cast<std::uint8_t>(0x80u | static_cast<std::uint8_t>(opcode));

@@ -405,6 +405,27 @@ TEST_F(Engine, ThePacketsOfALargePostAreTakenOverSeveralTurnsInOrderAndThenItIsA
   EXPECT_EQ(stream.held, 0);
 }
 
+TEST_F(Engine, AMessageInFragmentsIsAccountedUntilItHasComeAndNoLonger) {
+  MemoryStream& stream = rig.open_websocket();
+  stream.receive(test::client_frame(1, "4" + std::string(1000, 'a'), {.fin = false}));
+  EXPECT_GE(stream.held, 1000);
+  stream.receive(test::client_frame(0, std::string(1000, 'b')) + test::text_frame("4c"));
+  EXPECT_EQ(log().back(), "text c");
+  EXPECT_EQ(stream.held, 0);
+}
+
+TEST_F(Engine, AnUpgradeThatIsSaidInFragmentsLeavesNothingAccounted) {
+  for (const bool upgrades : {true, false}) {
+    const auto query = rig.open_polling();
+    MemoryStream& websocket = rig.probe(query);
+    websocket.receive(test::text_frame("2probe"));
+    websocket.receive(test::client_frame(1, "5" + std::string(1000, 'x'), {.fin = false}));
+    EXPECT_GE(websocket.held, 1000);
+    websocket.receive(upgrades ? test::client_frame(0, "x") : test::client_frame(8, ""));
+    EXPECT_EQ(websocket.held, 0);
+  }
+}
+
 TEST_F(Engine, AHandlerThatEndsTheSessionOfAPostKeepsWhatItWasGivenUntilItReturns) {
   const auto query = rig.open_polling();
   std::string body;

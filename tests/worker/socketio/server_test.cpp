@@ -756,6 +756,19 @@ TEST(Handles, KeepALargeAuthParsedFromTheFirstLookToTheEndAndSmallOnesNot) {
   }
 }
 
+TEST(Handles, AnAuthThatIsLookedAtStaysUntilTheHandlerReturns) {
+  World world;
+  std::string token;
+  world.io.on_connection([&](Socket& socket) {
+    const boost::json::value& auth = socket.handshake().auth;
+    const std::string others(4096, '?');  // takes the place of what was freed
+    for (int i = 0; i < 100; ++i) (void)socket.handshake().auth.is_null();
+    token = auth.at("token").as_string();
+  });
+  Client client = world.join(R"(0{"token":"a token that is no short string"})");
+  EXPECT_EQ(token, "a token that is no short string");
+}
+
 TEST(Handles, ShowTheHandshake) {
   World world;
   Socket kept;
