@@ -28,7 +28,8 @@ class Allowance {
   void begin(std::uint32_t units, std::chrono::microseconds time) noexcept {
     units_left_ = units;
     until_look_ = kUnitsBetweenLooks;
-    deadline_ = now_() + time;
+    began_at_ = now_();
+    deadline_ = began_at_ + time;
     fresh_ = true;
     denied_ = false;
   }
@@ -48,6 +49,7 @@ class Allowance {
   /// Of all allowances: a piece has taken much longer than its units say (a handler of the application can
   /// take any time), so time is looked at before the next one.
   static void note_long_piece() noexcept { ++long_pieces_; }
+  [[nodiscard]] TimePoint began_at() const noexcept { return began_at_; }
   /// Nothing more will be granted in this share. May say false before the next take() does.
   [[nodiscard]] bool exhausted() const noexcept { return units_left_ == 0 && !fresh_; }
   /// Somebody was told to wait since begin().
@@ -77,6 +79,7 @@ class Allowance {
   inline static std::uint32_t long_pieces_ = 0;  // a worker has one thread
 
   Now now_;
+  TimePoint began_at_{};
   TimePoint deadline_{};
   std::uint32_t units_left_ = 0;
   std::uint32_t until_look_ = kUnitsBetweenLooks;

@@ -125,6 +125,7 @@ class Worker::Core {
   [[nodiscard]] bool has_work() const;
   [[nodiscard]] http::TimePoint next_deadline() const;
   void take_input();
+  void take_input(bool is_new);
   void begin_share(std::chrono::microseconds time);
   [[nodiscard]] std::uint64_t held_for_clients() const;
   void shed_for_memory();
@@ -666,19 +667,20 @@ void Worker::Core::turn() {
 /// What is new, and what had to wait. The last piece of a share may take much longer than the share: then the
 /// others have their turn first in the next one.
 void Worker::Core::take_input() {
-  for (int i = 0; i < 2; ++i) {
-    begin_share(kTimeForInput);
-    const auto until = std::chrono::steady_clock::now() + 2 * kTimeForInput;
-    if (new_input_first_ == (i == 0)) {
-      if (poller_ready_) poller_ready_ = poller_.dispatch(allowance_);
-    } else {
-      clients_.redeliver();
-    }
-    if (i == 0 && std::chrono::steady_clock::now() > until) {
-      new_input_first_ = !new_input_first_;
-      return;
-    }
+  begin_share(kTimeForInput);
+  const http::TimePoint began = allowance_.began_at();
+  take_input(new_input_first_);
+  begin_share(kTimeForInput);
+  if (allowance_.began_at() - began > 2 * kTimeForInput) {
+    new_input_first_ = !new_input_first_;
+  } else {
+    take_input(!new_input_first_);
   }
+}
+
+void Worker::Core::take_input(bool is_new) {
+  if (!is_new) return clients_.redeliver();
+  if (poller_ready_) poller_ready_ = poller_.dispatch(allowance_);
 }
 
 /// Of the turn, for the next part of it.
