@@ -1,5 +1,6 @@
 // The application that the client and system tests drive: the handlers of ../client/reference.mjs, the chat,
 // and requests that make a worker misbehave. Table [app] of limpet.toml:
+//   protocol = "NAME"  the WebSocket subprotocol that is taken if a client offers it; "none"
 //   broken = "FILE"   while that file exists, its first word says how this worker fails: at its start exit,
 //   throw, hang, crash; `later`: a crash some time after it is ready; `arrival`: a crash, once, as the first
 //   session arrives from the worker before
@@ -13,6 +14,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -233,8 +235,21 @@ void set_up_requests(const Io& io) {
          [](const HttpRequest&) -> HttpResponse { throw std::runtime_error("a request's mistake"); });
 }
 
+/// The one that is configured, of those that a client offers; "none" takes none of them.
+void choose_protocols(const Io& io) {
+  const auto* const wanted = io.config().if_contains("protocol");
+  if (wanted == nullptr) return;
+  io.handle_protocols([wanted = std::string(wanted->as_string())](
+                          std::span<const std::string_view> offered) -> std::optional<std::string> {
+    if (wanted == "none" || std::find(offered.begin(), offered.end(), wanted) == offered.end())
+      return std::nullopt;
+    return wanted;
+  });
+}
+
 void set_up(Io& io) {
   fail_if_broken(io);
+  choose_protocols(io);
   io.on_connection([io](Socket& socket) { on_connection(io, socket); });
   set_up_other(io.of("/other"));
   set_up_requests(io);

@@ -2,6 +2,7 @@
 // stumble: the owner gets them byte for byte, and the connection they came on goes on.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { malformed } from "../client/malformed.mjs";
 import { Polling, Wire } from "../client/raw.mjs";
 import { Cluster, addresses } from "./cluster.mjs";
 
@@ -12,7 +13,7 @@ describe("a request at the wrong worker", () => {
   let session;
   let stranger; // an address of another slot than the session's
   before(async () => {
-    cluster = await Cluster.start({ workers: 2, settings: { "socketio.max_payload": "2MiB" } });
+    cluster = await Cluster.start({ workers: 2, settings: { "socketio.max_payload": "2MiB", "socketio.ping_interval": "600s" } }); // no ping among what is counted
     const owner = await cluster.who("127.71.0.1");
     session = await Polling.connect(cluster.port, { from: "127.71.0.1" });
     stranger = (await Promise.all(addresses(20, 72).map((from) => cluster.who(from)))).find((who) => who.slot !== owner.slot).address;
@@ -90,6 +91,35 @@ describe("a request at the wrong worker", () => {
       }
       await arrives(bytes, body, places, "cut at all of them", next);
     }
+  });
+
+  for (const [what, bytes, status] of malformed) {
+    test(`${what}: ${status}, and the connection ends, as at the right worker`, async () => {
+      for (const cut of [0, 1]) {
+        const wire = new Wire(cluster.port, { from: stranger });
+        await wire.connected;
+        const whole = bytes(session.path);
+        await send(wire, whole, cut ? [whole.length - 3] : []);
+        assert.equal((await wire.response()).status, status);
+        await wire.closed;
+        wire.destroy();
+      }
+      await arrives(counted("42[\"echo\",1]"), "42[\"echo\",1]", [], "its session goes on");
+    });
+  }
+
+  test("a method that nobody knows: 501 there and then, and the connection goes on", async () => {
+    const wire = new Wire(cluster.port, { from: stranger });
+    wire.write(`BREW ${session.path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n6${next}`);
+    assert.equal((await wire.response()).status, 501);
+    assert.match((await wire.response()).body, /^worker: \d\n$/);
+    wire.destroy();
+  });
+
+  test("an absolute target finds its session, whatever Host says", async () => {
+    const bytes = counted("42[\"echo\",2]").replace("POST /", "POST http://elsewhere.example/");
+    await arrives(bytes, "42[\"echo\",2]", [], "absolute", next);
+    await arrives(bytes, "42[\"echo\",2]", [], "absolute");
   });
 
   test("a pool's connection carries requests of many sessions, one after the other, and none fails", async () => {

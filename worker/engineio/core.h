@@ -118,6 +118,7 @@ class Core {
                                                       const http::RequestHead& head) const;
   void refuse(http::Exchange exchange, const http::RequestHead& head, const Refusal& refusal);
   void on_upgrade(http::Exchange exchange, const http::RequestHead& head, const Query& query);
+  [[nodiscard]] std::string choose_protocol(std::span<const std::string_view> offered) const;
 
   // core.cpp: lives and time-outs
   OpenSession& create(const http::RequestHead& head, std::string_view address);
@@ -168,9 +169,9 @@ class Core {
                                        const http::Exchange::Withdrawn& poll) const;
 
   // websocket.cpp
-  void open_websocket(http::Exchange exchange, const http::RequestHead& head);
-  void start_probe(OpenSession& session, http::Exchange exchange, const http::RequestHead& head);
-  void accept_and_close(http::Exchange exchange, const http::RequestHead& head);
+  void open_websocket(http::Exchange exchange, const http::RequestHead& head, http::Response switching);
+  void start_probe(OpenSession& session, http::Exchange exchange, http::Response switching);
+  void accept_and_close(http::Exchange exchange, http::Response switching);
   void on_message(OpenSession& session, const websocket::Received& received);
   void on_text(OpenSession& session, std::string_view text);
   void on_probe_message(OpenSession& session, const websocket::Received& received);

@@ -111,27 +111,36 @@ void Core::on_request(http::Exchange exchange, const http::Request& request) {
   } else if (request.head.method == "POST") {
     on_post(*table_.find(query.sid), std::move(exchange), request, query);
   } else {
-    exchange.answer(http::Response(500));
+    http::Response response(405);
+    response.add_header("Allow", "GET, POST");
+    exchange.answer(std::move(response));
   }
 }
 
 void Core::on_upgrade(http::Exchange exchange, const http::RequestHead& head, const Query& query) {
-  if (const auto check = websocket::check_handshake(head); check.error != 0) {
+  const auto check = websocket::check_handshake(head);
+  if (check.error != 0) {
     exchange.answer(websocket::refuse_handshake(check));
     return;
   }
+  http::Response switching = websocket::accept_handshake(head, choose_protocol(check.protocols));
   if (query.sid.empty()) {
-    open_websocket(std::move(exchange), head);
+    open_websocket(std::move(exchange), head, std::move(switching));
     return;
   }
   OpenSession& session = *table_.find(query.sid);
   const bool may_upgrade =
       session.open() && session.polling && session.polling->probe == nullptr && options_.allow_upgrades;
   if (may_upgrade) {
-    start_probe(session, std::move(exchange), head);
+    start_probe(session, std::move(exchange), std::move(switching));
   } else {
-    accept_and_close(std::move(exchange), head);
+    accept_and_close(std::move(exchange), std::move(switching));
   }
+}
+
+std::string Core::choose_protocol(std::span<const std::string_view> offered) const {
+  if (offered.empty()) return {};
+  return hooks_.choose_protocol ? hooks_.choose_protocol(offered) : std::string(offered.front());
 }
 
 }  // namespace limpet::engineio

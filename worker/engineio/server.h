@@ -60,6 +60,9 @@ struct Hooks {
   /// Refuses a handshake with 403 and code 4: the message ("" means "Forbidden"), or nothing if allowed.
   /// Optional.
   std::function<std::optional<std::string>(const http::RequestHead&)> refuse;
+  /// Chooses the WebSocket subprotocol of those that a client offers, one at least; "": none. Optional:
+  /// without it the first one.
+  std::function<std::string(std::span<const std::string_view> offered)> choose_protocol = {};
   /// Where the memory of sessions is counted. Null: nowhere that anybody looks.
   http::MemoryTotal* memory = nullptr;
 };

@@ -52,16 +52,16 @@ void let_go_of_fragments(http::Stream& stream, std::unique_ptr<websocket::Fragme
 
 }  // namespace
 
-void Core::open_websocket(http::Exchange exchange, const http::RequestHead& head) {
+void Core::open_websocket(http::Exchange exchange, const http::RequestHead& head, http::Response switching) {
   OpenSession& session = create(head, exchange.peer_address());
-  http::Stream& stream = exchange.upgrade(websocket::accept_handshake(head), websocket_receiver_, &session);
+  http::Stream& stream = exchange.upgrade(std::move(switching), websocket_receiver_, &session);
   session.stream = &stream;
   stream.send(websocket::make_frame(Opcode::Text, open_packet(session)));
   announce(session);
 }
 
-void Core::accept_and_close(http::Exchange exchange, const http::RequestHead& head) {
-  http::Stream& stream = exchange.upgrade(websocket::accept_handshake(head), discarder_, nullptr);
+void Core::accept_and_close(http::Exchange exchange, http::Response switching) {
+  http::Stream& stream = exchange.upgrade(std::move(switching), discarder_, nullptr);
   hang_up(stream, CloseCode::Normal);
 }
 
@@ -148,9 +148,9 @@ void Core::on_text(OpenSession& session, std::string_view text) {
   }
 }
 
-void Core::start_probe(OpenSession& session, http::Exchange exchange, const http::RequestHead& head) {
+void Core::start_probe(OpenSession& session, http::Exchange exchange, http::Response switching) {
   Polling& polling = *session.polling;
-  polling.probe = &exchange.upgrade(websocket::accept_handshake(head), probe_receiver_, &session);
+  polling.probe = &exchange.upgrade(std::move(switching), probe_receiver_, &session);
   probe_overdue_.join(polling.probe_overdue, clock_.now() + options_.upgrade_timeout);
 }
 

@@ -94,7 +94,10 @@ std::size_t Connection::take_head(std::string_view bytes, bool& stalled) {
     return bytes.size();
   }
   const RequestHead& head = parsed.head;
-  switch (server_.handler_.route(*stream_, head, bytes.size() - head.raw.size())) {
+  // What nobody would answer stays here, whoever it is for.
+  const auto route = head.implemented ? server_.handler_.route(*stream_, head, bytes.size() - head.raw.size())
+                                      : RequestHandler::Route::Here;
+  switch (route) {
     case RequestHandler::Route::Here:
       break;
     case RequestHandler::Route::Taken:
@@ -158,6 +161,7 @@ std::unique_ptr<IncomingBody> Connection::end_body() {
 
 void Connection::hand_over(const RequestHead& head, std::string_view body) {
   state_ = State::Pending;
+  if (!head.implemented) return answer(Response(501));
   ++server_.counts_.requests;
   server_.handler_.on_request(Exchange(*this), Request{head, body});
   if (state_ != State::Pending) return;
@@ -175,7 +179,11 @@ void Connection::answer(Response response) {
   if (response.status >= 400) ++server_.counts_.errors;
   const bool was_parked = state_ == State::Pending && !inside_;
   const bool keep = keep_alive_ && !response.close && !server_.draining_;
-  stream_->send(render(response, {.head_only = head_only_, .keep_alive = keep, .say_keep_alive = http_1_0_}));
+  const Clock* const clock = server_.options_.clock;
+  stream_->send(render(response, {.head_only = head_only_,
+                                  .keep_alive = keep,
+                                  .say_keep_alive = http_1_0_,
+                                  .date = clock == nullptr ? std::string_view() : clock->date()}));
   if (response.file.file && !head_only_) stream_->send_file(std::move(response.file));
   served_ = true;
   if (!keep) {

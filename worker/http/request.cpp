@@ -6,10 +6,12 @@
 #endif
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <cctype>
+#include <initializer_list>
 #include <limits>
 
 namespace limpet::http {
@@ -21,110 +23,232 @@ using HeadParser = beast_http::request_parser<beast_http::empty_body>;
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 
-std::string_view trim(std::string_view text) noexcept {
-  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
-  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 ParsedHead bad(int status) noexcept { return {HeadStatus::Bad, status, {}}; }
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
-/// Beast calls any version it does not know bad, and anything that is no version as well.
-bool names_another_version(std::string_view request_line) noexcept {
-  const auto space = request_line.rfind(' ');
-  const std::string_view version = request_line.substr(space == std::string_view::npos ? 0 : space + 1);
-  return version.size() == 8 && version.starts_with("HTTP/") && is_digit(version[5]) && version[6] == '.' &&
-         is_digit(version[7]);
+int hex_digit(char c) noexcept {
+  if (is_digit(c)) return c - '0';
+  const char l = lower(c);
+  return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
-/// RFC 9112 section 5.2: a line that begins with a blank continues the one before; refusing it is allowed,
-/// and spares every later reader of the raw head from knowing of it.
-bool has_folded_line(std::string_view raw) noexcept {
-  return raw.find("\n ") != std::string_view::npos || raw.find("\n\t") != std::string_view::npos;
+/// The methods of RFC 9110 and 5789 without those that nothing here could serve, CONNECT and TRACE.
+bool is_implemented(std::string_view method) noexcept {
+  return method == "GET" || method == "HEAD" || method == "POST" || method == "PUT" || method == "DELETE" ||
+         method == "OPTIONS" || method == "PATCH";
+}
+
+constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+constexpr std::string_view kDigits = "0123456789";
+
+/// One entry for each byte: is it one of these?
+class Alphabet {
+ public:
+  constexpr Alphabet(std::initializer_list<std::string_view> parts) {
+    for (const std::string_view part : parts)
+      for (const char c : part) has_[static_cast<unsigned char>(c)] = true;
+  }
+  [[nodiscard]] constexpr bool has(char c) const noexcept { return has_[static_cast<unsigned char>(c)]; }
+  [[nodiscard]] bool has_all(std::string_view text) const noexcept {
+    return std::all_of(text.begin(), text.end(), [this](char c) { return has(c); });
+  }
+
+ private:
+  std::array<bool, 256> has_{};
+};
+constexpr Alphabet kTokenBytes{kLetters, kDigits, "!#$%&'*+-.^_`|~"};
+constexpr Alphabet kNameBytes{kLetters, kDigits, "-._~", "!$&'()*+,;=", "%"};
+constexpr Alphabet kLiteralBytes{kLetters, kDigits, "-._~", "!$&'()*+,;=", ":"};
+
+/// RFC 3986 section 3.2.2, `[` and `]` taken off.
+bool is_address_literal(std::string_view text) noexcept {
+  return text.find_first_of(":.") != std::string_view::npos && kLiteralBytes.has_all(text);
+}
+
+bool has_whole_escapes(std::string_view text) noexcept {
+  for (auto at = text.find('%'); at != std::string_view::npos; at = text.find('%', at + 1)) {
+    if (at + 2 >= text.size() || hex_digit(text[at + 1]) < 0 || hex_digit(text[at + 2]) < 0) return false;
+  }
+  return true;
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110 section 7.2); never with user information. May be empty.
+bool is_host(std::string_view text) noexcept {
+  std::string_view port;
+  if (text.starts_with('[')) {
+    const auto end = text.find(']');
+    if (end == std::string_view::npos || !is_address_literal(text.substr(1, end - 1))) return false;
+    port = text.substr(end + 1);
+  } else {
+    const std::string_view name = text.substr(0, text.find(':'));
+    if (!kNameBytes.has_all(name) || !has_whole_escapes(name)) return false;
+    port = text.substr(name.size());
+  }
+  return port.empty() || (port.front() == ':' && std::all_of(port.begin() + 1, port.end(), is_digit));
+}
+
+/// "http://host:80/a?b": gives "/a?b". Nothing: it is no such URL.
+std::optional<std::string_view> without_authority(std::string_view url) noexcept {
+  const auto scheme_end = url.find("://");
+  if (scheme_end == std::string_view::npos) return std::nullopt;
+  const std::string_view scheme = url.substr(0, scheme_end);
+  if (!equal_ignoring_case(scheme, "http") && !equal_ignoring_case(scheme, "https")) return std::nullopt;
+  url.remove_prefix(scheme_end + 3);
+  const std::string_view authority = url.substr(0, url.find_first_of("/?"));
+  // RFC 9110 section 4.2.1: a URL without a host is invalid.
+  if (authority.empty() || authority.front() == ':' || !is_host(authority)) return std::nullopt;
+  return url.substr(authority.size());
+}
+
+/// RFC 9112 section 3.2. False: in none of the forms that its method may have.
+bool take_target(RequestHead& head, std::string_view target) noexcept {
+  if (head.method == "CONNECT") {
+    head.target = head.path = target;
+    return !target.empty() && is_host(target);
+  }
+  // A fragment is the client's own business and is never sent.
+  if (target.empty() || target.find('#') != std::string_view::npos) return false;
+  if (target != "*" && target.front() != '/') {
+    const auto rest = without_authority(target);
+    if (!rest) return false;
+    target = *rest;
+  } else if (target == "*" && head.method != "OPTIONS") {
+    return false;
+  }
+  const auto question = target.find('?');
+  head.path = target.substr(0, question);
+  if (question != std::string_view::npos) head.query = target.substr(question + 1);
+  head.target = head.path.empty() ? std::string_view("/") : target;
+  if (head.path.empty()) head.path = head.target;
+  return true;
+}
+
+/// Gives the status to refuse with, or 0.
+int take_request_line(RequestHead& head) noexcept {
+  const std::string_view line = head.raw.substr(0, head.raw.find("\r\n"));
+  const auto method_end = line.find(' ');
+  const auto target_end = method_end == std::string_view::npos ? method_end : line.find(' ', method_end + 1);
+  if (target_end == std::string_view::npos) return 400;
+  head.method = line.substr(0, method_end);
+  const std::string_view version = line.substr(target_end + 1);
+  const bool is_version = version.size() == 8 && version.starts_with("HTTP/") && is_digit(version[5]) &&
+                          version[6] == '.' && is_digit(version[7]);
+  if (!is_version || !is_token(head.method)) return 400;
+  if (version[5] != '1' || version[7] > '1') return 505;
+  head.implemented = is_implemented(head.method);
+  head.version = version[7] == '1' ? 11 : 10;
+  return take_target(head, line.substr(method_end + 1, target_end - method_end - 1)) ? 0 : 400;
+}
+
+/// What the header lines say that this layer acts on, and how often.
+struct HeaderLines {
+  int hosts = 0;
+  int lengths = 0;
+  std::string_view encoding;  ///< of the last line
+  int encodings = 0;
+};
+
+/// RFC 9112 sections 6.1 and 6.3. A body whose last coding is not chunked has no end that anybody knows.
+int refuse_encoding(const HeaderLines& lines, const RequestHead& head) noexcept {
+  if (lines.lengths > 0 || head.version == 10) return 400;
+  if (lines.encodings == 1 && equal_ignoring_case(lines.encoding, "chunked")) return 0;
+  const auto comma = lines.encoding.rfind(',');
+  const auto last = trim(comma == std::string_view::npos ? lines.encoding : lines.encoding.substr(comma + 1));
+  const bool twice = comma != std::string_view::npos && has_token(lines.encoding.substr(0, comma), "chunked");
+  return equal_ignoring_case(last, "chunked") && lines.encodings == 1 && !twice ? 501 : 400;
+}
+
+int take_line(RequestHead& head, HeaderLines& lines, std::string_view name, std::string_view value) noexcept {
+  if (equal_ignoring_case(name, "Host")) {
+    ++lines.hosts;
+    if (!is_host(value)) return 400;
+  } else if (equal_ignoring_case(name, "Content-Length")) {
+    ++lines.lengths;
+    // Beast would take a list of equal ones.
+    if (value.empty() || !std::all_of(value.begin(), value.end(), is_digit)) return 400;
+  } else if (equal_ignoring_case(name, "Transfer-Encoding")) {
+    ++lines.encodings;
+    lines.encoding = value;
+  } else if (equal_ignoring_case(name, "Connection")) {
+    // RFC 9112 section 9.3: whatever stands beside it. Of HTTP/1.0 Beast listens to keep-alive first.
+    if (has_token(value, "close")) head.keep_alive = false;
+  } else if (equal_ignoring_case(name, "Upgrade")) {
+    head.upgrade = head.upgrade || has_token(value, "websocket");
+  } else if (equal_ignoring_case(name, "Expect") && head.version == 11) {
+    if (!equal_ignoring_case(value, "100-continue")) return 417;
+    head.expect_continue = true;
+  }
+  return 0;
 }
 
 /// What Beast leaves open. Gives the status to refuse with, or 0.
-int check_headers(RequestHead& head) {
-  std::size_t hosts = 0;
-  bool encoded = false;
+int check_headers(RequestHead& head) noexcept {
+  HeaderLines lines;
   std::size_t cursor = 0;
   std::string_view name;
   std::string_view value;
   while (next_header(head.raw, cursor, name, value)) {
-    if (equal_ignoring_case(name, "Host")) {
-      ++hosts;
-    } else if (equal_ignoring_case(name, "Transfer-Encoding")) {
-      if (encoded || !equal_ignoring_case(value, "chunked")) return 501;
-      encoded = true;
-    } else if (equal_ignoring_case(name, "Upgrade")) {
-      head.upgrade = head.upgrade || has_token(value, "websocket");
-    } else if (equal_ignoring_case(name, "Expect")) {
-      if (!equal_ignoring_case(value, "100-continue")) return 417;
-      head.expect_continue = head.version == 11;
-    }
+    // RFC 9112 section 5.2: a line that begins with a blank continues the one before. Refusing it is allowed,
+    // and spares every later reader of the raw head from knowing of it.
+    if (name.data()[-1] != '\n') return 400;
+    if (const int status = take_line(head, lines, name, value); status != 0) return status;
   }
-  // RFC 9112 section 3.2.
-  if (hosts > 1 || (hosts == 0 && head.version == 11)) return 400;
-  if (encoded && (head.content_length || head.version == 10)) return 400;
-  head.chunked = encoded;
-  return 0;
-}
-
-void take_request_line(RequestHead& head) noexcept {
-  const std::string_view line = head.raw.substr(0, head.raw.find("\r\n"));
-  const auto method_end = line.find(' ');
-  const auto target_end = line.rfind(' ');
-  head.method = line.substr(0, method_end);
-  head.target = line.substr(method_end + 1, target_end - method_end - 1);
-  const auto question = head.target.find('?');
-  head.path = head.target.substr(0, question);
-  if (question != std::string_view::npos) head.query = head.target.substr(question + 1);
-}
-
-int status_of(const boost::beast::error_code& error, std::string_view raw) noexcept {
-  if (error == beast_http::error::header_limit) return 431;
-  if (error == beast_http::error::bad_version && names_another_version(raw.substr(0, raw.find("\r\n"))))
-    return 505;
-  return 400;
+  // What stopped the walk is no header line, but such a continuation.
+  if (cursor + 2 != head.raw.size()) return 400;
+  if (lines.hosts > 1 || (lines.hosts == 0 && head.version == 11) || lines.lengths > 1) return 400;
+  head.chunked = lines.encodings > 0;
+  return head.chunked ? refuse_encoding(lines, head) : 0;
 }
 
 ParsedHead parse_whole(std::string_view raw) {
+  ParsedHead parsed{HeadStatus::Complete, 0, {}};
+  RequestHead& head = parsed.head;
+  head.raw = raw;
+  // First, because Beast cannot say what is wrong with it.
+  if (const int status = take_request_line(head); status != 0) return bad(status);
   HeadParser parser;
   parser.header_limit(std::numeric_limits<std::uint32_t>::max());
   parser.body_limit(boost::none);
   parser.eager(false);
   boost::beast::error_code error;
   parser.put(boost::asio::buffer(raw.data(), raw.size()), error);
-  if (error && error != beast_http::error::need_more) return bad(status_of(error, raw));
-  if (!parser.is_header_done() || has_folded_line(raw)) return bad(400);
-  ParsedHead parsed{HeadStatus::Complete, 0, {}};
-  RequestHead& head = parsed.head;
-  head.raw = raw;
-  head.version = static_cast<int>(parser.get().version());
+  if (error && error != beast_http::error::need_more) return bad(400);
+  if (!parser.is_header_done()) return bad(400);
   head.keep_alive = parser.keep_alive();
   if (const auto length = parser.content_length()) head.content_length = *length;
-  take_request_line(head);
   if (const int status = check_headers(head); status != 0) return bad(status);
-  head.upgrade = head.upgrade && parser.upgrade();
+  // RFC 9110 section 7.8: of HTTP/1.0 an Upgrade is ignored.
+  head.upgrade = head.upgrade && parser.upgrade() && head.version == 11;
   return parsed;
+}
+
+struct HeadEnd {
+  std::size_t bytes = 0;  ///< of the whole head; 0: its end has not come
+  bool bare_line_feed = false;
+};
+
+/// Goes from line to line. A line feed alone ends none (RFC 9112 section 2.2): where one reader takes it for
+/// an end and another does not, each sees another request. `from`: line feeds before it are known to be good.
+HeadEnd find_end(std::string_view bytes, std::size_t from) noexcept {
+  for (auto at = bytes.find('\n', from); at != std::string_view::npos; at = bytes.find('\n', at + 1)) {
+    if (at == 0 || bytes[at - 1] != '\r') return {0, true};
+    if (at >= 3 && bytes[at - 2] == '\n') return {at + 1, false};
+  }
+  return {};
 }
 
 }  // namespace
 
 ParsedHead parse_head(std::string_view bytes, std::size_t limit_bytes, std::size_t searched) {
-  constexpr std::string_view kEnd = "\r\n\r\n";
   // A TLS hello and other noise need not wait for a time-out.
   if (!bytes.empty() && std::isalpha(static_cast<unsigned char>(bytes.front())) == 0) return bad(400);
-  const std::size_t from = std::min(searched, bytes.size());
-  const auto end = bytes.find(kEnd, from < kEnd.size() ? 0 : from - (kEnd.size() - 1));
-  const std::size_t size = end == std::string_view::npos ? bytes.size() + 1 : end + kEnd.size();
-  if (size > limit_bytes) return bad(431);
-  if (end == std::string_view::npos) return {};
+  // Nothing behind the limit is looked at: the answer must not depend on how much has come at once.
+  const HeadEnd end = find_end(bytes.substr(0, limit_bytes), searched);
+  if (end.bare_line_feed) return bad(400);
+  if (end.bytes == 0) return bytes.size() < limit_bytes ? ParsedHead{} : bad(431);
   try {
-    return parse_whole(bytes.substr(0, size));
+    return parse_whole(bytes.substr(0, end.bytes));
   } catch (const std::exception&) {
     return bad(400);
   }
@@ -157,12 +281,19 @@ std::string_view find_header(std::string_view raw_head, std::string_view name) n
 }
 
 std::string_view target_of(std::string_view raw_head) noexcept {
-  const std::string_view line = raw_head.substr(0, raw_head.find("\r\n"));
-  const auto begin = line.find(' ');
-  const auto end = line.rfind(' ');
-  if (begin == std::string_view::npos || end == begin) return {};
-  return line.substr(begin + 1, end - begin - 1);
+  RequestHead head;
+  head.raw = raw_head;
+  return take_request_line(head) == 0 ? head.target : std::string_view();
 }
+
+std::string_view trim(std::string_view text) noexcept {
+  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+bool is_token(std::string_view text) noexcept { return !text.empty() && kTokenBytes.has_all(text); }
 
 std::string_view RequestHead::header(std::string_view name) const noexcept { return find_header(raw, name); }
 
@@ -210,16 +341,6 @@ std::optional<std::string> query_value(std::string_view query, std::string_view 
   if (!raw) return std::nullopt;
   return decode_component(*raw);
 }
-
-namespace {
-
-int hex_digit(char c) noexcept {
-  if (is_digit(c)) return c - '0';
-  const char l = lower(c);
-  return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
-}
-
-}  // namespace
 
 std::string decode_component(std::string_view text) {
   std::string decoded(text.size(), '\0');

@@ -1,7 +1,8 @@
 // One HTTP/1.1 request as parsed values. A RequestHead is views into the bytes it was parsed from and owns
-// nothing: keep those bytes as long as the head. Syntax is checked by Boost.Beast (only inside request.cpp)
-// plus what Beast leaves open: one Host in HTTP/1.1, no folded lines, never Content-Length and
-// Transfer-Encoding together. Nothing here throws; what is wrong comes back as the status to answer with.
+// nothing: keep those bytes as long as the head. Boost.Beast (only inside request.cpp) checks the syntax of
+// the header lines; what it leaves open is checked here: where lines end, the request line, one valid Host,
+// one Content-Length, no folded lines, nothing but chunked as Transfer-Encoding. Nothing here throws; what is
+// wrong comes back as the status to answer with. Each rule has its row in docs/protocol.md.
 #pragma once
 
 #include <cstddef>
@@ -15,10 +16,12 @@ namespace limpet::http {
 struct RequestHead {
   std::string_view raw;     ///< request line, header lines and the empty line, as they came
   std::string_view method;  ///< "GET", …
-  std::string_view target;  ///< "/socket.io/?EIO=4", as it came
+  /// "/socket.io/?EIO=4", or "*"; of "http://host/a?b" only "/a?b", and "/" where no path is named.
+  std::string_view target;
   std::string_view path;    ///< the target up to its '?'; not decoded
   std::string_view query;   ///< behind the '?'; not decoded
   int version = 11;         ///< 10 or 11
+  bool implemented = true;  ///< false: nothing here knows the method, and the answer is 501
   bool keep_alive = true;
   bool upgrade = false;  ///< asks for WebSocket: `Connection: upgrade` and `Upgrade: websocket`
   bool expect_continue = false;
@@ -40,7 +43,7 @@ enum class HeadStatus : std::uint8_t { Complete, Incomplete, Bad };
 
 struct ParsedHead {
   HeadStatus status = HeadStatus::Incomplete;
-  int error = 0;  ///< for Bad: 400, 417, 431, 501 or 505
+  int error = 0;  ///< for Bad: 400, 417, 431, 501 (an encoding) or 505; the connection ends behind the answer
   RequestHead head;
 };
 
@@ -56,11 +59,15 @@ bool next_header(std::string_view raw_head, std::size_t& cursor, std::string_vie
                  std::string_view& value) noexcept;
 /// As RequestHead::header(), for a raw head that was stored.
 [[nodiscard]] std::string_view find_header(std::string_view raw_head, std::string_view name) noexcept;
-/// The target of a raw head that was stored.
+/// RequestHead::target of a raw head that was stored.
 [[nodiscard]] std::string_view target_of(std::string_view raw_head) noexcept;
 
 /// ASCII only.
 [[nodiscard]] bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept;
+/// Without the blanks and tabs at its ends.
+[[nodiscard]] std::string_view trim(std::string_view text) noexcept;
+/// RFC 9110 section 5.6.2; never empty.
+[[nodiscard]] bool is_token(std::string_view text) noexcept;
 /// Is `token` one of the comma-separated elements of `list`? Case does not matter.
 [[nodiscard]] bool has_token(std::string_view list, std::string_view token) noexcept;
 

@@ -8,14 +8,29 @@
 #include <initializer_list>
 #include <ostream>  // Boost 1.81's string_view uses it without including it
 
+#include "worker/http/request.h"
+
 namespace limpet::http {
 
 namespace {
 
 bool is_control(char c) noexcept { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; }
 
-/// RFC 9110 section 8.6: neither 1xx nor 204 has a Content-Length.
-bool may_have_length(int status) noexcept { return status >= 200 && status != 204; }
+/// RFC 9110 section 8.6: neither 1xx nor 204 has a Content-Length, and that of a 304 would be the one of what
+/// is not sent.
+bool may_have_length(int status) noexcept { return status >= 200 && status != 204 && status != 304; }
+
+/// RFC 9110 section 15.3.6: a 205 says that there is none.
+bool may_have_body(int status) noexcept { return may_have_length(status) && status != 205; }
+
+constexpr std::string_view kDateName = "Date: ";
+
+/// Where the Date of a whole answer stands: it is its first line, if it has one.
+std::size_t date_place(std::string_view whole) noexcept {
+  const std::size_t first_line = whole.find("\r\n") + 2;
+  const bool is_there = whole.substr(first_line).starts_with(kDateName);
+  return is_there ? first_line + kDateName.size() : std::string_view::npos;
+}
 
 Buffer join(std::initializer_list<std::string_view> parts) {
   std::size_t size = 0;
@@ -77,12 +92,14 @@ Buffer render_whole(const Response& response, const RenderOptions& options) {
 }
 
 Buffer render_parts(const Response& response, std::uint64_t body_bytes, std::string_view body,
-                    std::string_view connection) {
+                    std::string_view connection, std::string_view date) {
   const bool with_length = may_have_length(response.status);
+  const bool with_date = !date.empty() && response.status >= 200;
   const Decimal status(static_cast<std::size_t>(std::clamp(response.status, 100, 999)));
   const Decimal length(body_bytes);
   return join({"HTTP/1.1 ", status.view(), " ", reason_phrase(response.status), "\r\n",
-               response.header_lines(), with_length ? "Content-Length: " : "",
+               with_date ? kDateName : std::string_view(), with_date ? date : std::string_view(),
+               with_date ? "\r\n" : "", response.header_lines(), with_length ? "Content-Length: " : "",
                with_length ? length.view() : std::string_view(), with_length ? "\r\n" : "", connection,
                "\r\n", body});
 }
@@ -91,19 +108,38 @@ Buffer render_parts(const Response& response, std::uint64_t body_bytes, std::str
 
 Buffer render(const Response& response, const RenderOptions& options) {
   if (response.whole) return render_whole(response, options);
-  const std::string_view body =
+  const bool with_body = may_have_body(response.status);
+  const std::string_view whole_body =
       response.shared_body ? response.shared_body.view() : std::string_view(response.body);
-  const bool with_body = may_have_length(response.status) && response.status != 304 && !options.head_only;
+  const std::string_view body = with_body ? whole_body : std::string_view();
   return render_parts(response, response.file.file ? response.file.length : body.size(),
-                      with_body ? body : std::string_view(), connection_line(response, options));
+                      options.head_only ? std::string_view() : body, connection_line(response, options),
+                      options.date);
 }
 
-Buffer room_for_body(const Response& response, std::size_t body_bytes) {
-  const Buffer head = render_parts(response, body_bytes, {}, {});
+Buffer room_for_body(const Response& response, std::size_t body_bytes, std::string_view date) {
+  const Buffer head = render_parts(response, body_bytes, {}, {}, date);
   Buffer whole = Buffer::allocate(head.size() + body_bytes);
   std::copy(head.view().begin(), head.view().end(), whole.data());
   whole.set_payload_offset(head.size());
   return whole;
+}
+
+Buffer with_date(const Buffer& whole, std::string_view date) {
+  const std::size_t place = date_place(whole.view());
+  if (place == std::string_view::npos || date.empty() || whole.view().substr(place).starts_with(date))
+    return whole;
+  Buffer copy = Buffer::copy_of(whole.view());
+  copy.set_payload_offset(whole.payload_offset());
+  std::copy(date.begin(), date.end(), copy.data() + place);
+  return copy;
+}
+
+bool are_renderers(std::string_view header_name) noexcept {
+  constexpr std::array<std::string_view, 6> kNames = {"Content-Length", "Transfer-Encoding", "Date",
+                                                      "Connection",     "Keep-Alive",        "Upgrade"};
+  return std::any_of(kNames.begin(), kNames.end(),
+                     [header_name](std::string_view name) { return equal_ignoring_case(name, header_name); });
 }
 
 }  // namespace limpet::http

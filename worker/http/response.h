@@ -1,6 +1,6 @@
 // An HTTP response as a value, and its one rendering to bytes: status line, headers, Content-Length,
 // Connection, body, side by side in one buffer. The body may be a file instead, which goes out behind that
-// buffer and is never read here. No Date: nothing here reads a wall clock.
+// buffer and is never read here. Nothing here reads a clock: who renders says the date.
 #pragma once
 
 #include <string>
@@ -20,7 +20,7 @@ class Response {
   }
 
   /// Adds one header line. Line breaks and other control characters are dropped, so that no value can forge a
-  /// header. Content-Length, Connection and Transfer-Encoding are the renderer's: not to be given here.
+  /// header. Those that are_renderers() are not to be given here.
   Response& add_header(std::string_view name, std::string_view value);
   [[nodiscard]] const std::string& header_lines() const noexcept { return headers_; }
 
@@ -40,6 +40,7 @@ struct RenderOptions {
   bool head_only = false;       ///< answers HEAD: the headers of the body, without it
   bool keep_alive = true;       ///< will the connection go on behind this response?
   bool say_keep_alive = false;  ///< for HTTP/1.0 clients, to whom `keep-alive` has to be said
+  std::string_view date = {};   ///< Clock::date(): of the Date of all answers but 1xx; empty: they have none
 };
 
 /// Without the file.
@@ -47,7 +48,14 @@ struct RenderOptions {
 
 /// The head of `response` as a client gets it that stays connected, and behind it, from payload_offset() on,
 /// uninitialised room for a body of that many bytes: to become Response::whole once that is filled in.
-[[nodiscard]] Buffer room_for_body(const Response& response, std::size_t body_bytes);
+/// `date`: as RenderOptions'.
+[[nodiscard]] Buffer room_for_body(const Response& response, std::size_t body_bytes, std::string_view date);
+
+/// A Response::whole with this date: itself, if it has that already (or none), else a copy.
+[[nodiscard]] Buffer with_date(const Buffer& whole, std::string_view date);
+
+/// Content-Length, Transfer-Encoding, Date, and what belongs to the connection.
+[[nodiscard]] bool are_renderers(std::string_view header_name) noexcept;
 
 /// "Not Found"; "Unknown" for a status nobody knows.
 [[nodiscard]] std::string_view reason_phrase(int status) noexcept;

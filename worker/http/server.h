@@ -20,6 +20,7 @@
 #include <string>
 
 #include "worker/http/allowance.h"
+#include "worker/http/clock.h"
 #include "worker/http/request.h"
 #include "worker/http/response.h"
 #include "worker/http/stream.h"
@@ -101,10 +102,10 @@ class RequestHandler {
     Later,  ///< nothing is consumed, and nothing more is read: ask again at Server::ask_again()
   };
   virtual ~RequestHandler() = default;
-  /// Once per request, when its head is complete and before anything of it is consumed. The unread bytes are
-  /// `head.raw.size() + bytes_after_head` bytes from `head.raw.data()` on; what stood before them is
-  /// answered. After Taken neither the stream nor the bytes are touched again, what on_bytes returns for them
-  /// means nothing, and the connection object is gone.
+  /// Once per request of an implemented method, when its head is complete and before anything of it is
+  /// consumed. The unread bytes are `head.raw.size() + bytes_after_head` bytes from `head.raw.data()` on;
+  /// what stood before them is answered. After Taken neither the stream nor the bytes are touched again, what
+  /// on_bytes returns for them means nothing, and the connection object is gone.
   virtual Route route(Stream& stream, const RequestHead& head, std::size_t bytes_after_head) = 0;
   /// The longest body in bytes that this request may have; more is answered with 413 and the end of the
   /// connection.
@@ -118,6 +119,7 @@ class RequestHandler {
 
 struct ServerOptions {
   std::size_t header_bytes = 16 * 1024;
+  const Clock* clock = nullptr;  ///< whose date the answers carry; null: none. Outlives the server.
 };
 
 struct ServerCounts {

@@ -25,7 +25,9 @@ struct HttpRequest {
 };
 
 struct HttpResponse {
-  int status = 200;
+  int status = 200;  ///< 200 to 599
+  /// Not Date, Content-Length, Transfer-Encoding, Upgrade or Keep-Alive: the server says those itself, and
+  /// drops them here. `Connection: close` ends the connection behind the answer.
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
 

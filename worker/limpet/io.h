@@ -10,6 +10,7 @@
 #include <functional>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,8 @@ struct Gap {
 };
 
 using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
+/// Gets the WebSocket subprotocols that a client offers, in its order, and returns one of them, or nothing.
+using ProtocolChooser = std::function<std::optional<std::string>(std::span<const std::string_view> offered)>;
 /// Returns why the client is refused, or nothing.
 using Middleware = std::function<std::optional<Error>(Socket&)>;
 using TimerId = std::uint64_t;
@@ -102,6 +105,11 @@ class Io : public Namespace {
   /// Serves the browser client (socket.io.js and its kin) of npm's socket.io-client/dist below the Socket.IO
   /// path.
   void serve_client(const std::filesystem::path& directory) const;
+
+  /// Asked at each WebSocket handshake that offers subprotocols (the client's `protocols` option); its answer
+  /// goes into the handshake's and nowhere else. Without it: the first one that is offered. One that was not
+  /// offered counts as none. (The name is that of the option of Node's `ws`.)
+  void handle_protocols(ProtocolChooser chooser) const;
 
   /// The table [app] of limpet.toml; empty without one.
   [[nodiscard]] const boost::json::object& config() const noexcept;

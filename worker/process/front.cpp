@@ -34,6 +34,13 @@ http::Response busy_response() {
   return response;
 }
 
+/// What the server as a whole can do (RFC 9110 section 9.3.7).
+http::Response methods_response() {
+  http::Response response(204);
+  response.add_header("Allow", "GET, HEAD, POST, OPTIONS");
+  return response;
+}
+
 }  // namespace
 
 Front::Front(Clients& clients, engineio::Server& engine, socketio::Server& socketio, Handovers* handovers,
@@ -50,9 +57,8 @@ Front::Front(Clients& clients, engineio::Server& engine, socketio::Server& socke
       other_listener_(settings.listener(settings.listeners.size())),
       counters_(counters),
       header_bytes_(settings.limits.header_bytes),
-      busy_(http::render(busy_response(), {.keep_alive = false})),
       descriptor_limit_(base::descriptor_limit()),
-      http_(*this, {.header_bytes = header_bytes_}) {}
+      http_(*this, {.header_bytes = header_bytes_, .clock = &clock}) {}
 
 const Settings::Listener& Front::listener_of(const ClientConnection& client) const noexcept {
   const auto& all = settings_.listeners;
@@ -97,7 +103,7 @@ void Front::count_arrived(ClientConnection& client) {
 
 /// 503 before anything was asked: the request is not waited for.
 void Front::refuse_as_busy(ClientConnection& client) {
-  client.send(busy_);
+  client.send(http::render(busy_response(), {.keep_alive = false, .date = clock_.date()}));
   client.finish();
 }
 
@@ -345,6 +351,7 @@ void Front::on_request(http::Exchange exchange, const http::Request& request) {
     if (!admits_handshake(exchange, request.head)) return exchange.answer(busy_response());
     return engine_.on_request(std::move(exchange), request);
   }
+  if (request.head.target == "*") return exchange.answer(methods_response());
   auto answer = socketio_.handle_http(request, [&exchange] { return exchange.peer_address(); });
   if (answer) {
     exchange.answer(std::move(*answer));

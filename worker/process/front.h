@@ -96,7 +96,6 @@ class Front final : public http::RequestHandler {
   ipc::CounterBlock& counters_;
   std::size_t header_bytes_;
   ProxyReader proxy_reader_{*this};
-  const http::Buffer busy_;  ///< the whole answer to a connection that is not let in
   std::uint64_t descriptor_limit_;
   http::Server http_;
   std::uint32_t last_giver_ = 0;

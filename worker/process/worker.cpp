@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
+#include <ctime>
 #include <numeric>
 #include <utility>
 
@@ -222,6 +223,10 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
               {.new_sid = [this](std::span<char, 20> sid) { sids_.fill(sid); },
                .wall_clock_ms = {},
                .refuse = {},
+               .choose_protocol =
+                   [this](std::span<const std::string_view> offered) {
+                     return socketio_->choose_protocol(offered);
+                   },
                .memory = &memory_}),
       clients_(poller_, clock_, allowance_, memory_, counters_, settings_.limits, settings_.listeners),
       admission_(settings_.limits, clock_, counters_),
@@ -646,6 +651,7 @@ void Worker::Core::turn() {
   wait();
   turn_meter_.wake_up();
   clock_.advance_to(std::chrono::steady_clock::now());
+  clock_.set_wall_time(std::time(nullptr));
   counters_.add(ipc::Counter::LoopTurns);
   take_input();
   if (handovers_) more_in_inbox_ = handovers_->turn();

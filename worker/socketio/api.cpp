@@ -301,6 +301,10 @@ void Io::serve_client(const std::filesystem::path& directory) const {
   server().routes().serve_client(directory);
 }
 
+void Io::handle_protocols(ProtocolChooser chooser) const {
+  server().set_protocol_chooser(std::move(chooser));
+}
+
 const boost::json::object& Io::config() const noexcept { return server().options().config; }
 
 std::uint32_t Io::slot() const noexcept { return server().options().slot; }

@@ -19,9 +19,17 @@ HttpRequest to_public(const http::Request& request, std::string address) {
   return out;
 }
 
+/// RFC 9110 section 15: the others are no final answers, or none at all.
+bool is_final(int status) noexcept { return status >= 200 && status <= 599; }
+
 http::Response from_public(HttpResponse from) {
-  http::Response response(from.status);
-  for (const auto& [name, value] : from.headers) response.add_header(name, value);
+  http::Response response(is_final(from.status) ? from.status : 500);
+  for (const auto& [name, value] : from.headers) {
+    // Two of them would be two answers to whoever reads the other one.
+    if (!http::are_renderers(name)) response.add_header(name, value);
+    if (http::equal_ignoring_case(name, "Connection") && http::has_token(value, "close"))
+      response.close = true;
+  }
   response.body = std::move(from.body);
   return response;
 }
@@ -33,11 +41,11 @@ void HttpRoutes::get(std::string_view path, HttpHandler handler) {
 }
 
 std::optional<http::Response> HttpRoutes::answer(const http::Request& request, const Address& address,
-                                                 http::TimePoint now, HandlerClock& handler_clock) {
+                                                 const http::Clock& clock, HandlerClock& handler_clock) {
   const std::string_view path = request.head.path;
   const auto handler = path.starts_with(socketio_path_) ? handlers_.end() : handlers_.find(path);
   // Only a handler needs a copy of the request.
-  if (handler == handlers_.end()) return files_.answer(request.head, now);
+  if (handler == handlers_.end()) return files_.answer(request.head, clock);
   if (!is_read(request.head)) return method_not_allowed();
   const HttpRequest for_handler = to_public(request, address());
   const HandlerClock::Running running(handler_clock);

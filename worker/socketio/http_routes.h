@@ -32,7 +32,7 @@ class HttpRoutes {
 
   /// Nothing: no route. Throws what a handler throws.
   [[nodiscard]] std::optional<http::Response> answer(const http::Request& request, const Address& address,
-                                                     http::TimePoint now, HandlerClock& handler_clock);
+                                                     const http::Clock& clock, HandlerClock& handler_clock);
 
   [[nodiscard]] std::size_t kept_file_bytes() const noexcept { return files_.kept_bytes(); }
 

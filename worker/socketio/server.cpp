@@ -322,13 +322,24 @@ void Server::report_gap(const Gap& gap) {
     guarded("gap", [&] { gap_handlers_[next](gap); });
 }
 
+/// One that the application names and the client has not offered is none, for a client ends the connection
+/// for it.
+std::string Server::choose_protocol(std::span<const std::string_view> offered) {
+  if (!protocol_chooser_) return std::string(offered.front());
+  const Dispatch dispatch(*this);
+  std::optional<std::string> chosen;
+  guarded("protocols", [&] { chosen = protocol_chooser_(offered); });
+  const bool was_offered = chosen && std::find(offered.begin(), offered.end(), *chosen) != offered.end();
+  return was_offered ? std::move(*chosen) : std::string();
+}
+
 std::optional<http::Response> Server::handle_http(const http::Request& request,
                                                   const HttpRoutes::Address& address) {
   const Dispatch dispatch(*this);
   std::optional<http::Response> response;
   bool failed = true;
   caught(request.head.path, [&] {
-    response = routes_.answer(request, address, clock_.now(), handler_clock_);
+    response = routes_.answer(request, address, clock_, handler_clock_);
     failed = false;
   });
   if (failed) response.emplace(500, "text/plain; charset=utf-8", "Internal Server Error\n");

@@ -135,6 +135,9 @@ class Server final : public engineio::SessionHandler {
   [[nodiscard]] std::optional<http::Response> handle_http(const http::Request& request,
                                                           const HttpRoutes::Address& address);
 
+  /// The WebSocket subprotocol for a client that offers these, one at least; empty: none.
+  [[nodiscard]] std::string choose_protocol(std::span<const std::string_view> offered);
+
   [[nodiscard]] const Stats& stats() const noexcept { return stats_; }
   /// Of the static files that are kept in memory.
   [[nodiscard]] std::size_t kept_file_bytes() const noexcept { return routes_.kept_file_bytes(); }
@@ -175,6 +178,7 @@ class Server final : public engineio::SessionHandler {
   HttpRoutes& routes() noexcept { return routes_; }
   TimerQueue& timers() noexcept { return timers_; }
   [[nodiscard]] const http::Clock& clock() const noexcept { return clock_; }
+  void set_protocol_chooser(ProtocolChooser chooser) { protocol_chooser_ = std::move(chooser); }
   void add_gap_handler(std::function<void(const Gap&)> handler) {
     gap_handlers_.push_back(std::move(handler));
   }
@@ -350,6 +354,7 @@ class Server final : public engineio::SessionHandler {
   Graveyard graveyard_;
 
   std::deque<std::function<void(const Gap&)>> gap_handlers_;
+  ProtocolChooser protocol_chooser_;
 };
 
 }  // namespace limpet::socketio

@@ -12,6 +12,8 @@
 #include <sstream>
 
 #include "base/log.h"
+#include "worker/http/date.h"
+#include "worker/http/preconditions.h"
 
 namespace limpet::socketio {
 namespace {
@@ -53,36 +55,51 @@ std::string etag_of(const http::FileState& state) {
   return fmt::format("\"{:x}-{:x}\"", state.size, static_cast<std::uint64_t>(state.modified_ns));
 }
 
-/// RFC 9110 section 13.1.2: weak comparison.
-bool none_match_fails(std::string_view header, std::string_view etag) {
-  if (header == "*") return true;
-  while (!header.empty()) {
-    const std::size_t comma = std::min(header.find(','), header.size());
-    std::string_view one = header.substr(0, comma);
-    header.remove_prefix(std::min(comma + 1, header.size()));
-    while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
-    while (!one.empty() && one.back() == ' ') one.remove_suffix(1);
-    if (one.starts_with("W/")) one.remove_prefix(2);
-    if (one == etag) return true;
-  }
-  return false;
-}
-
 http::Response text(int status, std::string content) {
   return http::Response(status, "text/plain; charset=utf-8", std::move(content));
 }
 
-http::Response not_modified(std::string_view etag) {
-  http::Response response(304);
-  response.add_header("Cache-Control", "public, max-age=0").add_header("ETag", etag);
+http::Validators validators_of(std::string_view etag, const http::FileState& state,
+                               const http::Clock& clock) {
+  return {etag, std::chrono::floor<std::chrono::seconds>(std::chrono::nanoseconds(state.modified_ns)).count(),
+          clock.wall_seconds()};
+}
+
+/// What a 200, a 206 and a 304 say alike (RFC 9110 section 15.4.5).
+http::Response with_validators(int status, const http::Validators& current) {
+  http::Response response(status);
+  response.add_header("Cache-Control", "public, max-age=0").add_header("ETag", current.etag);
+  // RFC 9110 section 8.8.2.1: never later than Date.
+  if (current.modified_s <= current.wall_seconds || current.wall_seconds == 0)
+    response.add_header("Last-Modified", http::date_of(current.modified_s));
   return response;
 }
 
-http::Response kept_answer(const http::KeptFile& kept, const http::RequestHead& request) {
-  if (!is_read(request)) return method_not_allowed();
-  if (none_match_fails(request.header("if-none-match"), kept.etag)) return not_modified(kept.etag);
-  http::Response response(200);
-  response.whole = kept.answer;
+/// A 200 or a 206 of the file of that name, without its body.
+http::Response with_content(int status, const http::Validators& current, std::string_view name) {
+  http::Response response = with_validators(status, current);
+  response.add_header("Content-Type", content_type_of(name)).add_header("X-Content-Type-Options", "nosniff");
+  response.add_header("Accept-Ranges", "bytes");
+  return response;
+}
+
+http::Response not_satisfiable(std::uint64_t size) {
+  http::Response response = text(416, "Range Not Satisfiable\n");
+  response.add_header("Content-Range", fmt::format("bytes */{}", size));
+  return response;
+}
+
+/// Of `size` bytes. Nothing: all of them are to be sent, with a 200. Else without the body.
+std::optional<http::Response> part_or_refusal(const http::Conditions& asked, const http::ByteRange& range,
+                                              const http::Validators& current, std::uint64_t size,
+                                              std::string_view name) {
+  if (asked.outcome == http::Precondition::NotModified) return with_validators(304, current);
+  if (asked.outcome == http::Precondition::Failed) return text(412, "Precondition Failed\n");
+  if (range.kind == http::ByteRange::Kind::Unsatisfiable) return not_satisfiable(size);
+  if (range.kind == http::ByteRange::Kind::Whole) return std::nullopt;
+  http::Response response = with_content(206, current, name);
+  response.add_header("Content-Range",
+                      fmt::format("bytes {}-{}/{}", range.offset, range.offset + range.length - 1, size));
   return response;
 }
 
@@ -180,41 +197,42 @@ void StaticFiles::serve_client(const fs::path& directory) {
                             client_version_etag(directory)});
 }
 
-std::optional<http::Response> StaticFiles::answer(const http::RequestHead& request, http::TimePoint now) {
-  if (request.path.starts_with(socketio_path_)) return client_file(request, now);
+std::optional<http::Response> StaticFiles::answer(const http::RequestHead& request,
+                                                  const http::Clock& clock) {
+  if (request.path.starts_with(socketio_path_)) return client_file(request, clock);
   for (Directory& directory : directories_) {
     if (!request.path.starts_with(directory.prefix)) continue;
     if (!path_below(request.path.substr(directory.prefix.size()), path_)) continue;
-    if (Answer response = file_in(directory, request, now)) return response;
+    if (Answer response = file_in(directory, request, clock)) return response;
   }
   return std::nullopt;
 }
 
-StaticFiles::Answer StaticFiles::client_file(const http::RequestHead& request, http::TimePoint now) {
+StaticFiles::Answer StaticFiles::client_file(const http::RequestHead& request, const http::Clock& clock) {
   if (!client_ || !is_read(request)) return std::nullopt;
   const std::string_view name = request.path.substr(socketio_path_.size());
   const std::string_view script = name.ends_with(".map") ? name.substr(0, name.size() - 4) : name;
   if (std::find(kClientFiles.begin(), kClientFiles.end(), script) == kClientFiles.end()) return std::nullopt;
   path_ = name;
-  return file_in(*client_, request, now);
+  return file_in(*client_, request, clock);
 }
 
 StaticFiles::Answer StaticFiles::file_in(Directory& directory, const http::RequestHead& request,
-                                         http::TimePoint now) {
+                                         const http::Clock& clock) {
   if (request.path.ends_with('/')) path_.append(path_.empty() ? "index.html" : "/index.html");
   name_.assign(directory.mark).append(path_);
-  const http::KeptFile* const kept = cache_.find(name_);
-  if (kept != nullptr && kept->is_fresh(now)) return kept_answer(*kept, request);
-  http::Lookup lookup = directory.tree.open(path_, now);
+  http::KeptFile* const kept = cache_.find(name_);
+  if (kept != nullptr && kept->is_fresh(clock.now())) return kept_answer(*kept, request, clock);
+  http::Lookup lookup = directory.tree.open(path_, clock.now());
   switch (lookup.result) {
     case http::Lookup::Result::File:
-      return found(directory, request, std::move(lookup), now);
+      return found(directory, request, std::move(lookup), clock);
     case http::Lookup::Result::Exhausted:
-      if (kept != nullptr) return kept_answer(*kept, request);
+      if (kept != nullptr) return kept_answer(*kept, request, clock);
       break;
     case http::Lookup::Result::Directory:
       cache_.forget(name_);
-      return without_slash(directory, request, now);
+      return without_slash(directory, request, clock);
     case http::Lookup::Result::Nothing:
       cache_.forget(name_);
       return std::nullopt;
@@ -223,17 +241,19 @@ StaticFiles::Answer StaticFiles::file_in(Directory& directory, const http::Reque
       cache_.forget(name_);
       break;
   }
-  return cannot_open(directory, lookup, now);
+  return cannot_open(directory, lookup, clock);
 }
 
 /// Without the slash the page's relative links would point beside it. Relative itself: a path of "//host"
 /// must not lead to another host.
 StaticFiles::Answer StaticFiles::without_slash(Directory& directory, const http::RequestHead& request,
-                                               http::TimePoint now) {
+                                               const http::Clock& clock) {
   if (request.path.ends_with('/')) return std::nullopt;
-  const http::Lookup page = directory.tree.open(path_ + "/index.html", now);
-  if (page.result == http::Lookup::Result::Exhausted) return cannot_open(directory, page, now);
-  if (page.result != http::Lookup::Result::File) return std::nullopt;
+  const http::Lookup page = directory.tree.open(path_ + "/index.html", clock.now());
+  if (page.result == http::Lookup::Result::Nothing || page.result == http::Lookup::Result::Directory)
+    return std::nullopt;
+  if (page.result != http::Lookup::Result::File) return cannot_open(directory, page, clock);
+  if (!is_read(request)) return method_not_allowed();
   http::Response response(301);
   const std::string_view last = request.path.substr(request.path.rfind('/') + 1);
   response.add_header("Location", "./" + std::string(last) + "/");
@@ -241,21 +261,47 @@ StaticFiles::Answer StaticFiles::without_slash(Directory& directory, const http:
 }
 
 http::Response StaticFiles::found(const Directory& directory, const http::RequestHead& request,
-                                  http::Lookup lookup, http::TimePoint now) {
+                                  http::Lookup lookup, const http::Clock& clock) {
   if (http::KeptFile* const kept = cache_.find(name_); kept != nullptr) {
     if (kept->state == lookup.state) {
-      kept->looked_at = now;
-      return kept_answer(*kept, request);
+      kept->looked_at = clock.now();
+      return kept_answer(*kept, request, clock);
     }
     cache_.forget(name_);
   }
   if (!is_read(request)) return method_not_allowed();
   std::string etag = directory.etag.empty() ? etag_of(lookup.state) : directory.etag;
-  http::Response response = not_modified(etag);
-  if (none_match_fails(request.header("if-none-match"), etag)) return response;
-  response.status = 200;
-  response.add_header("Content-Type", content_type_of(path_)).add_header("X-Content-Type-Options", "nosniff");
-  if (request.method == "GET" && keep(response, lookup, std::move(etag), now)) return response;
+  return opened_answer(std::move(lookup), std::move(etag), request, clock);
+}
+
+http::Response StaticFiles::kept_answer(http::KeptFile& kept, const http::RequestHead& request,
+                                        const http::Clock& clock) const {
+  if (!is_read(request)) return method_not_allowed();
+  const http::Validators current = validators_of(kept.etag, kept.state, clock);
+  const http::Conditions asked = http::evaluate(request, current);
+  const http::ByteRange range = http::find_range(asked.range, kept.state.size);
+  if (auto other = part_or_refusal(asked, range, current, kept.state.size, path_)) {
+    if (other->status == 206) other->body = kept.answer.payload().substr(range.offset, range.length);
+    return std::move(*other);
+  }
+  // Once a second, for all whom it goes to.
+  kept.answer = http::with_date(kept.answer, clock.date());
+  http::Response response(200);
+  response.whole = kept.answer;
+  return response;
+}
+
+http::Response StaticFiles::opened_answer(http::Lookup lookup, std::string etag,
+                                          const http::RequestHead& request, const http::Clock& clock) {
+  const http::Validators current = validators_of(etag, lookup.state, clock);
+  const http::Conditions asked = http::evaluate(request, current);
+  const http::ByteRange range = http::find_range(asked.range, lookup.state.size);
+  if (auto other = part_or_refusal(asked, range, current, lookup.state.size, path_)) {
+    if (other->status == 206) other->file = {std::move(lookup.file), range.offset, range.length};
+    return std::move(*other);
+  }
+  http::Response response = with_content(200, current, path_);
+  if (request.method == "GET" && keep(response, lookup, std::move(etag), clock)) return response;
   // Also a small one that just changed while it was read: who sends it keeps to the length.
   response.file = {std::move(lookup.file), 0, lookup.state.size};
   return response;
@@ -263,23 +309,23 @@ http::Response StaticFiles::found(const Directory& directory, const http::Reques
 
 /// True: `response` is whole.
 bool StaticFiles::keep(http::Response& response, const http::Lookup& lookup, std::string etag,
-                       http::TimePoint now) {
+                       const http::Clock& clock) {
   const auto size = static_cast<std::size_t>(lookup.state.size);
   if (lookup.state.size > http::FileCache::kMaxFileBytes) return false;
-  http::Buffer answer = http::room_for_body(response, size);
+  http::Buffer answer = http::room_for_body(response, size, clock.date());
   if (!read_all(lookup.file, answer.data() + answer.payload_offset(), size)) return false;
   http::FileState afterwards;
   if (!http::read_state(lookup.file, afterwards) || afterwards != lookup.state) return false;
   response.whole = answer;
-  cache_.keep(name_, {std::move(answer), std::move(etag), lookup.state, now});
+  cache_.keep(name_, {std::move(answer), std::move(etag), lookup.state, clock.now()});
   return true;
 }
 
 http::Response StaticFiles::cannot_open(const Directory& directory, const http::Lookup& lookup,
-                                        http::TimePoint now) {
+                                        const http::Clock& clock) {
   if (lookup.result == http::Lookup::Result::Forbidden) return text(403, "Forbidden\n");
   const bool later = lookup.result == http::Lookup::Result::Exhausted;
-  base::log_at_most(complaints_, now, base::LogLevel::Warning, [&] {
+  base::log_at_most(complaints_, clock.now(), base::LogLevel::Warning, [&] {
     return fmt::format("static files: open a file below {}: {}; answered {}", directory.tree.root(),
                        std::strerror(lookup.error), later ? 503 : 500);
   });

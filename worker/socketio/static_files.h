@@ -1,6 +1,7 @@
 // The files that a worker serves: directories below URL prefixes, and the browser client's below the
-// Socket.IO path. Says what an answer is: which file, its type, its ETag, kept or sent from the disk. Follows
-// no "..", serves no dot files, reads nothing for HEAD or 304.
+// Socket.IO path. Says what an answer is: which file, its type, its validators, whether the client has it or
+// wants a part, kept or sent from the disk. Follows no "..", serves no dot files, reads nothing for HEAD or
+// 304.
 #pragma once
 
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/log_gate.h"
+#include "worker/http/clock.h"
 #include "worker/http/file_cache.h"
 #include "worker/http/file_tree.h"
 #include "worker/http/request.h"
@@ -26,7 +28,8 @@ class StaticFiles {
   void serve_client(const std::filesystem::path& directory);
 
   /// Nothing: there is no such file.
-  [[nodiscard]] std::optional<http::Response> answer(const http::RequestHead& request, http::TimePoint now);
+  [[nodiscard]] std::optional<http::Response> answer(const http::RequestHead& request,
+                                                     const http::Clock& clock);
 
   /// Of the small files that are kept in memory.
   [[nodiscard]] std::size_t kept_bytes() const noexcept { return cache_.bytes(); }
@@ -39,16 +42,21 @@ class StaticFiles {
     std::string etag;  // of all its files, if not empty
   };
   using Answer = std::optional<http::Response>;
-  [[nodiscard]] Answer client_file(const http::RequestHead& request, http::TimePoint now);
-  [[nodiscard]] Answer file_in(Directory& directory, const http::RequestHead& request, http::TimePoint now);
+  [[nodiscard]] Answer client_file(const http::RequestHead& request, const http::Clock& clock);
+  [[nodiscard]] Answer file_in(Directory& directory, const http::RequestHead& request,
+                               const http::Clock& clock);
   [[nodiscard]] Answer without_slash(Directory& directory, const http::RequestHead& request,
-                                     http::TimePoint now);
+                                     const http::Clock& clock);
   [[nodiscard]] http::Response found(const Directory& directory, const http::RequestHead& request,
-                                     http::Lookup lookup, http::TimePoint now);
+                                     http::Lookup lookup, const http::Clock& clock);
+  [[nodiscard]] http::Response kept_answer(http::KeptFile& kept, const http::RequestHead& request,
+                                           const http::Clock& clock) const;
+  [[nodiscard]] http::Response opened_answer(http::Lookup lookup, std::string etag,
+                                             const http::RequestHead& request, const http::Clock& clock);
   [[nodiscard]] bool keep(http::Response& response, const http::Lookup& lookup, std::string etag,
-                          http::TimePoint now);
+                          const http::Clock& clock);
   [[nodiscard]] http::Response cannot_open(const Directory& directory, const http::Lookup& lookup,
-                                           http::TimePoint now);
+                                           const http::Clock& clock);
 
   std::string socketio_path_;
   std::vector<Directory> directories_;  // the longest prefix first

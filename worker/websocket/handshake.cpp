@@ -22,16 +22,59 @@ bool is_key(std::string_view key) noexcept {
   });
 }
 
+/// RFC 6455 section 11.3.1: each of these may come once.
+struct Single {
+  std::string_view value;
+  int lines = 0;
+  void take(std::string_view line) noexcept {
+    value = line;
+    ++lines;
+  }
+};
+
+/// More of them are nobody's wish, and each is compared with those before it.
+constexpr std::size_t kMostProtocols = 64;
+
+/// One line of Sec-WebSocket-Protocol: tokens, none of them twice (section 4.1). False: it is no such list.
+bool take_protocols(std::string_view line, std::vector<std::string_view>& protocols) {
+  for (bool more = true; more;) {
+    const std::size_t comma = line.find(',');
+    const std::string_view token = http::trim(line.substr(0, comma));
+    if (!http::is_token(token) || protocols.size() == kMostProtocols) return false;
+    if (std::find(protocols.begin(), protocols.end(), token) != protocols.end()) return false;
+    protocols.push_back(token);
+    more = comma != std::string_view::npos;
+    if (more) line.remove_prefix(comma + 1);
+  }
+  return true;
+}
+
 }  // namespace
 
-HandshakeCheck check_handshake(const http::RequestHead& head) noexcept {
+HandshakeCheck check_handshake(const http::RequestHead& head) {
   if (head.method != "GET" || head.version != 11)
-    return {400, "WebSocket handshakes are HTTP/1.1 GET requests"};
-  if (!head.upgrade) return {400, "Missing or invalid Upgrade header"};
-  if (!is_key(head.header("Sec-WebSocket-Key"))) return {400, "Missing or invalid Sec-WebSocket-Key header"};
-  if (head.header("Sec-WebSocket-Version") != "13")
-    return {426, "Missing or invalid Sec-WebSocket-Version header"};
-  return {};
+    return {400, "WebSocket handshakes are HTTP/1.1 GET requests", {}};
+  if (!head.upgrade) return {400, "Missing or invalid Upgrade header", {}};
+  Single key;
+  Single version;
+  HandshakeCheck good;
+  std::size_t cursor = 0;
+  std::string_view name;
+  std::string_view value;
+  while (http::next_header(head.raw, cursor, name, value)) {
+    if (http::equal_ignoring_case(name, "Sec-WebSocket-Key")) {
+      key.take(value);
+    } else if (http::equal_ignoring_case(name, "Sec-WebSocket-Version")) {
+      version.take(value);
+    } else if (http::equal_ignoring_case(name, "Sec-WebSocket-Protocol") &&
+               !take_protocols(value, good.protocols)) {
+      return {400, "Invalid Sec-WebSocket-Protocol header", {}};
+    }
+  }
+  if (key.lines != 1 || !is_key(key.value)) return {400, "Missing or invalid Sec-WebSocket-Key header", {}};
+  if (version.lines != 1 || version.value != "13")
+    return {426, "Missing or invalid Sec-WebSocket-Version header", {}};
+  return good;
 }
 
 std::string accept_key(std::string_view key) {
@@ -44,16 +87,21 @@ std::string accept_key(std::string_view key) {
   return {reinterpret_cast<const char*>(encoded.data()), kAcceptChars};
 }
 
-http::Response accept_handshake(const http::RequestHead& head) {
+http::Response accept_handshake(const http::RequestHead& head, std::string_view protocol) {
   http::Response response(101);
   response.add_header("Upgrade", "websocket").add_header("Connection", "Upgrade");
   response.add_header("Sec-WebSocket-Accept", accept_key(head.header("Sec-WebSocket-Key")));
+  if (!protocol.empty()) response.add_header("Sec-WebSocket-Protocol", protocol);
   return response;
 }
 
 http::Response refuse_handshake(const HandshakeCheck& check) {
   http::Response response(check.error, "text/html", std::string(check.message));
-  if (check.error == 426) response.add_header("Sec-WebSocket-Version", "13");
+  if (check.error == 426) {
+    // RFC 9110 section 15.5.22: what to upgrade to; beside the `close` of this connection.
+    response.add_header("Upgrade", "websocket").add_header("Connection", "Upgrade");
+    response.add_header("Sec-WebSocket-Version", "13");
+  }
   response.close = true;
   return response;
 }

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "worker/http/request.h"
 #include "worker/http/response.h"
@@ -10,15 +11,17 @@
 namespace limpet::websocket {
 
 struct HandshakeCheck {
-  int error = 0;  ///< 0: good; else the HTTP status to refuse with: 400 or 426
-  std::string_view message;
+  int error = 0;             ///< 0: good; else the HTTP status to refuse with: 400 or 426
+  std::string_view message;  ///< a constant
+  std::vector<std::string_view> protocols =
+      {};  ///< that the client offers, in its order; views into the head
 };
 
-/// `head` must outlive nothing: the messages are constants.
-[[nodiscard]] HandshakeCheck check_handshake(const http::RequestHead& head) noexcept;
+[[nodiscard]] HandshakeCheck check_handshake(const http::RequestHead& head);
 
-/// The 101 for a request that passed check_handshake. Offers no subprotocol and no extension.
-[[nodiscard]] http::Response accept_handshake(const http::RequestHead& head);
+/// The 101 for a request that passed check_handshake. `protocol`: the one chosen of those that it offers;
+/// empty: none. No extension is taken.
+[[nodiscard]] http::Response accept_handshake(const http::RequestHead& head, std::string_view protocol = {});
 
 /// The refusal of one that did not.
 [[nodiscard]] http::Response refuse_handshake(const HandshakeCheck& check);

@@ -287,6 +287,50 @@ TEST_F(HttpServer, RefusesAHeadThatIsTooLongWith431) {
   EXPECT_TRUE(stream.finished());
 }
 
+TEST_F(HttpServer, SaysTheDateOfItsClockInAnswersAndRefusalsAlike) {
+  Clock clock;
+  clock.set_wall_time(784'111'777);
+  Server dated(handler, {.header_bytes = 1000, .clock = &clock});
+  for (const std::string_view bytes : {kGet, std::string_view("nonsense\r\n\r\n")}) {
+    MemoryStream one;
+    dated.adopt(one);
+    one.receive(bytes);
+    EXPECT_NE(one.sent().find("\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), std::string::npos)
+        << one.sent();
+    one.close();
+  }
+}
+
+TEST_F(HttpServer, RefusesAHeadWithALineFeedAloneBeforeItsEndHasCome) {
+  stream.receive("GET /a HTTP/1.1\r\nHo");
+  stream.receive("st: h\n");
+  EXPECT_EQ(status_line(), "HTTP/1.1 400 Bad Request");
+  EXPECT_TRUE(stream.finished());
+  EXPECT_TRUE(handler.routed.empty());
+}
+
+TEST_F(HttpServer, RefusesChunksWhoseLinesAreNone) {
+  for (const std::string_view body :
+       {"5\nhello\r\n0\r\n\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n",
+        "5\r\nhelloX\r\n0\r\n\r\n", "0x5\r\nhello\r\n0\r\n\r\n", "-5\r\nhello\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nhello\r\n", "5\r\nhello\r\n0\r\nA : b\r\n\r\n", "\r\n0\r\n\r\n"}) {
+    MemoryStream one;
+    server.adopt(one);
+    one.receive("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(body));
+    EXPECT_EQ(one.sent().substr(0, 12), "HTTP/1.1 400") << body;
+    one.close();
+  }
+  EXPECT_TRUE(handler.targets.empty());
+}
+
+TEST_F(HttpServer, Answers501ToAMethodThatNobodyKnowsAsksNobodyAndGoesOn) {
+  std::string odd = post("body");
+  odd.replace(0, 4, "BREW");
+  stream.receive(odd + std::string(kGet));
+  EXPECT_EQ(stream.sent(), "HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\n\r\n" + ok(""));
+  EXPECT_EQ(handler.routed.size(), 1u);
+}
+
 TEST_F(HttpServer, AnswersPipelinedRequestsInOrder) {
   stream.receive(post("1") + "\r\n" + post("2") + std::string(kGet));
   EXPECT_EQ(stream.sent(), ok("1") + ok("2") + ok(""));
@@ -597,7 +641,7 @@ TEST(HttpResponse, MadeOnceIsTheSameAsMadeEachTime) {
   Response each = Response(200);
   each.add_header("X", "1");
   each.body = "body";
-  once.whole = room_for_body(once, 4);
+  once.whole = room_for_body(once, 4, {});
   std::copy_n("body", 4, once.whole.data() + once.whole.payload_offset());
   for (const RenderOptions& options :
        {RenderOptions{}, RenderOptions{.head_only = true}, RenderOptions{.keep_alive = false},

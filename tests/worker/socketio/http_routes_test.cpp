@@ -167,6 +167,52 @@ TEST_F(Site, HandlerThatThrowsIsAnInternalError) {
   EXPECT_EQ(world_.server.stats().handler_exceptions, 1u);
 }
 
+TEST_F(Site, HandlersCannotSayWhatIsTheServersToSay) {
+  world_.io.get("/said", [](const HttpRequest&) {
+    return HttpResponse{
+        200,
+        {{"Content-Length", "99"}, {"transfer-encoding", "chunked"}, {"Date", "now"}, {"X", "1"}},
+        "body"};
+  });
+  EXPECT_EQ(ask("/said")->head, "HTTP/1.1 200 OK\r\nX: 1\r\nContent-Length: 4\r\n\r\n");
+  world_.io.get("/ended", [](const HttpRequest&) {
+    return HttpResponse{200, {{"Connection", "x, close"}}, ""};
+  });
+  EXPECT_EQ(ask("/ended")->head, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  for (const int status : {0, 100, 101, 199, 600, -1}) {
+    world_.io.get("/odd", [status](const HttpRequest&) { return HttpResponse{status, {}, ""}; });
+    EXPECT_EQ(ask("/odd")->status, 500) << status;
+  }
+}
+
+TEST_F(Site, AFileWithASlashBehindItsNameIsNone) {
+  EXPECT_FALSE(ask("/index.html/").has_value());
+  EXPECT_FALSE(ask("/sub/index.html/").has_value());
+}
+
+TEST_F(Site, NobodyIsToldOfAChangeThatLiesAhead) {
+  world_.clock.set_wall_time(1'000'000'000);
+  fs::last_write_time(
+      root_ / "public/app.js",
+      std::chrono::file_clock::from_sys(std::chrono::sys_seconds(std::chrono::seconds(1'000'000'000))));
+  EXPECT_EQ(ask("/app.js")->header("Last-Modified"), "Sun, 09 Sep 2001 01:46:40 GMT");
+  fs::last_write_time(
+      root_ / "public/app.js",
+      std::chrono::file_clock::from_sys(std::chrono::sys_seconds(std::chrono::seconds(1'000'000'001))));
+  let_time_pass();
+  EXPECT_EQ(ask("/app.js")->header("Last-Modified"), "");
+}
+
+TEST_F(Site, AKeptFileSaysTheDateOfEachAnswer) {
+  // The test's own server has no clock: what is kept says its date all the same.
+  world_.clock.set_wall_time(1'700'000'000);
+  EXPECT_EQ(ask("/app.js")->header("Date"), "Tue, 14 Nov 2023 22:13:20 GMT");
+  world_.clock.set_wall_time(1'700'000'001);
+  const Answer later = *ask("/app.js");
+  EXPECT_EQ(later.header("Date"), "Tue, 14 Nov 2023 22:13:21 GMT");
+  EXPECT_EQ(later.body, "let x;");
+}
+
 TEST_F(Site, LongestPrefixWins) {
   write("docs/a.txt", "docs");
   world_.io.files("/docs", root_ / "docs");
@@ -275,6 +321,7 @@ TEST_F(Site, AnswersServiceUnavailableWithoutDescriptors) {
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_EQ(other->status, 503);
   EXPECT_EQ(other->header("Retry-After"), "1");
+  EXPECT_EQ(other->header("ETag"), "") << "nobody may keep this as the file";
   EXPECT_EQ(kept->body, "let x;");
   EXPECT_EQ(ask("/sub/")->body, "sub");
 }

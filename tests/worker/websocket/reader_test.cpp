@@ -248,7 +248,8 @@ TEST_F(WebSocketHandshake, IsRefusedIfAnyPartIsWrong) {
   EXPECT_EQ(error_of(request("GET / HTTP/1.1", "dGhlIHNhbXBsZSBub25jZQ=!")), 400);
   EXPECT_EQ(error_of(request("GET / HTTP/1.1", "dGhlIHNhbXBsZSBub25jZQ==", "8")), 426);
   EXPECT_EQ(refuse_handshake({426, "version"}).header_lines(),
-            "Content-Type: text/html\r\nSec-WebSocket-Version: 13\r\n");
+            "Content-Type: text/html\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: "
+            "13\r\n");
   EXPECT_TRUE(refuse_handshake({426, "version"}).close);
 }
 
