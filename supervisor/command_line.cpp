@@ -1,6 +1,7 @@
 #include "supervisor/command_line.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -152,6 +153,32 @@ std::string suggestion_for(int count, char** words) {
   return "";
 }
 
+/// What is wrong with the words if they name no command, or no verb of `ctl`; "" if they do.
+std::string unknown_command(int count, char** words) {
+  if (count < 2) return "limpet needs a command: serve or ctl";
+  const std::string command = words[1];
+  if (command == "serve" || command.starts_with("-")) return "";
+  if (command != "ctl") {
+    const std::string meant = nearest(command, {"serve", "ctl"});
+    return fmt::format("{}: no command of limpet; did you mean `limpet {}`?", command,
+                       meant.empty() ? "serve " + command : meant);
+  }
+  std::vector<std::string> verbs;
+  for (const CtlVerb& verb : ctl_verbs()) verbs.emplace_back(verb.name);
+  std::string first;
+  for (int index = 2; index < count; ++index) {
+    const std::string word = words[index];
+    if (std::find(verbs.begin(), verbs.end(), word) != verbs.end()) return "";
+    if (word == "--runtime-dir") ++index;
+    if (!word.starts_with("-") && first.empty()) first = word;
+  }
+  if (first.empty()) return fmt::format("ctl needs a verb: {}", fmt::join(verbs, ", "));
+  const std::string meant = nearest(first, verbs);
+  return fmt::format("{}: no verb of ctl; {}", first,
+                     meant.empty() ? fmt::format("it has {}", fmt::join(verbs, ", "))
+                                   : fmt::format("did you mean {}?", meant));
+}
+
 }  // namespace
 
 Command parse_command_line(int count, char** words) {
@@ -169,7 +196,9 @@ Command parse_command_line(int count, char** words) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return ExitNow{app.exit(error)};
     const std::string meant = serve->parsed() ? suggestion_for(count, words) : "";
-    std::fprintf(stderr, "limpet: %s%s\nlimpet: `limpet%s --help` says more\n", error.what(), meant.c_str(),
+    const std::string unknown = unknown_command(count, words);
+    std::fprintf(stderr, "limpet: %s%s\nlimpet: `limpet%s --help` says more\n",
+                 unknown.empty() ? error.what() : unknown.c_str(), meant.c_str(),
                  serve->parsed()                               ? " serve"
                  : count > 1 && std::string(words[1]) == "ctl" ? " ctl"
                                                                : "");

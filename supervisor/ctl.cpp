@@ -53,6 +53,9 @@ constexpr CtlVerb kVerbs[] = {
 
 using TimePoint = std::chrono::steady_clock::time_point;
 
+/// With a supervisor that has not said anything yet.
+constexpr std::chrono::seconds kPatience{5};
+
 /// Through the directory that was looked at, which nobody can swap meanwhile.
 std::optional<ipc::Channel> connect_in(const ipc::Descriptor& runtime_dir) {
   if (!runtime_dir) return std::nullopt;
@@ -64,6 +67,14 @@ std::optional<ipc::Channel> connect_in(const ipc::Descriptor& runtime_dir) {
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return std::nullopt;
   return ipc::Channel(std::move(socket));
+}
+
+/// What it means that a supervisor, which answers every request at once, has not.
+std::string silence_of(const ipc::Channel& channel) {
+  ucred owner = {};
+  socklen_t size = sizeof owner;
+  ::getsockopt(channel.descriptor(), SOL_SOCKET, SO_PEERCRED, &owner, &size);
+  return fmt::format("the supervisor (pid {}) does not answer: it may be stopped, or have no CPU", owner.pid);
 }
 
 /// Blocks until `socket` can be read; false if that is not before `until`.
@@ -80,9 +91,10 @@ bool wait_to_read(int socket, std::optional<TimePoint> until) {
   }
 }
 
-/// Blocks until the supervisor has said something; nullopt when it is gone, or when `until` has come.
+/// Blocks until the supervisor has said something; nullopt when it is gone, or when `until` has come, whose
+/// meaning `late` tells.
 std::optional<ipc::CtlReply> next_reply(ipc::Channel* channel, std::optional<TimePoint> until,
-                                        std::string* why) {
+                                        const std::string& late, std::string* why) {
   *why = "the supervisor has closed the connection";
   for (;;) {
     ipc::Datagram datagram;
@@ -95,7 +107,7 @@ std::optional<ipc::CtlReply> next_reply(ipc::Channel* channel, std::optional<Tim
         return std::nullopt;
     }
     if (!wait_to_read(channel->descriptor(), until)) {
-      *why = "still under way; `limpet ctl status` shows it";
+      *why = late;
       return std::nullopt;
     }
   }
@@ -141,14 +153,18 @@ int run_ctl(const CtlCommand& command) {
   // A refusal to take a request shows as the end of the replies.
   (void)channel->send(ipc::encode(ipc::CtlRequest(ipc::CtlHello{})));
   (void)channel->send(ipc::encode(command.verb->request(command)));
+  const TimePoint asked_at = std::chrono::steady_clock::now();
   std::optional<TimePoint> until;
   if (command.timeout_s > 0) {
-    until = std::chrono::steady_clock::now() +
+    until = asked_at +
             std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(command.timeout_s));
   }
   std::string why;
-  while (const auto reply = next_reply(&*channel, until, &why)) {
+  const TimePoint patience = asked_at + kPatience;
+  auto reply = next_reply(&*channel, std::min(until.value_or(patience), patience), silence_of(*channel), &why);
+  while (reply) {
     if (const auto code = show(*reply, command)) return *code;
+    reply = next_reply(&*channel, until, "still under way; `limpet ctl status` shows it", &why);
   }
   std::fprintf(stderr, "limpet: %s: %s\n", std::string(command.verb->name).c_str(), why.c_str());
   return until && std::chrono::steady_clock::now() >= *until ? kTimedOut : kRefused;

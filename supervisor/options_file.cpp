@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -218,10 +219,14 @@ class Reader {
 }  // namespace
 
 std::vector<std::string> read_options_file(const std::string& file, Options* options) {
-  std::ifstream stream(file, std::ios::binary);
-  if (stream) (void)stream.peek();  // of a directory, only the first read says so
-  if (stream.fail() && !stream.eof())
+  struct stat status = {};
+  if (::stat(file.c_str(), &status) != 0)
     return {fmt::format("{}: cannot be read: {}", file, std::strerror(errno))};
+  // A pipe would be empty at the next reload, and who opens one may wait for ever.
+  if (!S_ISREG(status.st_mode))
+    return {fmt::format("{}: is not a regular file; it is read again at each reload", file)};
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) return {fmt::format("{}: cannot be read: {}", file, std::strerror(errno))};
   try {
     return Reader(file, options).read(toml::parse(stream, file));
   } catch (const toml::parse_error& error) {

@@ -5,10 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <optional>
 #include <stdexcept>
 
 #include "supervisor/settings.h"
@@ -40,12 +43,14 @@ std::string find_application(const std::vector<std::string>& words, const StartP
   return found.empty() ? words.front() : found;
 }
 
-/// One that cannot be read is no script either: its interpreter could not read it.
-bool is_script(const std::string& path) {
-  const ipc::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  char begin[2] = {};
-  return file && ::read(file.get(), begin, sizeof begin) == sizeof begin && begin[0] == '#' &&
-         begin[1] == '!';
+/// Of a script, the program behind its "#!" (execve(2)). One that cannot be read is no script either: its
+/// interpreter could not read it.
+std::optional<std::string> interpreter_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string line;
+  if (!std::getline(file, line) || !line.starts_with("#!")) return std::nullopt;
+  const auto begin = std::min(line.find_first_not_of(" \t", 2), line.size());
+  return line.substr(begin, line.find_first_of(" \t", begin) - begin);
 }
 
 }  // namespace
@@ -59,13 +64,20 @@ Program make_program(const Options& options, const std::vector<std::string>& lis
   if (!options.application.empty())
     result.arguments.assign(options.application.begin() + 1, options.application.end());
   if (::access(path.c_str(), X_OK) != 0) {
-    throw std::runtime_error(
-        fmt::format("application {}: cannot be executed: {}", path, std::strerror(errno)));
+    throw std::runtime_error(fmt::format("application {}: cannot be executed: {}{}", path,
+                                         std::strerror(errno),
+                                         path.ends_with(".toml") ? "; did you mean -c " + path + "?" : ""));
   }
   if (!is_file(path)) throw std::runtime_error(fmt::format("application {}: is not a file", path));
   ipc::Descriptor opened(ipc::require(::open(path.c_str(), O_PATH | O_CLOEXEC), "open application " + path));
   result.file = running_file(path, opened);
-  if (!is_script(path)) result.image = std::move(opened);
+  const auto interpreter = interpreter_of(path);
+  if (!interpreter) {
+    result.image = std::move(opened);
+  } else if (interpreter->starts_with('/') && ::access(interpreter->c_str(), X_OK) != 0) {
+    throw std::runtime_error(fmt::format("application {}: its interpreter {} cannot be executed: {}", path,
+                                         *interpreter, std::strerror(errno)));
+  }
   result.settings = sealed_memory("limpet settings", settings_json(options, listen, placement_seed));
   return result;
 }

@@ -9,8 +9,8 @@
 #include <exception>
 #include <stdexcept>
 
-#include "base/signals.h"
 #include "base/descriptor_limit.h"
+#include "base/signals.h"
 #include "supervisor/cluster.h"
 #include "supervisor/cpus.h"
 #include "supervisor/descriptor_needs.h"
@@ -20,6 +20,7 @@
 #include "supervisor/start_screen.h"
 #include "supervisor/state.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/system_check.h"
 #include "supervisor/upgrade.h"
 
 namespace limpet::supervisor {
@@ -45,8 +46,13 @@ std::uint16_t wanted_workers(const Options& options) {
   return static_cast<std::uint16_t>(options.workers == 0 ? granted_cpus() : options.workers);
 }
 
-/// Throws std::runtime_error in words if no limit that this process can have is enough.
-void settle_descriptors(const Options& options) {
+/// Before anything is opened, and before a worker of ours is born. Throws std::runtime_error in words if this
+/// cluster cannot run here.
+void settle_with_system(const Options& options) {
+  require_kernel_interfaces();
+  const std::string objection =
+      objection_to(process_limits(), wanted_workers(options), options.ring_capacity);
+  if (!objection.empty()) throw std::runtime_error(objection);
   base::raise_descriptor_limit();
   const auto needs = descriptor_needs(options.listen.size(), capacity_for(options, wanted_workers(options)));
   const std::string shortage = descriptor_shortage(needs, base::descriptor_limit());
@@ -61,7 +67,7 @@ std::uint64_t new_placement_seed() {
 }
 
 int check(const Options& options, const StartPlace& place) {
-  settle_descriptors(options);
+  settle_with_system(options);
   (void)make_program(options, options.listen, 0, place);
   std::printf("limpet: the configuration is good\n");
   return 0;
@@ -73,8 +79,7 @@ std::string runtime_dir_of(const Options& options, const CommandLine& command_li
 }
 
 void serve(const Options& options, const CommandLine& command_line) {
-  // Before anything is opened, and before a worker of ours is born.
-  settle_descriptors(options);
+  settle_with_system(options);
   open_log(options.log_level);
   RuntimeDir runtime_dir(runtime_dir_of(options, command_line), trust_of(options.runtime_dir));
   const std::uint16_t wanted = wanted_workers(options);

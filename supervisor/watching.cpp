@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
+#include <string>
 
 #include "supervisor/cluster.h"
 #include "supervisor/log.h"
@@ -19,6 +21,15 @@ std::string list_of(const std::vector<bool>& routes, bool wanted) {
   return result;
 }
 
+/// Who debugs that process, as proc_pid_status(5) says; 0: nobody.
+pid_t tracer_of(pid_t pid) {
+  std::ifstream status(fmt::format("/proc/{}/status", pid));
+  pid_t tracer = 0;
+  for (std::string word; status >> word;)
+    if (word == "TracerPid:") status >> tracer;
+  return tracer;
+}
+
 }  // namespace
 
 void Cluster::tick() {
@@ -34,12 +45,17 @@ void Cluster::tick() {
 void Cluster::take_pulse(Worker& worker) {
   if (!worker.is_up() || worker.has_ended()) return;
   const auto now = steady_clock::now();
-  const Pulse pulse = heartbeat_.judge(worker.counters->last_beat(), worker.ready_since, now,
+  const auto last_beat = worker.counters->last_beat();
+  const Pulse pulse = heartbeat_.judge(last_beat, std::max(worker.ready_since, worker.traced_at), now,
                                        worker.program->options.heartbeat_interval);
-  const bool was_silent = std::exchange(worker.silent, pulse != Pulse::Beating);
-  const double silence =
-      std::chrono::duration<double>(now - std::max(worker.counters->last_beat(), worker.ready_since)).count();
-  if (pulse == Pulse::Hung) {
+  const bool was_silent =
+      std::exchange(worker.silent, pulse != Pulse::Beating || last_beat < worker.traced_at);
+  const double silence = std::chrono::duration<double>(now - std::max(last_beat, worker.ready_since)).count();
+  if (const pid_t tracer = pulse == Pulse::Hung ? tracer_of(worker.child.pid()) : 0; tracer != 0) {
+    worker.traced_at = now;
+    log(Level::Warning, fmt::format("{}: no heartbeat for {:.1f} s; process {} debugs it, so it is not ended",
+                                    worker.name(), silence, tracer));
+  } else if (pulse == Pulse::Hung) {
     put_down(worker, Ending::Aborted, Cause::Hung, fmt::format("hung: no heartbeat for {:.1f} s", silence));
   } else if (worker.silent && !was_silent) {
     log(Level::Warning,

@@ -90,6 +90,7 @@ class Worker {
   const TimePoint born;
   TimePoint ready_since{};
   bool silent = false;         ///< missed a beat
+  TimePoint traced_at{};       ///< when it would have been taken for hung, and a debugger held it
   bool has_old_table = false;  ///< of buckets: from before an upgrade, which nobody can write any more
   /// Why it ends, when that is known before its status: what we decided, and what it said itself.
   std::optional<Cause> cause;

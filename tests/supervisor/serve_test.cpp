@@ -2,9 +2,12 @@
 // contract.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <fmt/format.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -116,6 +119,22 @@ TEST(Serve, a_hung_worker_is_routed_around_then_killed_and_replaced) {
   server.wait_for("while serving; next start in ");
   server.wait_for("routes: every slot gets its clients");
   EXPECT_EQ(server.total("deaths_hung"), 1U);
+}
+
+TEST(Serve, a_worker_that_a_debugger_holds_is_routed_around_and_not_killed) {
+  RunningServer server({"--workers", "2", "--heartbeat-interval", "500ms"});
+  server.wait_until_serving();
+  const pid_t debugged = server.pid_of_slot(1);
+  ASSERT_EQ(::ptrace(PTRACE_SEIZE, debugged, nullptr, nullptr), 0) << std::strerror(errno);
+  ASSERT_EQ(::ptrace(PTRACE_INTERRUPT, debugged, nullptr, nullptr), 0);
+  server.wait_for("routes: clients of slots 1 go to slots 0");
+  server.wait_for(fmt::format("; process {} debugs it, so it is not ended", ::getpid()));
+  ASSERT_EQ(::waitpid(debugged, nullptr, __WALL), debugged) << "it has stopped for us";
+  ASSERT_EQ(::ptrace(PTRACE_DETACH, debugged, nullptr, nullptr), 0) << std::strerror(errno);
+  server.wait_for("beats again");
+  server.wait_for("routes: every slot gets its clients");
+  EXPECT_EQ(server.pid_of_slot(1), debugged);
+  EXPECT_EQ(server.total("deaths_hung"), 0U);
 }
 
 TEST(Serve, a_worker_that_beats_again_in_time_keeps_its_seat) {

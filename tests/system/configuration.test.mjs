@@ -109,6 +109,29 @@ describe("a configuration with a mistake is refused", () => {
     assert.equal((await ctl("dance")).code, 2);
   });
 
+  for (const [words, named] of [
+    [[], /needs a command: serve or ctl/],
+    [["./app"], /\.\/app: no command of limpet; did you mean `limpet serve \.\/app`\?/],
+    [["serv"], /did you mean `limpet serve`\?/],
+    [["ctl"], /ctl needs a verb: .*status/],
+    [["ctl", "sttus"], /sttus: no verb of ctl; did you mean status\?/],
+    [["ctl", "--runtime-dir", "/nowhere", "dance"], /dance: no verb of ctl; it has .*status/],
+  ]) {
+    test(`limpet ${words.join(" ")}: what is missing is told, exit code 2`, async () => {
+      const { code, text } = await run(build("limpet"), words);
+      assert.equal(code, 2, text);
+      assert.match(text, named);
+    });
+  }
+
+  test("a configuration in the place of the application: the missing flag is told", async () => {
+    const file = path.join(directory, "limpet.toml");
+    fs.writeFileSync(file, "");
+    const { code, text } = await run(build("limpet"), ["serve", file, "--listen", "tcp://127.0.0.1:0", "--runtime-dir", path.join(directory, "run")]);
+    assert.equal(code, 1, text);
+    assert.match(text, /did you mean -c .*limpet\.toml\?/);
+  });
+
   test("a reload with a mistake in the file is refused, the old workers go on, and the next good one works", async () => {
     const cluster = await Cluster.start({ workers: 2 });
     try {

@@ -80,6 +80,7 @@ class MemoryStream final : public http::Stream {
   /// What was sent since the last call.
   std::string take_sent() { return std::exchange(sent_, {}); }
   [[nodiscard]] const std::string& unread() const noexcept { return unread_; }
+  [[nodiscard]] std::size_t unread_bytes() const noexcept override { return unread_.size(); }
   [[nodiscard]] bool finished() const noexcept { return finished_; }
   [[nodiscard]] bool aborted() const noexcept { return aborted_; }
   [[nodiscard]] bool paused() const noexcept { return paused_; }

@@ -250,6 +250,18 @@ void Connection::end_if_unfinished(const std::function<bool(const AwaitedBody*)>
   refuse(408);
 }
 
+void Connection::end_if_waiting() {
+  if (state_ == State::Body) return end_if_unfinished(nullptr);
+  if (state_ != State::Idle) return;
+  if (searched_ != 0) {
+    head_only_ = http_1_0_ = false;
+    refuse(408);
+  } else if (!served_ && stream_->unread_bytes() == 0) {
+    state_ = State::Ending;
+    stream_->finish();
+  }
+}
+
 void Connection::end_if_idle() {
   if (state_ != State::Idle || searched_ != 0 || !served_) return;
   state_ = State::Ending;

@@ -33,6 +33,7 @@ class Connection final : public StreamReceiver {
   [[nodiscard]] Stream& stream() noexcept { return *stream_; }
   void end_if_idle();
   void end_if_unfinished(const std::function<bool(const AwaitedBody*)>& which);
+  void end_if_waiting();
   void ask_again();
   /// Ends this object, unless a request is being served or half read, or its answer has to go out from here:
   /// then null.

@@ -81,11 +81,20 @@ bool Server::end_idle(Allowance& allowance) {
   return next_look_ == nullptr;
 }
 
-bool Server::end_unfinished(Allowance& allowance, const std::function<bool(const AwaitedBody*)>& which) {
+template <typename End>
+bool Server::each_unfinished(Allowance& allowance, End end) {
   if (next_unfinished_ == nullptr) next_unfinished_ = connections_;
   while (next_unfinished_ != nullptr && allowance.take())
-    std::exchange(next_unfinished_, next_unfinished_->next_)->end_if_unfinished(which);
+    end(*std::exchange(next_unfinished_, next_unfinished_->next_));
   return next_unfinished_ == nullptr;
+}
+
+bool Server::end_unfinished(Allowance& allowance, const std::function<bool(const AwaitedBody*)>& which) {
+  return each_unfinished(allowance, [&which](Connection& each) { each.end_if_unfinished(which); });
+}
+
+bool Server::end_waiting(Allowance& allowance) {
+  return each_unfinished(allowance, [](Connection& each) { each.end_if_waiting(); });
 }
 
 void Server::ask_again() {

@@ -150,6 +150,9 @@ class Server {
   /// Requests whose bodies are not complete are answered 408, and their connections end: all, or those for
   /// which `which` is true, given what awaits their body (null: nobody does). Otherwise like end_idle().
   bool end_unfinished(Allowance& allowance, const std::function<bool(const AwaitedBody*)>& which = nullptr);
+  /// All whose clients have not sent what they came for: the same with every body and every head of which a
+  /// part is here; connections of which nothing has come yet are closed. Otherwise like end_idle().
+  bool end_waiting(Allowance& allowance);
   /// Routes the requests again to which the handler said Later.
   void ask_again();
   /// Gives up connections of which no request is being served or half read, and which owe their clients
@@ -161,13 +164,16 @@ class Server {
 
  private:
   friend class Connection;
+  template <typename End>
+  bool each_unfinished(Allowance& allowance, End end);
+
   RequestHandler& handler_;
   ServerOptions options_;
   ServerCounts counts_;
   Connection* connections_ = nullptr;  ///< all but those in asking_later_
   Connection* asking_later_ = nullptr;
   Connection* next_look_ = nullptr;  ///< where a look at all of connections_ goes on; nullptr: at the first
-  Connection* next_unfinished_ = nullptr;  ///< the same of end_unfinished()
+  Connection* next_unfinished_ = nullptr;  ///< the same of end_unfinished() and end_waiting()
   std::size_t connection_count_ = 0;
   bool draining_ = false;
 };

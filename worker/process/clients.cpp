@@ -260,6 +260,10 @@ void Clients::close_all() {
   }
 }
 
+void Clients::limit_header_timeouts(std::chrono::milliseconds most) {
+  for (const auto& lists : lists_) lists->header_timeout = std::min(lists->header_timeout, most);
+}
+
 http::TimePoint Clients::next_deadline() const noexcept {
   auto next = http::TimePoint::max();
   for (const auto& lists : lists_) {

@@ -51,6 +51,8 @@ class Clients {
   void flush();
   /// Ends connections whose time-out has passed.
   void check_deadlines();
+  /// From now on heads, of requests and of PROXY connections, are due after this time at the latest.
+  void limit_header_timeouts(std::chrono::milliseconds most);
   /// Tells receivers of dead connections, and destroys those.
   void bury();
   /// Ends every connection, and tells the receivers.

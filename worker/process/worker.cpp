@@ -118,7 +118,7 @@ class Worker::Core {
   void report_drain();
   void drain_due_sessions();
   void continue_drain();
-  void end_unfinished();
+  void end_unfinished(bool gives_connections);
   void leave();
 
   void turn();
@@ -537,6 +537,8 @@ void Worker::Core::start_drain(milliseconds window, milliseconds deadline) {
   if (handovers_) handovers_->stop_reading();
   if (migration_) migration_->stop_giving();
   front_->http().drain();
+  // What is not seen by HTTP yet; for the rest see end_unfinished().
+  clients_.limit_header_timeouts(window + kDrainLinger);
   drain_.emplace(clock_.now(), engine_.session_count(), window, deadline);
   unfinished_until_ = clock_.now() + window;
   drain_progress_at_ = clock_.now() + kDrainProgressInterval;
@@ -554,19 +556,23 @@ void Worker::Core::drain_due_sessions() {
   counters_.add(ipc::Counter::SessionsDrained, ended);
 }
 
-/// What clients owe is waited for as long as the window lasts; what we owe them, to the deadline.
-void Worker::Core::end_unfinished() {
-  if (clock_.now() >= unfinished_until_ && front_->http().end_unfinished(allowance_))
-    unfinished_until_ = clock_.now() + kDrainProgressInterval;
+/// What clients owe is waited for as long as the window lasts; what we owe them, to the deadline. Heads and
+/// connections that go to another worker are not owed to this one.
+void Worker::Core::end_unfinished(bool gives_connections) {
+  if (clock_.now() < unfinished_until_) return;
+  http::Server& http = front_->http();
+  const bool all = gives_connections ? http.end_unfinished(allowance_) : http.end_waiting(allowance_);
+  if (all) unfinished_until_ = clock_.now() + kDrainProgressInterval;
 }
 
 void Worker::Core::continue_drain() {
   drain_due_sessions();
-  end_unfinished();
+  const bool gives_connections = migration_ && migration_->gives_connections();
+  end_unfinished(gives_connections);
   const bool told =
       engine_.session_count() == 0 && (!engine_.has_lingering() || clock_.now() >= drain_linger_until_);
   // Idle connections are where the last polls come from: only when no session is left that wants one.
-  const bool ends = told && !(migration_ && migration_->gives_connections());
+  const bool ends = told && !gives_connections;
   more_to_end_ = ends && !front_->http().end_idle(allowance_);
   const bool empty = told && clients_.is_empty();
   const bool unsent = (rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred());
@@ -601,8 +607,8 @@ void Worker::Core::continue_migration() {
     if (!drain_) drain_.emplace(now, engine_.session_count(), departure_->window, departure_->window);
     drain_due_sessions();
   }
-  end_unfinished();
   Giver* const giver = migration_->giver();
+  end_unfinished(giver != nullptr && !giver->broken());
   const bool gone = engine_.session_count() == 0 && !engine_.has_lingering();
   const bool given = gone && giver != nullptr && !giver->broken() && giver->settled();
   if (given) giver->finish();

@@ -553,6 +553,34 @@ TEST_F(HttpServer, EndsUnfinishedRequestsAFewATurn) {
   for (auto& each : streams) each.close();
 }
 
+TEST_F(HttpServer, EndsWhoeverHasNotSentWhatItCameFor) {
+  MemoryStream body, head, second_head, silent, paused, parked, between;
+  for (MemoryStream* each : {&body, &head, &second_head, &silent, &paused, &parked, &between})
+    server.adopt(*each);
+  body.receive("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab");
+  head.receive("HEAD / HTTP/1.1\r\nHo");
+  second_head.receive(std::string(kGet) + "G");
+  between.receive(kGet);
+  second_head.take_sent();
+  between.take_sent();
+  handler.park = true;
+  parked.receive(kGet);
+  paused.pause_reading(true);
+  paused.receive(kGet);
+  EXPECT_TRUE(server.end_waiting(test::plenty()));
+  for (MemoryStream* each : {&body, &head, &second_head}) {
+    EXPECT_EQ(each->sent().substr(0, 12), "HTTP/1.1 408");
+    EXPECT_NE(each->sent().find("Connection: close"), std::string::npos);
+    EXPECT_TRUE(each->finished());
+  }
+  EXPECT_TRUE(silent.finished());
+  EXPECT_EQ(silent.sent(), "");
+  EXPECT_FALSE(paused.finished()) << "its request is here, and was not looked at";
+  EXPECT_FALSE(parked.finished());
+  EXPECT_FALSE(between.finished()) << "end_idle() ends it";
+  for (MemoryStream* each : {&body, &head, &second_head, &silent, &paused, &parked, &between}) each->close();
+}
+
 // ---- a look at all connections
 
 TEST_F(HttpServer, GivesUpIdleConnectionsAFewAtATime) {
