@@ -96,10 +96,15 @@ export const repeat = (bytes, times) => Buffer.concat(Array(times).fill(Buffer.f
 export const get = (path, more = "") => `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
 export const kHandshake = get("/socket.io/?EIO=4&transport=polling");
 
+/// The session is open, or refused. The official server forgets what comes before it has said so.
+export const kAnswered = ({ tail }) => tail.includes('0{"sid"') || /^HTTP\/1\.1 [2-5]/.test(tail);
+
 /// A WebSocket that has joined "/"; one that does not read has asked to, and does not know.
 export async function webSocket(target, number, options = {}) {
   const hose = new Hose(target, number, options);
-  await hose.pour(Buffer.concat([Buffer.from(upgradeRequest("EIO=4&transport=websocket")), packet("40")]));
+  await hose.pour(Buffer.from(upgradeRequest("EIO=4&transport=websocket")));
+  if (options.reading !== false) await hose.until(kAnswered);
+  await hose.pour(packet("40"));
   const joined = options.reading === false || (await hose.until(({ tail }) => tail.includes('40{"sid"')));
   if (!joined) throw new Error(`no WebSocket: ${hose.end ?? ""} ${hose.tail.slice(0, 400)}`);
   return hose;

@@ -1,4 +1,4 @@
-// What else is attacked in scripts/soak --attacks. Each: start(row, directory) -> {port, url, pids(), close}; `pids()` are its workers.
+// What else is attacked in scripts/soak --attacks. Each: start(row, directory, through) -> {port, url, pids(), close}; `pids()` are its workers.
 //   node    the official server with the handlers of probe_app: cluster of 2 with @socket.io/sticky and @socket.io/cluster-adapter
 //   nginx   two workers that serve the same files; it has no chat, so that its prober alone says whether others notice
 import fs from "node:fs";
@@ -13,9 +13,10 @@ function childrenOf(pid) {
   return fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
 }
 
-async function node({ settings = {} }) {
+async function node({ settings = {} }, directory, through) {
   const official = Object.fromEntries(Object.entries(settings).filter(([name]) => !name.includes(".")));
-  const server = new Process(process.execPath, [reference], { env: { WORKERS: "2", SETTINGS: JSON.stringify(official) } });
+  const [command, ...words] = [...through, process.execPath, reference];
+  const server = new Process(command, words, { env: { WORKERS: "2", SETTINGS: JSON.stringify(official) } });
   try {
     const [, port] = await server.line(/serving on tcp:\/\/127\.0\.0\.1:(\d+)/);
     // Its primary process reads every request's head: it is one of those that are kept busy.
@@ -26,7 +27,7 @@ async function node({ settings = {} }) {
   }
 }
 
-async function nginx(row, directory) {
+async function nginx(row, directory, through) {
   const port = await freePort();
   const file = (name) => path.join(directory, name);
   fs.writeFileSync(
@@ -51,7 +52,8 @@ http {
 }
 `,
   );
-  const server = new Process("nginx", ["-p", directory, "-c", file("nginx.conf"), "-e", file("error.log")]);
+  const [command, ...words] = [...through, "nginx", "-p", directory, "-c", file("nginx.conf"), "-e", file("error.log")];
+  const server = new Process(command, words);
   const close = async () => {
     server.signal("SIGTERM"); // nginx writes its titles over the environment, where destroy() looks
     await server.exited;

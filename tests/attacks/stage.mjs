@@ -68,13 +68,14 @@ function unreadPipe(file) {
   const reader = fs.openSync(file, O_RDONLY | O_NONBLOCK);
   const descriptor = fs.openSync(file, O_WRONLY); // a description of its own: this one may block
   const writer = fs.openSync(file, O_WRONLY | O_NONBLOCK);
-  const fill = () => {
+  const write = (junk) => {
     try {
-      for (const junk = Buffer.alloc(1, "x"); ; ) fs.writeSync(writer, junk);
+      for (;;) fs.writeSync(writer, junk);
     } catch (error) {
       if (error.code !== "EAGAIN") throw error;
     }
   };
+  const fill = () => [4_096, 1].forEach((bytes) => write(Buffer.alloc(bytes, "x")));
   return { descriptor, fill, close: () => [reader, descriptor, writer].forEach((each) => fs.closeSync(each)) };
 }
 
@@ -82,8 +83,8 @@ function unreadPipe(file) {
 export const attacksOf = (groups = Object.keys(kAttacks), words = "") => groups.flatMap((group) => kAttacks[group].map((row, number) => ({ ...row, group, number }))).filter(({ name }) => name.includes(words));
 
 class Stage {
-  constructor(row) {
-    this.row = row;
+  constructor(row, through) {
+    Object.assign(this, { row, through });
     this.problems = [];
     this.tooMuchCpu = []; // problems that other work on the machine may cause as well
   }
@@ -93,7 +94,7 @@ class Stage {
     this.directory = fs.mkdtempSync(path.join(os.tmpdir(), "limpet-attack-"));
     const ours = app === "chat" ? { "app.public": pages(path.join(this.directory, "public")) } : {};
     this.pipe = unread && unreadPipe(path.join(this.directory, "stderr"));
-    this.cluster = await Cluster.start({ app, workers: 2, settings: { ...settings, ...ours }, defaults: true, stderr: this.pipe?.descriptor });
+    this.cluster = await Cluster.start({ app, workers: 2, settings: { ...settings, ...ours }, defaults: true, stderr: this.pipe?.descriptor, through: this.through });
     this.crowd = await Crowd.connect(this.cluster.url, addresses(kBystanders), transports);
     await this.#warm();
     this.workers = await this.cluster.seated();
@@ -215,8 +216,8 @@ class Stage {
 
 /// One attack on a cluster of its own. {problems, tooMuchCpu, seconds, cpuMs, turnUs, grewMiB, crowd, watched}: problems are words,
 /// none if all is right; `watched` is what `beside` gave.
-export async function underAttack(row, beside) {
-  const stage = new Stage(row);
+export async function underAttack(row, beside, through = []) {
+  const stage = new Stage(row, through);
   try {
     await stage.open();
     await stage.run(beside);

@@ -2,7 +2,7 @@
 // every message is looked at, bytes that are cut where the attacker wants, and the operator's commands.
 import fs from "node:fs";
 import { Polling, upgradeRequest } from "../client/raw.mjs";
-import { Hose, packet } from "./hose.mjs";
+import { Hose, kAnswered, packet } from "./hose.mjs";
 
 /// What an operator does, one command after the other: the exit codes that are not 0, each with the last line that was said.
 export async function operate(target, moves, between = async () => {}) {
@@ -74,6 +74,7 @@ export class Talker extends Hose {
 
   static async join(target, number, options) {
     const talker = new Talker(target, number, options);
+    await talker.until(kAnswered);
     await talker.pour(packet("40"));
     if (!(await talker.until(({ tail }) => tail.includes('40{"sid"')))) throw new Error(`no WebSocket: ${talker.end ?? ""} ${talker.tail.slice(0, 400)}`);
     return talker;

@@ -245,7 +245,7 @@ ${facts(packageOf("nginx"))}
 ## How it was measured
 
 - Every attack has a server of its own, with its defaults but where the attack is about a limit. \`tests/attacks/table.mjs\` names them; the attacker is a
-  process of its own with a lower priority (nice 10): it would have another machine. An attack on a peer is ended after ${peerSeconds} s.
+  process of its own with a lower priority (nice 10), the bystanders one with a higher (-10): they would have other machines. An attack on a peer is ended after ${peerSeconds} s.
 - Lines: 40 a second, each to 19 others, half of them over long-polling. Requests: \`GET /worker\` every 20 ms on a new connection. Both leave at their time, and
   latencies count from it. Clients, attacker and server share the machine.
 - CPU: of both workers, while the attack runs, what the bystanders cost included unless the attack says its cost for each element. Longest turn: CPU time of a turn of a

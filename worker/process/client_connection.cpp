@@ -259,7 +259,7 @@ void ClientConnection::read() {
 void ClientConnection::deliver(std::span<char> fresh) {
   clients_.visited_ = this;
   clients_.expected_ = 0;
-  clients_.visit_units_ = Clients::kUnitsOfVisit;
+  clients_.visit_units_ = fresh.empty() ? Clients::kUnitsOfVisit : Clients::kUnitsOfFirstVisit;
   if (backlog_ == nullptr || !backlog_->has_unread()) {
     const std::size_t consumed = feed(fresh);
     keep_unread(fresh.subspan(consumed));

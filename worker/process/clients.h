@@ -82,7 +82,9 @@ class Clients {
   /// A body, or the taking of an answer, that has had its time-out and lives on what it has moved since: each
   /// second costs limits.min_rate bytes of that.
   static constexpr std::size_t kLate = 8;
-  /// What one connection may take of a turn's input before others have theirs.
+  /// What one connection may take of a turn's input before others have theirs: little of what has just come,
+  /// so that whoever sends little waits for little of the others', and more of what had to wait.
+  static constexpr std::uint32_t kUnitsOfFirstVisit = 64;
   static constexpr std::uint32_t kUnitsOfVisit = 512;
 
   /// By what they wait for, the longest waiting first: a list's time-out is one constant, so order is order

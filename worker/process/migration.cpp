@@ -221,6 +221,7 @@ bool Giver::goes_round() {
 }
 
 void Giver::end_round() {
+  heavy_may_leave_ = true;
   search_.again_at = after_pause(parts_.clock.now(), search_.round.seen);
   search_.is_wanted = !left();
 }
@@ -236,11 +237,13 @@ std::vector<engineio::Session*> Giver::announced(http::Allowance& allowance) {
   std::vector<engineio::Session*> sessions =
       parts_.engine.go_round(search_.round, kBatchSessions, allowance,
                              [this](const engineio::Session& session) { return wants(session); });
-  // Heavy ones that no batch has room for wait for the next round.
+  // Heavy ones, and whom no batch has room for, wait for the next round.
   std::size_t bytes = 0;
   search_.left += std::erase_if(sessions, [this, &bytes](const auto* session) {
     if (!can_leave(*session) || bytes >= kBatchBytes) return true;
-    bytes += parts_.engine.bytes_of(*session);
+    const std::size_t its_bytes = parts_.engine.bytes_of(*session);
+    if (its_bytes >= kBatchBytes && !heavy_may_leave_) return true;
+    bytes += its_bytes;
     return false;
   });
   (void)allowance.take(kUnitsOfMovedPage * http::units_of_bytes(bytes));

@@ -140,6 +140,7 @@ class Giver {
   MigrationParts parts_;
   std::optional<std::uint16_t> to_slot_;
   Search search_;
+  bool heavy_may_leave_ = false;  ///< once a round is over: others do not wait behind them
   http::TimePoint connections_again_at_{};
   ipc::FrameStream stream_;
   Watch watch_;

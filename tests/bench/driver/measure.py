@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from servers import Failure, Server, counters_of, file_kinds, run_child
+from servers import Failure, Server, counters_of, run_child
 from workloads import (NATIVE_PHASES, NODE_PHASES, QUICK_CLIENTS, QUICK_PHASES, SHARE_TOLERANCE,
                        SOURCE_ADDRESSES)
 
@@ -59,15 +59,15 @@ def measure_workload(generator, kinds, workload, pairs, node_turns, quick, nativ
     return answers
 
 
-def measure_files(generator, limpet, workload, pairs, quick):
-    """As measure_workload, beside nginx."""
+def measure_files(generator, kinds_with, workload, pairs, quick, native_phases=NATIVE_PHASES):
+    """As measure_workload; `kinds_with(site)` gives the servers of the files in the directory `site`."""
     with tempfile.TemporaryDirectory(prefix="limpet-bench-site-") as site:
         os.chmod(site, 0o755)
         (Path(site) / "small.txt").write_bytes(b"0123456789abcde\n" * 64)
         (Path(site) / "large.bin").write_bytes(bytes(range(250)) * 4000)
         arguments = tuple(argument.replace("{site}", site) for argument in workload.arguments)
-        return measure_workload(generator, file_kinds(limpet, site), replace(workload, arguments=arguments), pairs, 0,
-                                quick)
+        return measure_workload(generator, kinds_with(site), replace(workload, arguments=arguments), pairs, 0, quick,
+                                native_phases)
 
 
 def check_way(server, variant):

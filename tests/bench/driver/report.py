@@ -122,7 +122,7 @@ BEFORE_HEADINGS = ("workload", "before", "now", "now : before (95 %)", "")
 
 def against_before(run):
     """Of a run against an older build: (workload, figures before, figures now, ratio of the pairs) of each workload."""
-    for workload in WORKLOADS:
+    for workload in WORKLOADS + FILES:
         if answers := run["answers"].get(workload.name):
             before, now = (figures_of(answers[kind], workload.figure_key) for kind in ("before", "limpet"))
             yield workload, before, now, estimate([b / a for a, b in zip(before, now)])

@@ -171,11 +171,16 @@ http {
 NGINX_SERVES = re.compile(r"start worker process \d+")
 
 
-def file_kinds(limpet, site):
+def serving_files(limpets, site):
+    """Builds of Limpet, {name: Kind}, each serving the directory `site` below /files/."""
+    return {name: replace(kind, environment=(("LIMPET_BENCH_FILES", str(site)),)) for name, kind in limpets.items()}
+
+
+def nginx_and(limpet, site):
     """Limpet and nginx, both serving the directory `site` below /files/."""
     return {"nginx": Kind("nginx", ("nginx", "-c", "{runtime}/server.conf", "-e", "stderr"),
                           configuration=NGINX.replace("{site}", str(site)), serving=NGINX_SERVES, says_so=2),
-            "limpet": replace(limpet, environment=(("LIMPET_BENCH_FILES", str(site)),))}
+            **serving_files({"limpet": limpet}, site)}
 
 
 def known_kinds(build, repository):

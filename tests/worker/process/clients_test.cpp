@@ -462,6 +462,25 @@ TEST_F(ClientsTest, MuchInputOfOneIsTakenOverSeveralTurnsAndOthersComeInBetween)
   clients_.close_all();
 }
 
+TEST_F(ClientsTest, OfWhatHasJustComeLittleIsTakenBeforeOthersHaveTheirs) {
+  std::vector<ByteByByte> floods(30);
+  std::vector<Peer> peers;
+  for (ByteByByte& flood : floods) {
+    peers.push_back(std::move(connect(flood).second));
+    peers.back().write(std::string(5'000, 'x'));
+  }
+  auto [other, other_peer] = connect(recorder_);
+  other_peer.write("me too");
+  // Where a turn has room for this much, 30 times a whole visit would be ten turns.
+  for (int turns = 0; turns < 2; ++turns) {
+    allowance_.begin(1'500, 1h);
+    (void)poller_.dispatch(allowance_);
+  }
+  EXPECT_EQ(recorder_.received, "me too");
+  allowance_ = http::Allowance::unlimited();
+  clients_.close_all();
+}
+
 TEST_F(ClientsTest, AnAllowanceThatIsUsedUpEndsTheTurnAndNobodyIsForgotten) {
   std::vector<ByteByByte> receivers(40);
   std::vector<Peer> peers;

@@ -82,6 +82,25 @@ TEST_F(MigrationTest, EverybodyMovesAndNobodyNotices) {
   EXPECT_EQ(old_->gaps + young_->gaps, 0);
 }
 
+TEST_F(MigrationTest, NobodyWaitsBehindAHeavySession) {
+  Peer heavy = open_websocket();
+  for (int i = 0; i < 40; ++i)
+    tell(heavy, R"(42["join",")" + std::string(10'000, 'r') + std::to_string(i) + "\"]");
+  Peer light = open_websocket();
+  start_successor();
+  begin_to_give();
+  old_->turn();
+  EXPECT_EQ(old_->engine.session_count(), 1u) << "the heavy one stays until the others have left";
+  young_->turn();
+  young_->turn();
+  EXPECT_EQ(young_->engine.session_count(), 1u);
+  EXPECT_EQ(where(light), R"(430["1 recovered"])");
+  cluster_.clock.advance_to(cluster_.clock.now() + 10ms);
+  turns();
+  EXPECT_EQ(young_->engine.session_count(), 2u);
+  EXPECT_EQ(where(heavy), R"(430["1 recovered"])");
+}
+
 TEST_F(MigrationTest, BytesOnBothSidesOfAConnectionGoWithIt) {
   auto [ours, theirs] = socket_pair();
   shrink_send_buffer(ours);
