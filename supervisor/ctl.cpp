@@ -161,7 +161,8 @@ int run_ctl(const CtlCommand& command) {
   }
   std::string why;
   const TimePoint patience = asked_at + kPatience;
-  auto reply = next_reply(&*channel, std::min(until.value_or(patience), patience), silence_of(*channel), &why);
+  auto reply =
+      next_reply(&*channel, std::min(until.value_or(patience), patience), silence_of(*channel), &why);
   while (reply) {
     if (const auto code = show(*reply, command)) return *code;
     reply = next_reply(&*channel, until, "still under way; `limpet ctl status` shows it", &why);

@@ -8,8 +8,8 @@
 #include <cstring>
 #include <utility>
 
-#include "base/signals.h"
 #include "base/descriptor_limit.h"
+#include "base/signals.h"
 #include "supervisor/log.h"
 #include "supervisor/option_table.h"
 #include "supervisor/state.h"

@@ -30,7 +30,8 @@ std::string objection_to(const ProcessLimits& limits, std::uint64_t slots, std::
   const std::uint64_t ring_file = ipc::kRingHeaderBytes + ring_bytes;
   if (limits.file_bytes < ring_file) {
     return fmt::format(
-        "the limit on the size of files (ulimit -f, LimitFSIZE=) is {} bytes, and a ring has {}: raise it, or "
+        "the limit on the size of files (ulimit -f, LimitFSIZE=) is {} bytes, and a ring has {}: raise it, "
+        "or "
         "lower ring.capacity",
         limits.file_bytes, ring_file);
   }

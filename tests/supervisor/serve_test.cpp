@@ -1,8 +1,8 @@
 // Births, deaths, reloads and stops of real processes: `limpet serve` with a worker that only speaks the
 // contract.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <fmt/format.h>
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -30,7 +30,7 @@ TEST(Serve, says_what_it_started_and_when_every_slot_serves) {
   server.wait_until_serving();
   EXPECT_THAT(
       server.program().output(),
-      AllOf(HasSubstr("ctl --runtime-dir " + server.runtime_dir() + " stop"), HasSubstr("/worker "),
+      AllOf(HasSubstr("ctl --runtime-dir " + server.runtime_dir() + " stop"), HasSubstr("/worker,"),
             HasSubstr("tcp://127.0.0.1:" + std::to_string(server.port())), HasSubstr("with 3 workers")));
   const auto status = server.status();
   EXPECT_EQ(status.at("schema_version"), 1);

@@ -10,7 +10,7 @@ import { Cluster, addresses } from "./cluster.mjs";
 import { alive, run, until } from "./process.mjs";
 
 /// What stands before `limpet serve`: limits as a shell gives them.
-const limited = (soft, hard = "") => ["sh", "-c", `${hard && `ulimit -Hn ${hard}; `}ulimit -Sn ${soft}; exec "$@"`, "sh"];
+const limited = (soft, hard = "") => ["sh", "-c", `ulimit -Sn ${soft}; ${hard && `ulimit -Hn ${hard}; `}exec "$@"`, "sh"];
 const limitsOf = (pid) => fs.readFileSync(`/proc/${pid}/limits`, "utf8").match(/Max open files +(\d+) +(\d+)/).slice(1).map(Number);
 const openIn = (pid) => fs.readdirSync(`/proc/${pid}/fd`).map(Number);
 const targetsIn = (pid) => openIn(pid).map((number) => fs.readlinkSync(`/proc/${pid}/fd/${number}`));

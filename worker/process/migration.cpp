@@ -176,9 +176,10 @@ void Giver::turn(http::Allowance& allowance) {
   // Before anything is received: what comes back from the taker is looked at in the next turn.
   (void)stream_.flush();
   begins_ = false;
-  if (!waits_for_taker_ && gives_connections()) give_connections(allowance);
   while (gives_sessions() && has_room() && give_sessions(allowance)) {
   }
+  // Behind a round of sessions: a taker that has no descriptor left for all of them has those.
+  if (!waits_for_taker_ && gives_connections() && search_.round.over) give_connections(allowance);
   receive(allowance);
   if (broken_) return;
   if (!readable_) watch_.arm();

@@ -557,7 +557,7 @@ TEST_F(HttpServer, EndsWhoeverHasNotSentWhatItCameFor) {
   MemoryStream body, head, second_head, silent, paused, parked, between;
   for (MemoryStream* each : {&body, &head, &second_head, &silent, &paused, &parked, &between})
     server.adopt(*each);
-  body.receive("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab");
+  body.receive("POST /nobody HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab");
   head.receive("HEAD / HTTP/1.1\r\nHo");
   second_head.receive(std::string(kGet) + "G");
   between.receive(kGet);
