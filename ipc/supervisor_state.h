@@ -27,7 +27,8 @@ using Moment = std::chrono::milliseconds;
   return std::chrono::steady_clock::time_point(moment);
 }
 
-/// By which another file is known from this one.
+/// By which another file is known from this one: also one that has the same place with other contents
+/// (supervisor/file_id.h is the place alone).
 struct FileMark {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;  ///< 0: not known

@@ -60,6 +60,8 @@ class Cluster {
   void adopt(SharedProgram program);
   /// Unix sockets whose files were swept: for the workers that start from now on. Says so in the log.
   void restore_listeners();
+  /// None has started.
+  void withdraw_restored_listeners() noexcept { listeners_.withdraw_restored(); }
 
   // ---- steps of another number of slots (supervisor/scaling.h), in cluster_slots.cpp ----
   /// Slots up to `slots` get workers; no client and no bucket yet.

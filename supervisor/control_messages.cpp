@@ -36,7 +36,8 @@ void Cluster::read_messages(Worker& worker) {
       case ipc::ReceiveStatus::Closed:
         return channel_closed(worker, "closed its control channel");
       case ipc::ReceiveStatus::DescriptorsLost:
-        return channel_closed(worker, "this supervisor has no descriptor left for its rings");
+        return put_down(worker, Ending::ByMessage, Cause::NotStarted,
+                        "this supervisor has no descriptor left for what it sent (RLIMIT_NOFILE)");
       case ipc::ReceiveStatus::Truncated:
         return channel_closed(worker, "sent a datagram that did not fit");
       case ipc::ReceiveStatus::Failed:

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <climits>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include "ipc/codec.h"
 #include "supervisor/ctl_output.h"
 #include "supervisor/runtime_dir.h"
+#include "supervisor/system_check.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -53,8 +55,10 @@ constexpr CtlVerb kVerbs[] = {
 
 using TimePoint = std::chrono::steady_clock::time_point;
 
-/// With a supervisor that has not said anything yet.
-constexpr std::chrono::seconds kPatience{5};
+/// How long a supervisor may say nothing at all. One that is asked for an operation: longer than the trial of
+/// an upgrade may take (supervisor/upgrade.cpp), before which it says nothing.
+constexpr std::chrono::seconds kFirstAnswerDeadline{5};
+constexpr std::chrono::seconds kFirstWordDeadline{15};
 
 /// Through the directory that was looked at, which nobody can swap meanwhile.
 std::optional<ipc::Channel> connect_in(const ipc::Descriptor& runtime_dir) {
@@ -64,9 +68,12 @@ std::optional<ipc::Channel> connect_in(const ipc::Descriptor& runtime_dir) {
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   ipc::Descriptor socket(ipc::require(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), "socket"));
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    return std::nullopt;
-  return ipc::Channel(std::move(socket));
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+    return ipc::Channel(std::move(socket));
+  const int error = errno;
+  require_proc();
+  if (error == ENOENT || error == ECONNREFUSED) return std::nullopt;
+  ipc::throw_system_error("connect to the control socket", error);
 }
 
 /// What it means that a supervisor, which answers every request at once, has not.
@@ -160,9 +167,8 @@ int run_ctl(const CtlCommand& command) {
             std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(command.timeout_s));
   }
   std::string why;
-  const TimePoint patience = asked_at + kPatience;
-  auto reply =
-      next_reply(&*channel, std::min(until.value_or(patience), patience), silence_of(*channel), &why);
+  const TimePoint first = asked_at + (command.verb->waits ? kFirstWordDeadline : kFirstAnswerDeadline);
+  auto reply = next_reply(&*channel, std::min(until.value_or(first), first), silence_of(*channel), &why);
   while (reply) {
     if (const auto code = show(*reply, command)) return *code;
     reply = next_reply(&*channel, until, "still under way; `limpet ctl status` shows it", &why);

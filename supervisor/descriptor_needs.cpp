@@ -37,9 +37,9 @@ std::string descriptor_shortage(const DescriptorNeeds& needs, std::uint64_t limi
   const std::uint64_t enough = std::max(needs.supervisor, needs.worker + kFewClients);
   if (limit >= enough) return "";
   return fmt::format(
-      "descriptors: the limit of {} is too low: the supervisor needs {}, and each worker {} beside one for "
-      "each "
-      "client; raise the hard limit to {} at least (ulimit -Hn, LimitNOFILE=), or lower max_workers",
+      "descriptors: the limit of {} is too low: the supervisor needs {}, and each worker {} beside one "
+      "for each client; raise the hard limit to {} at least (ulimit -Hn, LimitNOFILE=), or lower "
+      "max_workers",
       limit, needs.supervisor, needs.worker, enough);
 }
 

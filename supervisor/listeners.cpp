@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <stdexcept>
+#include <utility>
 
 #include "base/signals.h"
 #include "supervisor/routing_program.h"
@@ -159,16 +160,23 @@ std::vector<std::string> Listeners::restore(const std::vector<ListenAddress>& wa
   std::vector<std::string> lines;
   for (std::size_t index = 0; index < groups_.size() && index < wanted.size(); ++index) {
     Group& group = groups_[index];
+    group.was_restored = false;
     if (!group.shared || !group.shared->is_swept()) continue;
     const std::string name = to_text(group.address);
     try {
       group.shared->restore(wanted[index].unix_mode, wanted[index].backlog);
+      group.was_restored = true;
       lines.push_back(name + ": was swept, and is made again; new workers accept there");
     } catch (const std::exception& failure) {
       lines.push_back(fmt::format("{}: was swept, and cannot be made again: {}", name, failure.what()));
     }
   }
   return lines;
+}
+
+void Listeners::withdraw_restored() noexcept {
+  for (Group& group : groups_)
+    if (std::exchange(group.was_restored, false)) group.shared->withdraw();
 }
 
 void Listeners::route(const std::vector<bool>& takes_part) {

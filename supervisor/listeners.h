@@ -43,6 +43,8 @@ class Listeners {
   /// ones. `wanted`: all addresses, in configured order. Gives a line for each that was made again, or could
   /// not be.
   [[nodiscard]] std::vector<std::string> restore(const std::vector<ListenAddress>& wanted);
+  /// What the last restore() made goes again: no new worker has come to accept there.
+  void withdraw_restored() noexcept;
   /// The sockets of one slot, in configured order.
   [[nodiscard]] std::vector<int> of_slot(std::uint16_t slot) const;
   /// Attaches a new program to every group. R2 of routing_program.h holds between any two calls.
@@ -58,6 +60,7 @@ class Listeners {
     ipc::Address address;
     std::vector<ipc::Descriptor> sockets;  ///< TCP: index is the slot, and the order of listen()
     std::optional<UnixListener> shared;    ///< Unix
+    bool was_restored = false;             ///< by the last restore()
   };
   static Group open_group(const ListenAddress& wanted, bool ipv6_only, std::uint16_t slots,
                           std::chrono::milliseconds patience);

@@ -7,8 +7,9 @@
 #include <unistd.h>
 
 #include <stdexcept>
+#include <utility>
 
-#include "supervisor/socket_file.h"
+#include "supervisor/file_id.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -32,6 +33,7 @@ void check_is_ours(const ipc::Descriptor& lock, const std::string& path) {
 }
 
 ipc::Descriptor open_lock(int directory, const std::string& name, const std::string& path) {
+  const Umask umask(0077);
   // O_NONBLOCK: a FIFO that lies there must not hold us up.
   const int opened =
       ::openat(directory, name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
@@ -42,8 +44,11 @@ ipc::Descriptor open_lock(int directory, const std::string& name, const std::str
 
 }  // namespace
 
-std::optional<ipc::Descriptor> take_lock_file(int directory, const std::string& name, const std::string& path,
-                                              std::string* holder) {
+LockFile::LockFile(int directory, std::string name, ipc::Descriptor held)
+    : directory_(directory), name_(std::move(name)), held_(std::move(held)) {}
+
+std::optional<LockFile> LockFile::take(int directory, const std::string& name, const std::string& path,
+                                       std::string* holder) {
   for (;;) {
     ipc::Descriptor lock = open_lock(directory, name, path);
     if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
@@ -56,8 +61,30 @@ std::optional<ipc::Descriptor> take_lock_file(int directory, const std::string& 
     const std::string pid = std::to_string(::getpid());
     ipc::require(::ftruncate(lock.get(), 0), "truncate " + path);
     ipc::require(static_cast<int>(::pwrite(lock.get(), pid.data(), pid.size(), 0)), "write " + path);
-    return lock;
+    return LockFile(directory, name, std::move(lock));
   }
+}
+
+LockFile& LockFile::operator=(LockFile&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  directory_ = other.directory_;
+  name_ = std::move(other.name_);
+  held_ = std::move(other.held_);
+  return *this;
+}
+
+LockFile::~LockFile() { release(); }
+
+bool LockFile::is_in_place() const {
+  const auto held = file_of(held_);
+  return held && file_at(directory_, name_) == held;
+}
+
+void LockFile::release() noexcept {
+  if (!held_) return;
+  remove_own(directory_, name_, file_of(held_));
+  held_ = {};
 }
 
 }  // namespace limpet::supervisor

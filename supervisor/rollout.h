@@ -24,6 +24,8 @@ class Rollout {
   /// before begin().
   Rollout(Loop& loop, Cluster& cluster, std::string operation, Say say, Done done);
   void begin(SharedProgram next, std::vector<std::uint16_t> slots);
+  /// A slot has its new worker.
+  [[nodiscard]] bool has_seated() const noexcept { return at_ > 0; }
   /// Everything stops: nobody else is started.
   void abandon();
 

@@ -10,8 +10,9 @@
 #include <cstring>
 #include <filesystem>
 #include <stdexcept>
+#include <utility>
 
-#include "supervisor/lock_file.h"
+#include "supervisor/socket_file.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -25,6 +26,7 @@ void create_private(const std::string& path) {
   std::error_code error;
   const auto parent = std::filesystem::path(path).parent_path();
   if (!parent.empty()) std::filesystem::create_directories(parent, error);
+  const Umask umask(0077);
   if (::mkdir(path.c_str(), 0700) == -1 && errno != EEXIST)
     ipc::throw_system_error("create runtime directory " + path);
 }
@@ -89,17 +91,21 @@ std::string control_path(const ipc::Descriptor& directory) {
 
 RuntimeDir::RuntimeDir(std::string path, RuntimeDirTrust trust) : path_(std::move(path)), trust_(trust) {
   directory_ = open_directory();
-  take_lock();
+  lock_ = lock_in(directory_);
   was_left_in_haste_ = file_at(directory_.get(), kControl).has_value();
 }
 
 RuntimeDir::RuntimeDir(std::string path, RuntimeDirTrust trust, ipc::Descriptor lock)
-    : path_(std::move(path)), trust_(trust), directory_(open_as(path_, trust)), lock_(std::move(lock)) {
+    : path_(std::move(path)),
+      trust_(trust),
+      directory_(open_as(path_, trust)),
+      lock_(directory_.get(), kLock, std::move(lock)) {
   // Under our lock nobody else has made one.
-  if (holds_lock()) control_ = file_at(directory_.get(), kControl);
+  if (lock_.is_in_place()) control_ = file_at(directory_.get(), kControl);
 }
 
-RuntimeDir::~RuntimeDir() { remove_own_files(); }
+// The lock goes last, as a member: whoever finds none may start.
+RuntimeDir::~RuntimeDir() { remove_own(directory_.get(), kControl, control_); }
 
 ipc::Descriptor RuntimeDir::open_directory() const {
   create_private(path_);
@@ -109,27 +115,14 @@ ipc::Descriptor RuntimeDir::open_directory() const {
   return directory;
 }
 
-void RuntimeDir::take_lock() {
+LockFile RuntimeDir::lock_in(const ipc::Descriptor& directory) const {
   std::string holder;
-  auto lock = take_lock_file(directory_.get(), kLock, path_ + "/" + kLock, &holder);
-  if (!lock) {
-    throw std::runtime_error(
-        fmt::format("runtime directory {0}: supervisor {1} runs here; `limpet ctl --runtime-dir {0} stop` "
-                    "stops it, another --runtime-dir avoids it",
-                    path_, holder));
-  }
-  lock_ = *std::move(lock);
-}
-
-bool RuntimeDir::holds_lock() const {
-  const auto held = file_of(lock_);
-  return held && file_at(directory_.get(), kLock) == held;
-}
-
-void RuntimeDir::remove_own_files() noexcept {
-  remove_own(directory_.get(), kControl, control_);
-  // Last: whoever finds no lock may start.
-  remove_own(directory_.get(), kLock, file_of(lock_));
+  auto lock = LockFile::take(directory.get(), kLock, path_ + "/" + kLock, &holder);
+  if (lock) return *std::move(lock);
+  throw std::runtime_error(
+      fmt::format("runtime directory {0}: supervisor {1} runs here; `limpet ctl --runtime-dir {0} stop` "
+                  "stops it, another --runtime-dir avoids it",
+                  path_, holder));
 }
 
 ipc::Descriptor RuntimeDir::listen_for_control() {
@@ -152,13 +145,12 @@ RuntimeDir::Restored RuntimeDir::restore() {
   Restored result;
   // Its name may lead to another directory by now: a new one after a sweep, or that of another release.
   ipc::Descriptor named = open_directory();
-  if (file_of(named) != file_of(directory_)) {
-    remove_own_files();
-    control_.reset();
-    directory_ = std::move(named);
-  }
-  if (!holds_lock()) {
-    take_lock();
+  const bool is_another = file_of(named) != file_of(directory_);
+  if (is_another || !lock_.is_in_place()) {
+    LockFile lock = lock_in(named);  // throws: nothing has changed
+    if (is_another) remove_own(directory_.get(), kControl, std::exchange(control_, std::nullopt));
+    lock_ = std::move(lock);
+    directory_ = std::move(named);  // behind the lock, which has just looked into the old one
     result.names.emplace_back(kLock);
   }
   if (!control_ || file_at(directory_.get(), kControl) != control_) {

@@ -5,7 +5,7 @@
 //
 // Whose it may be. One that nobody named must be private: a directory, no symlink, ours, mode 0700 (in /tmp
 // anybody could have made it). /run/limpet of root, and one that the operator named: ours or root's, and
-// written by nobody else; others may look into it (systemd's RuntimeDirectory= makes 0755). A symlink that
+// written by nobody else but a group of ours; others may look into it (systemd's RuntimeDirectory= makes 0755). A symlink that
 // the operator named is followed.
 #pragma once
 
@@ -16,7 +16,8 @@
 #include <vector>
 
 #include "ipc/descriptor.h"
-#include "supervisor/socket_file.h"
+#include "supervisor/file_id.h"
+#include "supervisor/lock_file.h"
 
 namespace limpet::supervisor {
 
@@ -50,7 +51,7 @@ class RuntimeDir {
   RuntimeDir& operator=(const RuntimeDir&) = delete;
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
-  [[nodiscard]] int lock() const noexcept { return lock_.get(); }
+  [[nodiscard]] int lock() const noexcept { return lock_.descriptor(); }
   /// The supervisor before left its control socket behind: it was killed, and its workers may still be
   /// leaving.
   [[nodiscard]] bool was_left_in_haste() const noexcept { return was_left_in_haste_; }
@@ -68,14 +69,12 @@ class RuntimeDir {
  private:
   /// The one that the path leads to, made if need be.
   [[nodiscard]] ipc::Descriptor open_directory() const;
-  void take_lock();
-  [[nodiscard]] bool holds_lock() const;
-  void remove_own_files() noexcept;
+  [[nodiscard]] LockFile lock_in(const ipc::Descriptor& directory) const;
 
   std::string path_;
   RuntimeDirTrust trust_;
   ipc::Descriptor directory_;
-  ipc::Descriptor lock_;
+  LockFile lock_;
   std::optional<FileId> control_;  ///< our socket's file
   bool was_left_in_haste_ = false;
 };

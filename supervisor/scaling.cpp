@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "supervisor/system_check.h"
+
 namespace limpet::supervisor {
 namespace {
 
@@ -27,6 +29,9 @@ std::string Scaling::obstacle() const {
     return fmt::format("{} workers: from 1 to {} can be had (max_workers)", after_, cluster_.capacity());
   if (cluster_.listener_count() + 1U > ipc::kDescriptorsLimit)
     return fmt::format("{} addresses are more than one message can lend", cluster_.listener_count());
+  const std::uint64_t ring_bytes = cluster_.program().options.ring_capacity;
+  if (std::string objection = objection_to(process_limits(), after_, ring_bytes); !objection.empty())
+    return objection;
   if (cluster_.is_closing_slots()) return "slots are still closing";
   for (std::uint16_t number = 0; number < before_; ++number) {
     const Slot& slot = cluster_.slot(number);

@@ -50,11 +50,13 @@ std::uint16_t wanted_workers(const Options& options) {
 /// cluster cannot run here.
 void settle_with_system(const Options& options) {
   require_kernel_interfaces();
+  const std::uint16_t wanted = wanted_workers(options);
+  const std::uint16_t capacity = capacity_for(options, wanted);
   const std::string objection =
-      objection_to(process_limits(), wanted_workers(options), options.ring_capacity);
+      objection_to(process_limits(), std::min(wanted, capacity), options.ring_capacity);
   if (!objection.empty()) throw std::runtime_error(objection);
   base::raise_descriptor_limit();
-  const auto needs = descriptor_needs(options.listen.size(), capacity_for(options, wanted_workers(options)));
+  const auto needs = descriptor_needs(options.listen.size(), capacity);
   const std::string shortage = descriptor_shortage(needs, base::descriptor_limit());
   if (!shortage.empty()) throw std::runtime_error(shortage);
 }

@@ -9,16 +9,16 @@
 #include <filesystem>
 #include <sstream>
 
+#include "supervisor/file_id.h"
+
 namespace limpet::supervisor {
 namespace {
 
 constexpr const char* kRunningFile = "/proc/self/exe";
 
 bool is_same(const std::string& one, const char* other) {
-  struct stat first = {};
-  struct stat second = {};
-  return ::stat(one.c_str(), &first) == 0 && ::stat(other, &second) == 0 && first.st_dev == second.st_dev &&
-         first.st_ino == second.st_ino;
+  const auto file = file_behind(one);
+  return file && file == file_behind(other);
 }
 
 bool is_executable_file(const std::string& path) {

@@ -11,8 +11,8 @@
 namespace limpet::supervisor {
 
 struct StartPlace {
-  std::string
-      directory;       ///< absolute; "": nobody knows (it was removed, or this is a test of something else)
+  /// Absolute. "": not known, for it was removed; relative paths stay relative then.
+  std::string directory;
   std::string binary;  ///< absolute: the name that led to the running file
 
   /// An absolute path as it is; a relative one behind `directory`. As text: ".." and links are the kernel's.

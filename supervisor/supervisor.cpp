@@ -112,6 +112,7 @@ void Supervisor::run() {
 void Supervisor::go_on() {
   log(Level::Info, fmt::format("supervisor: upgraded from {} to {}", upgraded_from_, kVersion));
   strangers_.look();
+  restore_runtime_dir();
   cluster_.go_on();
   cluster_.tell_level(ipc::kLevel);
   operation_name_ = "upgrade";
@@ -177,7 +178,7 @@ void Supervisor::restore_runtime_dir() {
     if (restored.control) control_.listen_on(std::move(restored.control));
     for (const std::string& each : restored.names)
       log(Level::Warning,
-          fmt::format("runtime directory {}: {}: was swept, and is made again", runtime_dir_.path(), each));
+          fmt::format("runtime directory {}: {}: was not there, and is made again", runtime_dir_.path(), each));
   } catch (const std::exception& failure) {
     log(Level::Error,
         fmt::format("{}; until the next SIGHUP `limpet ctl` may not reach this supervisor", failure.what()));
@@ -263,11 +264,13 @@ void Supervisor::roll_out(SharedProgram program, std::vector<std::uint16_t> slot
       [this, reply](bool succeeded, const std::string& line) { finish_rollout(succeeded, line, reply); });
   // The first word of an operation that was not refused: --no-wait waits for it.
   reply(ipc::Progress{fmt::format("{}: {} workers, one slot at a time", operation_name_, slots.size())});
-  cluster_.restore_listeners();
+  // One worker alone would take all clients of a new socket.
+  if (slots.size() == cluster_.slots()) cluster_.restore_listeners();
   rollout_->begin(std::move(program), std::move(slots));
 }
 
 void Supervisor::finish_rollout(bool succeeded, const std::string& line, const Reply& reply) {
+  if (!succeeded && !rollout_->has_seated()) cluster_.withdraw_restored_listeners();
   if (succeeded) {
     open_log(cluster_.program().options.log_level);
     // Nothing of ours depends on it; but an old release must not be kept from being unmounted.

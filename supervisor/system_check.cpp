@@ -39,16 +39,20 @@ std::string objection_to(const ProcessLimits& limits, std::uint64_t slots, std::
   const std::uint64_t of_worker = kOfWorker + 2 * slots * (ring_file + ring_bytes);
   if (limits.address_bytes < of_worker) {
     return fmt::format(
-        "the limit on addresses (ulimit -v, LimitAS=) is {} bytes, and a worker beside {} others needs {} at "
-        "least: raise it, or lower ring.capacity or workers",
+        "the limit on addresses (ulimit -v, LimitAS=) is {} bytes, and a worker beside {} others needs "
+        "{} at least: raise it, or lower ring.capacity or workers",
         limits.address_bytes, slots - 1, of_worker);
   }
   return "";
 }
 
-void require_kernel_interfaces() {
+void require_proc() {
   if (::access("/proc/self/exe", F_OK) != 0)
     throw std::runtime_error("/proc is not mounted, and limpet needs it");
+}
+
+void require_kernel_interfaces() {
+  require_proc();
   const ipc::Descriptor self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
   if (!self) {
     throw std::runtime_error(fmt::format(

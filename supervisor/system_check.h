@@ -21,6 +21,8 @@ struct ProcessLimits {
 [[nodiscard]] std::string objection_to(const ProcessLimits& limits, std::uint64_t slots,
                                        std::uint64_t ring_bytes);
 
+/// Throws std::runtime_error if /proc is not mounted.
+void require_proc();
 /// /proc and pidfd_open(2), which some containers and sandboxes do not have. Throws std::runtime_error in
 /// words.
 void require_kernel_interfaces();

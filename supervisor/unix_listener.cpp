@@ -4,8 +4,9 @@
 #include <fmt/format.h>
 
 #include <stdexcept>
+#include <utility>
 
-#include "supervisor/lock_file.h"
+#include "supervisor/socket_file.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -15,32 +16,29 @@ std::string lock_of(const std::string& path) { return path + ".lock"; }
 }  // namespace
 
 UnixListener::UnixListener(const ipc::Address& address, mode_t mode, int backlog)
-    : address_(address), path_(address.path()) {
-  take_lock();
+    : address_(address), path_(address.path()), lock_(take_lock()) {
   open(mode, backlog);
 }
 
 UnixListener::UnixListener(const ipc::Address& address, ipc::Descriptor socket, ipc::Descriptor lock)
-    : address_(address), path_(address.path()), lock_(std::move(lock)), socket_(std::move(socket)) {
+    : address_(address),
+      path_(address.path()),
+      lock_(AT_FDCWD, lock_of(path_), std::move(lock)),
+      socket_(std::move(socket)) {
   // Under our lock nobody else has made one.
-  if (holds_lock()) file_ = file_at(AT_FDCWD, path_);
+  if (lock_.is_in_place()) file_ = file_at(AT_FDCWD, path_);
 }
 
 UnixListener::~UnixListener() {
-  if (!socket_) return;
-  remove_own(AT_FDCWD, path_, file_);
-  // Last: whoever finds no lock may start.
-  remove_own(AT_FDCWD, lock_of(path_), file_of(lock_));
+  if (socket_) remove_own(AT_FDCWD, path_, file_);
 }
 
-void UnixListener::take_lock() {
+LockFile UnixListener::take_lock() const {
   std::string holder;
-  auto lock = take_lock_file(AT_FDCWD, lock_of(path_), lock_of(path_), &holder);
-  if (!lock) {
-    throw std::runtime_error(
-        fmt::format("listen on {}: in use: supervisor {} serves it", to_text(address_), holder));
-  }
-  lock_ = *std::move(lock);
+  auto lock = LockFile::take(AT_FDCWD, lock_of(path_), lock_of(path_), &holder);
+  if (lock) return *std::move(lock);
+  throw std::runtime_error(
+      fmt::format("listen on {}: in use: supervisor {} serves it", to_text(address_), holder));
 }
 
 void UnixListener::open(mode_t mode, int backlog) {
@@ -54,16 +52,18 @@ void UnixListener::open(mode_t mode, int backlog) {
   ipc::require(::listen(socket_.get(), backlog), "listen " + name);
 }
 
-bool UnixListener::holds_lock() const {
-  const auto held = file_of(lock_);
-  return held && file_at(AT_FDCWD, lock_of(path_)) == held;
+bool UnixListener::is_swept() const {
+  return !lock_.is_in_place() || !file_ || file_at(AT_FDCWD, path_) != file_;
 }
 
-bool UnixListener::is_swept() const { return !holds_lock() || !file_ || file_at(AT_FDCWD, path_) != file_; }
-
 void UnixListener::restore(mode_t mode, int backlog) {
-  if (!holds_lock()) take_lock();
+  if (!lock_.is_in_place()) lock_ = take_lock();
   if (!file_ || file_at(AT_FDCWD, path_) != file_) open(mode, backlog);
+}
+
+void UnixListener::withdraw() noexcept {
+  remove_own(AT_FDCWD, path_, file_);
+  file_.reset();
 }
 
 }  // namespace limpet::supervisor

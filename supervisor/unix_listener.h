@@ -11,7 +11,8 @@
 
 #include "ipc/address.h"
 #include "ipc/descriptor.h"
-#include "supervisor/socket_file.h"
+#include "supervisor/file_id.h"
+#include "supervisor/lock_file.h"
 
 namespace limpet::supervisor {
 
@@ -26,21 +27,23 @@ class UnixListener {
   /// Both once more. Who is connected stays so; whoever accepts at the old socket hears of no new client.
   /// Throws as the first constructor does.
   void restore(mode_t mode, int backlog);
+  /// Nobody came to accept at the socket that restore() made: a client that is refused knows more than one
+  /// that waits.
+  void withdraw() noexcept;
   UnixListener(UnixListener&&) noexcept = default;
-  UnixListener& operator=(UnixListener&&) noexcept = default;
+  UnixListener& operator=(UnixListener&&) = delete;
   ~UnixListener();
 
   [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
-  [[nodiscard]] int lock() const noexcept { return lock_.get(); }
+  [[nodiscard]] int lock() const noexcept { return lock_.descriptor(); }
 
  private:
-  void take_lock();
+  [[nodiscard]] LockFile take_lock() const;
   void open(mode_t mode, int backlog);
-  [[nodiscard]] bool holds_lock() const;
 
   ipc::Address address_;
   std::string path_;
-  ipc::Descriptor lock_;  ///< before the socket: gone behind it
+  LockFile lock_;  ///< before the socket: gone behind it, for whoever finds none may start
   ipc::Descriptor socket_;
   std::optional<FileId> file_;  ///< of the socket
 };

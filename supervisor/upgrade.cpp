@@ -131,8 +131,8 @@ void Trial::object(const std::string& why) {
 std::string become_image(const ipc::Descriptor& image, const StartPlace& place,
                          const ipc::SupervisorState& state) {
   try {
+    const ipc::Descriptor before(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
     const ipc::Descriptor directory = place.open_directory();
-    ipc::require(::fchdir(directory.get()), "enter " + place.directory);
     const ipc::Descriptor memory = memory_with(state);
     std::vector<std::string> words = own_command_line();
     std::vector<char*> arguments;
@@ -142,10 +142,12 @@ std::string become_image(const ipc::Descriptor& image, const StartPlace& place,
     ipc::require(::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC), "close on exec");
     for (const int each : descriptors_of(state)) keep_open(each);
     keep_open(memory.get());
+    ipc::require(::fchdir(directory.get()), "enter " + place.directory);
     ::setenv(kVariable, fmt::format("{}:{}", kNow, memory.get()).c_str(), 1);
     ::execveat(image.get(), "", arguments.data(), environ, AT_EMPTY_PATH);
     const int error = errno;
     ::unsetenv(kVariable);
+    if (before) (void)!::fchdir(before.get());
     ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     return fmt::format("exec: {}", std::strerror(error));
   } catch (const std::system_error& failure) {

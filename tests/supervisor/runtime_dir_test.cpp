@@ -122,10 +122,10 @@ TEST(LockFile, never_writes_to_what_a_link_leads_to) {
   const std::string lock = directory.path() + "/lock";
   std::string holder;
   std::filesystem::create_symlink(dear, lock);
-  EXPECT_THROW((void)take_lock_file(AT_FDCWD, lock, lock, &holder), std::runtime_error);
+  EXPECT_THROW((void)LockFile::take(AT_FDCWD, lock, lock, &holder), std::runtime_error);
   std::filesystem::remove(lock);
   std::filesystem::create_hard_link(dear, lock);
-  EXPECT_THROW((void)take_lock_file(AT_FDCWD, lock, lock, &holder), std::runtime_error);
+  EXPECT_THROW((void)LockFile::take(AT_FDCWD, lock, lock, &holder), std::runtime_error);
   EXPECT_EQ(std::filesystem::file_size(dear), 4U);
 }
 

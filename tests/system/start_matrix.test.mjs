@@ -28,7 +28,7 @@ const rows = {
   "systemd: a soft limit of 256 descriptors, no terminal, an environment of its own": {
     through: ["setsid", "sh", "-c", `ulimit -Sn 256; exec ${kBare} LISTEN_FDS=1 NOTIFY_SOCKET=/nowhere "$0" "$@" </dev/null`],
   },
-  "cron: an empty environment, umask 0777": { through: ["sh", "-c", `umask 0777; exec ${kBare} "$0" "$@"`] },
+  "cron: an empty environment, umask 0777": { through: [...asUser, "sh", "-c", `umask 0777; exec ${kBare} "$0" "$@"`], unnamed: true },
   "a user without HOME and XDG_RUNTIME_DIR": { through: ["env", "-u", "HOME", "-u", "XDG_RUNTIME_DIR", ...asUser], unnamed: true },
   "a container: process 1 of a namespace, and orphans": {
     through: ["unshare", ...(isRoot ? [] : ["--user", "--map-root-user"]), "--pid", "--fork", "--mount-proc", "sh", "-c", 'for i in 1 2 3 4 5; do (sleep 0.2 &); done; exec "$0" "$@"'],

@@ -10,17 +10,6 @@
 namespace limpet::http {
 namespace {
 
-/// A line that may come once. A second one makes both of no effect (RFC 9110 section 13.1.3).
-struct Single {
-  std::string_view value;
-  int lines = 0;
-  void take(std::string_view line) noexcept {
-    value = line;
-    ++lines;
-  }
-  [[nodiscard]] std::string_view only() const noexcept { return lines == 1 ? value : std::string_view(); }
-};
-
 /// One that may come often: its values are one list.
 struct Listed {
   bool there = false;
@@ -29,7 +18,7 @@ struct Listed {
 
 struct Lines {
   Listed match, none_match;
-  Single unmodified_since, modified_since, range, if_range;
+  SingleLine unmodified_since, modified_since, range, if_range;
 };
 
 /// Most lines are none of these, and are told apart by their first letter.
@@ -58,7 +47,7 @@ void take_line(Lines& lines, std::string_view name, std::string_view value, std:
 }
 
 /// Nothing: not asked, or not with a valid date, which is the same.
-std::optional<bool> is_modified_since(const Single& line, const Validators& current) noexcept {
+std::optional<bool> is_modified_since(const SingleLine& line, const Validators& current) noexcept {
   const auto date = parse_date(line.only(), current.wall_seconds);
   if (!date) return std::nullopt;
   return current.modified_s > *date;

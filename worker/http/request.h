@@ -16,7 +16,8 @@ namespace limpet::http {
 struct RequestHead {
   std::string_view raw;     ///< request line, header lines and the empty line, as they came
   std::string_view method;  ///< "GET", …
-  /// "/socket.io/?EIO=4", or "*"; of "http://host/a?b" only "/a?b", and "/" where no path is named.
+  /// "/socket.io/?EIO=4", or "*"; of "http://host/a?b" only "/a?b". Where no path is named "/", then
+  /// without the query.
   std::string_view target;
   std::string_view path;    ///< the target up to its '?'; not decoded
   std::string_view query;   ///< behind the '?'; not decoded
@@ -52,6 +53,18 @@ struct ParsedHead {
 /// not.
 [[nodiscard]] ParsedHead parse_head(std::string_view bytes, std::size_t limit_bytes,
                                     std::size_t searched = 0);
+
+/// A header line that may come once: a second one makes both of no effect (RFC 9110 section 5.3).
+struct SingleLine {
+  std::string_view value;
+  int lines = 0;
+  void take(std::string_view line) noexcept {
+    value = line;
+    ++lines;
+  }
+  /// Empty if there is none, or more than one.
+  [[nodiscard]] std::string_view only() const noexcept { return lines == 1 ? value : std::string_view(); }
+};
 
 /// Walks the header lines of a raw head: gives the next line's name and value (trimmed) and moves `cursor`
 /// on; false at the end. Start with cursor 0.

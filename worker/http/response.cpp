@@ -135,7 +135,7 @@ Buffer with_date(const Buffer& whole, std::string_view date) {
   return copy;
 }
 
-bool are_renderers(std::string_view header_name) noexcept {
+bool is_set_by_renderer(std::string_view header_name) noexcept {
   constexpr std::array<std::string_view, 6> kNames = {"Content-Length", "Transfer-Encoding", "Date",
                                                       "Connection",     "Keep-Alive",        "Upgrade"};
   return std::any_of(kNames.begin(), kNames.end(),

@@ -20,7 +20,7 @@ class Response {
   }
 
   /// Adds one header line. Line breaks and other control characters are dropped, so that no value can forge a
-  /// header. Those that are_renderers() are not to be given here.
+  /// header. Those that is_set_by_renderer() are not to be given here.
   Response& add_header(std::string_view name, std::string_view value);
   [[nodiscard]] const std::string& header_lines() const noexcept { return headers_; }
 
@@ -55,7 +55,7 @@ struct RenderOptions {
 [[nodiscard]] Buffer with_date(const Buffer& whole, std::string_view date);
 
 /// Content-Length, Transfer-Encoding, Date, and what belongs to the connection.
-[[nodiscard]] bool are_renderers(std::string_view header_name) noexcept;
+[[nodiscard]] bool is_set_by_renderer(std::string_view header_name) noexcept;
 
 /// "Not Found"; "Unknown" for a status nobody knows.
 [[nodiscard]] std::string_view reason_phrase(int status) noexcept;

@@ -142,12 +142,12 @@ void Front::take_in(ipc::ReceivedHandover arrival) {
   if (clients_.open() >= most + 2 * kRefusalsAtOnce)
     return (void)admission_.admits_connection(clients_.open());
   const auto peer = PeerAddress::from_text(arrival.handover.client_address, arrival.handover.client_port);
-  const bool is_out_of_reserve = static_cast<std::uint64_t>(arrival.socket.get()) >= descriptor_limit_;
+  const bool came_from_reserve = static_cast<std::uint64_t>(arrival.socket.get()) >= descriptor_limit_;
   ClientConnection* connection =
       clients_.adopt(std::move(arrival.socket), peer, arrival.handover.listener, arrival.handover.bytes);
   if (connection == nullptr) return;
   if (arrival.handover.kind == ipc::HandoverKind::Request) connection->serve_one_request();
-  if (is_out_of_reserve && connection->serves_one_request()) {
+  if (came_from_reserve && connection->serves_one_request()) {
     counters_.add(ipc::Counter::RelaysRefused);
     return refuse_as_busy(*connection);
   }

@@ -29,8 +29,7 @@ Handovers::Handovers(boost::asio::io_context& context, const ipc::BucketTable& t
       table_(table),
       inbox_(context, std::move(inbox)),
       counters_(counters),
-      on_arrival_(std::move(on_arrival)),
-      descriptor_limit_(base::descriptor_limit()) {
+      on_arrival_(std::move(on_arrival)) {
   senders_.reserve(senders.size());
   for (ipc::Descriptor& sender : senders) senders_.emplace_back(std::move(sender), kWaitingBytes);
   learn_own_buckets();
@@ -116,22 +115,16 @@ bool Handovers::turn() {
   return more;
 }
 
-/// Out of the reserve where it may be needed: the kernel gives the lowest number that is free.
-ipc::InboxStatus Handovers::receive(Inbox& inbox, ipc::ReceivedHandover* arrival, std::string* why) const {
-  const base::DescriptorReserve reserve(2 * last_number_ < descriptor_limit_ ? 0
-                                                                             : base::kReservedForConnections);
-  return ipc::receive_handover(inbox.channel, arrival, why);
-}
-
 bool Handovers::read(Inbox& inbox) {
-  if (inbox.failed) return false;
+  if (inbox.failed || !inbox.readable) return false;
+  // Whatever this worker's own clients and its application have opened.
+  const base::DescriptorReserve reserve(base::kReservedForConnections);
   for (int i = 0; inbox.readable && i < kArrivalsPerTurn; ++i) {
     ipc::ReceivedHandover arrival;
     std::string why;
-    switch (receive(inbox, &arrival, &why)) {
+    switch (ipc::receive_handover(inbox.channel, &arrival, &why)) {
       case ipc::InboxStatus::Received:
         counters_.add(ipc::Counter::HandoversIn);
-        last_number_ = static_cast<std::uint64_t>(arrival.socket.get());
         on_arrival_(std::move(arrival));
         break;
       case ipc::InboxStatus::Bad:

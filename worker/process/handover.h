@@ -68,7 +68,6 @@ class Handovers {
     bool failed = false;
   };
   bool read(Inbox& inbox);
-  ipc::InboxStatus receive(Inbox& inbox, ipc::ReceivedHandover* arrival, std::string* why) const;
 
   boost::asio::io_context& context_;
   std::uint16_t own_slot_;
@@ -82,8 +81,6 @@ class Handovers {
   ipc::CounterBlock& counters_;
   OnArrival on_arrival_;
   base::LogGate bad_arrivals_;
-  std::uint64_t descriptor_limit_;
-  std::uint64_t last_number_ = 0;  ///< of the descriptor of the last arrival
   bool reading_ = false;
 };
 

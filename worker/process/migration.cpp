@@ -179,7 +179,7 @@ void Giver::turn(http::Allowance& allowance) {
   while (gives_sessions() && has_room() && give_sessions(allowance)) {
   }
   // Behind a round of sessions: a taker that has no descriptor left for all of them has those.
-  if (!waits_for_taker_ && gives_connections() && search_.round.over) give_connections(allowance);
+  if (!waits_for_taker_ && gives_connections() && first_round_is_over_) give_connections(allowance);
   receive(allowance);
   if (broken_) return;
   if (!readable_) watch_.arm();
@@ -222,9 +222,9 @@ bool Giver::goes_round() {
 }
 
 void Giver::end_round() {
-  heavy_may_leave_ = true;
+  const bool was_first = !std::exchange(first_round_is_over_, true);
   search_.again_at = after_pause(parts_.clock.now(), search_.round.seen);
-  search_.is_wanted = !left();
+  search_.is_wanted = was_first || !left();
 }
 
 bool Giver::can_leave(const engineio::Session& session) const {
@@ -238,12 +238,13 @@ std::vector<engineio::Session*> Giver::announced(http::Allowance& allowance) {
   std::vector<engineio::Session*> sessions =
       parts_.engine.go_round(search_.round, kBatchSessions, allowance,
                              [this](const engineio::Session& session) { return wants(session); });
-  // Heavy ones, and whom no batch has room for, wait for the next round.
+  // Two kinds wait for the next round: heavy sessions, until the first one is over, and those for which this
+  // batch has no room.
   std::size_t bytes = 0;
   search_.left += std::erase_if(sessions, [this, &bytes](const auto* session) {
     if (!can_leave(*session) || bytes >= kBatchBytes) return true;
     const std::size_t its_bytes = parts_.engine.bytes_of(*session);
-    if (its_bytes >= kBatchBytes && !heavy_may_leave_) return true;
+    if (its_bytes >= kBatchBytes && !first_round_is_over_) return true;
     bytes += its_bytes;
     return false;
   });
@@ -420,8 +421,9 @@ void Giver::receive(http::Allowance& allowance) {
         readable_ = !stream_.drained();
         break;
       case ipc::ReceiveStatus::Truncated:
+        return give_up("what it sent is no frame");
       case ipc::ReceiveStatus::DescriptorsLost:
-        return give_up("its frames are none");
+        return give_up("no descriptor was left for what it gave back");
       case ipc::ReceiveStatus::Closed:
       case ipc::ReceiveStatus::Failed:
         return take_back();
@@ -555,7 +557,7 @@ bool Taker::receive_next(http::Allowance& allowance) {
           (void)allowance.take(kUnitsOfMovedPage * http::units_of_bytes(ipc::FrameStream::kReadBytes));
         break;
       case ipc::ReceiveStatus::Truncated:
-        refuse("its frames are none");
+        refuse("what it sent is no frame");
         return false;
       case ipc::ReceiveStatus::DescriptorsLost:
         base::log(

@@ -140,7 +140,7 @@ class Giver {
   MigrationParts parts_;
   std::optional<std::uint16_t> to_slot_;
   Search search_;
-  bool heavy_may_leave_ = false;  ///< once a round is over: others do not wait behind them
+  bool first_round_is_over_ = false;  ///< then heavy sessions, and idle connections, leave too
   http::TimePoint connections_again_at_{};
   ipc::FrameStream stream_;
   Watch watch_;
@@ -257,6 +257,8 @@ class Migration final : public socketio::Elsewhere {
   [[nodiscard]] bool buckets_are_quiet() const;
   /// Connections that wait for their next request leave with them.
   [[nodiscard]] bool gives_connections() const;
+  /// From a taker that is not complete.
+  [[nodiscard]] bool expects_sessions() const noexcept { return last_expected_ != 0; }
 
   /// Whoever is still here stays.
   void stop_giving();

@@ -9,10 +9,10 @@
 namespace limpet::process {
 
 SupervisorLink::SupervisorLink(boost::asio::io_context& context, ipc::Descriptor channel,
-                               OnMessage on_message, OnMaimed on_maimed, std::function<void()> on_lost)
+                               OnMessage on_message, OnDescriptorsLost on_descriptors_lost, std::function<void()> on_lost)
     : channel_(std::move(channel)),
       on_message_(std::move(on_message)),
-      on_maimed_(std::move(on_maimed)),
+      on_descriptors_lost_(std::move(on_descriptors_lost)),
       on_lost_(std::move(on_lost)),
       watch_(context, channel_.descriptor(), [this] { receive(); }) {}
 
@@ -75,12 +75,11 @@ void SupervisorLink::take(ipc::Datagram datagram) {
   } else if (datagram.descriptors_lost) {
     base::log_at_most(log_gate_, std::chrono::steady_clock::now(), base::LogLevel::Error, [&] {
       return fmt::format(
-          "control channel: receive: no number is left for the descriptors of a message (RLIMIT_NOFILE {}, "
-          "and {} "
-          "in reserve); the supervisor is there, the message is lost",
+          "control channel: receive: no number is left for the descriptors of a message "
+          "(RLIMIT_NOFILE {}, and {} in reserve); the supervisor is there, the message is lost",
           base::descriptor_limit(), base::kReservedDescriptors);
     });
-    on_maimed_(*message);
+    on_descriptors_lost_(*message);
   } else {
     on_message_(*message, std::move(datagram.descriptors));
   }

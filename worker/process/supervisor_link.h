@@ -19,12 +19,12 @@ class SupervisorLink {
   using OnMessage =
       std::function<void(ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors)>;
 
-  using OnMaimed = std::function<void(const ipc::SupervisorMessage& message)>;
+  using OnDescriptorsLost = std::function<void(const ipc::SupervisorMessage& message)>;
 
-  /// `on_maimed`: a message of whose descriptors some found no number in this process, and are lost; logged.
+  /// `on_descriptors_lost`: a message of whose descriptors some found no number in this process, and are lost; logged.
   /// `on_lost` is called once: the supervisor died, or the channel broke.
   SupervisorLink(boost::asio::io_context& context, ipc::Descriptor channel, OnMessage on_message,
-                 OnMaimed on_maimed, std::function<void()> on_lost);
+                 OnDescriptorsLost on_descriptors_lost, std::function<void()> on_lost);
 
   void send(const ipc::WorkerMessage& message, std::span<const int> descriptors = {});
   /// Sends what waits, and asks for the next readiness. Once per turn.
@@ -38,7 +38,7 @@ class SupervisorLink {
 
   ipc::Channel channel_;
   OnMessage on_message_;
-  OnMaimed on_maimed_;
+  OnDescriptorsLost on_descriptors_lost_;
   std::function<void()> on_lost_;
   Watch watch_;
   base::LogGate log_gate_;

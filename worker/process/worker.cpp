@@ -101,7 +101,7 @@ class Worker::Core {
   void say_hello();
   void on_message(const ipc::SupervisorMessage& message, std::vector<ipc::Descriptor> descriptors);
   void on_scaling(const ipc::SupervisorMessage& message, std::vector<ipc::Descriptor> descriptors);
-  void on_maimed(const ipc::SupervisorMessage& message);
+  void on_descriptors_lost(const ipc::SupervisorMessage& message);
   void on_supervisor_lost();
   void on_signal(int signal);
   void ask_to_be_replaced();
@@ -326,7 +326,7 @@ void Worker::Core::join_cluster(const ipc::Heritage& heritage) {
       [this](ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors) {
         on_message(message, std::move(descriptors));
       },
-      [this](const ipc::SupervisorMessage& message) { on_maimed(message); },
+      [this](const ipc::SupervisorMessage& message) { on_descriptors_lost(message); },
       [this] { on_supervisor_lost(); });
 }
 
@@ -438,15 +438,18 @@ void Worker::Core::on_supervisor_lost() {
 
 /// A message without its descriptors: what it was to bring about is done in the next best way, and everything
 /// else goes on.
-void Worker::Core::on_maimed(const ipc::SupervisorMessage& message) {
+void Worker::Core::on_descriptors_lost(const ipc::SupervisorMessage& message) {
   if (std::holds_alternative<ipc::Succeed>(message)) {
     fail("no descriptor is left for the stream of sessions");  // the old worker goes on with them
   } else if (const auto* migrate = std::get_if<ipc::Migrate>(&message)) {
     // The successor serves already: they come back to it.
     start_drain(migrate->window, migrate->deadline);
-  } else if (const auto* joined = std::get_if<ipc::PeerJoined>(&message)) {
-    // Whatever it publishes is not heard here.
-    socketio_->report_gap({joined->who.slot, joined->who.generation, 0});
+  } else {
+    // Whatever that worker publishes is not heard here.
+    if (const auto* joined = std::get_if<ipc::PeerJoined>(&message))
+      socketio_->report_gap({joined->who.slot, joined->who.generation, 0});
+    // Nor is it known which peers, buckets or sockets this worker lacks from now on: another one has them all.
+    if (!drain_ && !departure_ && supervisor_level_ >= ipc::kLevelOfSignals) link_->send(ipc::Signalled{});
   }
 }
 
@@ -537,8 +540,6 @@ void Worker::Core::start_drain(milliseconds window, milliseconds deadline) {
   if (handovers_) handovers_->stop_reading();
   if (migration_) migration_->stop_giving();
   front_->http().drain();
-  // What is not seen by HTTP yet; for the rest see end_unfinished().
-  clients_.limit_header_timeouts(window + kDrainLinger);
   drain_.emplace(clock_.now(), engine_.session_count(), window, deadline);
   unfinished_until_ = clock_.now() + window;
   drain_progress_at_ = clock_.now() + kDrainProgressInterval;
@@ -562,7 +563,10 @@ void Worker::Core::end_unfinished(bool gives_connections) {
   if (clock_.now() < unfinished_until_) return;
   http::Server& http = front_->http();
   const bool all = gives_connections ? http.end_unfinished(allowance_) : http.end_waiting(allowance_);
-  if (all) unfinished_until_ = clock_.now() + kDrainProgressInterval;
+  if (!all) return;
+  unfinished_until_ = clock_.now() + kDrainProgressInterval;
+  // A PROXY header that has not come: HTTP does not know of that connection.
+  if (!gives_connections) clients_.limit_header_timeouts(kDrainLinger);
 }
 
 void Worker::Core::continue_drain() {
@@ -696,7 +700,7 @@ void Worker::Core::turn() {
 /// the new one waits in the kernel's queue, the other would be lost.
 void Worker::Core::keep_descriptors_for_sessions() {
   if (!expected_sessions_) return;
-  if (!migration_->has_predecessor()) expected_sessions_.reset();
+  if (!migration_->expects_sessions()) expected_sessions_.reset();
   const std::uint64_t expected = expected_sessions_.value_or(0);
   acceptor_->keep_free(expected - std::min(expected, counters_.get(ipc::Counter::SessionsArrived)));
 }

@@ -26,7 +26,7 @@ http::Response from_public(HttpResponse from) {
   http::Response response(is_final(from.status) ? from.status : 500);
   for (const auto& [name, value] : from.headers) {
     // Two of them would be two answers to whoever reads the other one.
-    if (!http::are_renderers(name)) response.add_header(name, value);
+    if (!http::is_set_by_renderer(name)) response.add_header(name, value);
     if (http::equal_ignoring_case(name, "Connection") && http::has_token(value, "close"))
       response.close = true;
   }

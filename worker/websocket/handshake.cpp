@@ -22,16 +22,6 @@ bool is_key(std::string_view key) noexcept {
   });
 }
 
-/// RFC 6455 section 11.3.1: each of these may come once.
-struct Single {
-  std::string_view value;
-  int lines = 0;
-  void take(std::string_view line) noexcept {
-    value = line;
-    ++lines;
-  }
-};
-
 /// More of them are nobody's wish, and each is compared with those before it.
 constexpr std::size_t kMostProtocols = 64;
 
@@ -55,8 +45,8 @@ HandshakeCheck check_handshake(const http::RequestHead& head) {
   if (head.method != "GET" || head.version != 11)
     return {400, "WebSocket handshakes are HTTP/1.1 GET requests", {}};
   if (!head.upgrade) return {400, "Missing or invalid Upgrade header", {}};
-  Single key;
-  Single version;
+  // RFC 6455 section 11.3.1: each of these may come once.
+  http::SingleLine key, version;
   HandshakeCheck good;
   std::size_t cursor = 0;
   std::string_view name;
@@ -71,8 +61,8 @@ HandshakeCheck check_handshake(const http::RequestHead& head) {
       return {400, "Invalid Sec-WebSocket-Protocol header", {}};
     }
   }
-  if (key.lines != 1 || !is_key(key.value)) return {400, "Missing or invalid Sec-WebSocket-Key header", {}};
-  if (version.lines != 1 || version.value != "13")
+  if (!is_key(key.only())) return {400, "Missing or invalid Sec-WebSocket-Key header", {}};
+  if (version.only() != "13")
     return {426, "Missing or invalid Sec-WebSocket-Version header", {}};
   return good;
 }

@@ -13,8 +13,8 @@ namespace limpet::websocket {
 struct HandshakeCheck {
   int error = 0;             ///< 0: good; else the HTTP status to refuse with: 400 or 426
   std::string_view message;  ///< a constant
-  std::vector<std::string_view> protocols =
-      {};  ///< that the client offers, in its order; views into the head
+  /// That the client offers, in its order; views into the head.
+  std::vector<std::string_view> protocols = {};
 };
 
 [[nodiscard]] HandshakeCheck check_handshake(const http::RequestHead& head);
