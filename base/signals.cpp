@@ -1,5 +1,7 @@
 #include "base/signals.h"
 
+#include <sys/time.h>
+
 #include <algorithm>
 
 namespace limpet::base {
@@ -29,6 +31,12 @@ void dispose(int number, void (*handler)(int)) noexcept {
 
 void reset_dispositions() noexcept {
   for (int number = 1; number < NSIG; ++number) dispose(number, SIG_DFL);
+}
+
+void cancel_timers() noexcept {
+  constexpr itimerval kNever = {};
+  for (const __itimer_which each : {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF})
+    ::setitimer(each, &kNever, nullptr);
 }
 
 void do_nothing_at(std::initializer_list<int> numbers) noexcept {

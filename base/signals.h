@@ -12,6 +12,9 @@ namespace limpet::base {
 /// thing in a process.
 void reset_dispositions() noexcept;
 
+/// alarm(2) and setitimer(2) of whoever was this process before exec: nobody here waits for them.
+void cancel_timers() noexcept;
+
 /// Nothing happens when they come. Caught, and not ignored: that would be handed on to every program that is
 /// executed. Those for which the program has a handler already keep it.
 void do_nothing_at(std::initializer_list<int> numbers) noexcept;

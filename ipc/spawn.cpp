@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -81,6 +82,16 @@ bool settle_descriptors(const Plan& plan) {
 /// Before the descriptors are settled: its number may be another's target.
 bool enter(int directory) { return directory == -1 || ::fchdir(directory) == 0; }
 
+/// Which step failed goes with its errno, for the launcher passes on one number only.
+constexpr int kExecFailed = 0;
+constexpr int kEnterFailed = 1 << 16;
+constexpr int kPrepareFailed = 2 << 16;
+
+std::string words_for(int step, const std::string& executable) {
+  if (step == kEnterFailed) return "enter the working directory of " + executable;
+  return (step == kPrepareFailed ? "prepare the process of " : "exec ") + executable;
+}
+
 bool pin_to(const std::optional<int>& cpu) {
   if (!cpu) return true;
   cpu_set_t one;
@@ -95,14 +106,19 @@ bool pin_to(const std::optional<int>& cpu) {
 [[noreturn]] void become(const Plan& plan, int report, char* const* arguments) {
   // Away from the targets first, or a dup2 onto its number would cut the line to the parent.
   const int parked_report = ::fcntl(report, F_DUPFD_CLOEXEC, plan.lowest_free);
-  if (parked_report != -1 && ::setpgid(0, 0) == 0 && pin_to(plan.cpu) && enter(plan.directory) &&
-      settle_descriptors(plan) && leave_signals_behind() && die_with_parent(plan.parent) &&
-      // Behind the descriptors: their numbers may lie above it.
-      base::give_descriptor_limit_back()) {
-    if (plan.image == -1) ::execve(plan.executable, arguments, plan.environment.data());
-    if (plan.image != -1) ::execveat(plan.image, "", arguments, plan.environment.data(), AT_EMPTY_PATH);
+  int step = kPrepareFailed;
+  if (parked_report != -1 && ::setpgid(0, 0) == 0 && pin_to(plan.cpu)) {
+    const bool entered = enter(plan.directory);
+    if (!entered) step = kEnterFailed;
+    if (entered && settle_descriptors(plan) && leave_signals_behind() && die_with_parent(plan.parent) &&
+        // Behind the descriptors: their numbers may lie above it.
+        base::give_descriptor_limit_back()) {
+      step = kExecFailed;
+      if (plan.image == -1) ::execve(plan.executable, arguments, plan.environment.data());
+      if (plan.image != -1) ::execveat(plan.image, "", arguments, plan.environment.data(), AT_EMPTY_PATH);
+    }
   }
-  const int error = errno;
+  const int error = errno | step;
   const auto written = ::write(parked_report == -1 ? report : parked_report, &error, sizeof error);
   // Not exit(): it would flush the parent's buffered output a second time.
   ::_exit(written == sizeof error ? 127 : 126);
@@ -151,13 +167,21 @@ int park(Plan* plan, int source) {
   return plan->parked.back().get();
 }
 
+/// Whoever is in it already need not be allowed to enter it, or to look at "." in it.
+bool is_working_directory(int directory) {
+  struct stat here = {};
+  struct stat there = {};
+  return directory != -1 && ::stat("/proc/self/cwd", &here) == 0 && ::fstat(directory, &there) == 0 &&
+         here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
 Plan plan_for(const SpawnRequest& request) {
   Plan plan;
   plan.executable = request.executable.c_str();
   plan.environment = environment_of(request);
   plan.parent = ::getpid();
   plan.cpu = request.cpu;
-  plan.directory = request.directory;
+  plan.directory = is_working_directory(request.directory) ? -1 : request.directory;
   for (const Inherited& each : request.descriptors)
     plan.lowest_free = std::max(plan.lowest_free, each.target + 1);
   const Descriptor nothing(require(::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null"));
@@ -198,7 +222,9 @@ Child launch(const SpawnRequest& request, const Plan& plan) {
   }
   // Boost reaps no child whose exec failed.
   if (launcher.pid > 0) kill_and_reap(launcher.pid);
-  throw_system_error(launcher.pid > 0 ? "exec " + request.executable : "fork", error.value());
+  if (launcher.pid <= 0) throw_system_error("fork", error.value());
+  constexpr int kErrno = kEnterFailed - 1;
+  throw_system_error(words_for(error.value() & ~kErrno, request.executable), error.value() & kErrno);
 }
 
 }  // namespace

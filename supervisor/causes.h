@@ -17,7 +17,8 @@ namespace limpet::supervisor {
   ROW(DrainDeadline, "deaths_drain_deadline", "workers killed because they did not leave in time") \
   ROW(Misbehaved, "deaths_misbehaved",                                                             \
       "workers killed for what they said, or for closing their control channel")                   \
-  ROW(NotStarted, "deaths_not_started", "workers that could not be started: no process, program or descriptor")
+  ROW(NotStarted, "deaths_not_started",                                                            \
+      "workers that could not be started: no process, program or descriptor")
 
 #define LIMPET_ID(id, name, help) id,
 enum class Cause : std::uint8_t { LIMPET_CAUSES(LIMPET_ID) kCount };

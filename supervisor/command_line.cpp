@@ -108,6 +108,15 @@ CommandLine finish(ServeWords* words) {
   return std::move(words->result);
 }
 
+/// CLI11 takes octal and hexadecimal numbers, signs, blanks and "nan" as well.
+const CLI::Validator kDecimal(
+    [](const std::string& word) {
+      const bool good = !word.empty() && word.find_first_not_of("0123456789.") == std::string::npos &&
+                        (word.front() != '0' || word.size() == 1 || word[1] == '.');
+      return good ? std::string() : fmt::format("{} is no decimal number", word);
+    },
+    "", "decimal");
+
 CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
   CLI::App* ctl = app->add_subcommand("ctl", "inspect and control a running cluster");
   ctl->add_option("--runtime-dir", command->runtime_dir,
@@ -123,6 +132,7 @@ CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
       each->add_option("workers", command->count, "how many")
           ->type_name("N")
           ->required()
+          ->check(kDecimal)
           ->check(CLI::Range(1, 256));
     }
     if (verb.waits) {
@@ -130,6 +140,7 @@ CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
                      "exit as soon as the operation has begun, or was refused");
       each->add_option("--timeout", command->timeout_s, "stop waiting after this time; the operation goes on")
           ->type_name("SECONDS")
+          ->check(kDecimal)
           ->check(CLI::Range(0.001, 1e6));
     }
     each->callback([command, &verb] { command->verb = &verb; });
@@ -158,22 +169,28 @@ std::string unknown_command(int count, char** words) {
   if (count < 2) return "limpet needs a command: serve or ctl";
   const std::string command = words[1];
   if (command == "serve" || command.starts_with("-")) return "";
+  std::vector<std::string> verbs;
+  for (const CtlVerb& verb : ctl_verbs()) verbs.emplace_back(verb.name);
+  const auto is_verb = [&verbs](const std::string& word) {
+    return std::find(verbs.begin(), verbs.end(), word) != verbs.end();
+  };
+  if (command != "ctl" && is_verb(command))
+    return fmt::format("{0}: no command of limpet; did you mean `limpet ctl {0}`?", command);
   if (command != "ctl") {
     const std::string meant = nearest(command, {"serve", "ctl"});
     return fmt::format("{}: no command of limpet; did you mean `limpet {}`?", command,
                        meant.empty() ? "serve " + command : meant);
   }
-  std::vector<std::string> verbs;
-  for (const CtlVerb& verb : ctl_verbs()) verbs.emplace_back(verb.name);
   std::string first;
   for (int index = 2; index < count; ++index) {
     const std::string word = words[index];
-    if (std::find(verbs.begin(), verbs.end(), word) != verbs.end()) return "";
+    if (is_verb(word)) return "";
     if (word == "--runtime-dir") ++index;
     if (!word.starts_with("-") && first.empty()) first = word;
   }
   if (first.empty()) return fmt::format("ctl needs a verb: {}", fmt::join(verbs, ", "));
-  const std::string meant = nearest(first, verbs);
+  if (first == "start") return "start: no verb of ctl; `limpet serve` starts a server";
+  const std::string meant = first == "restart" ? "reload" : nearest(first, verbs);
   return fmt::format("{}: no verb of ctl; {}", first,
                      meant.empty() ? fmt::format("it has {}", fmt::join(verbs, ", "))
                                    : fmt::format("did you mean {}?", meant));

@@ -61,7 +61,7 @@ constexpr std::chrono::seconds kFirstAnswerDeadline{5};
 constexpr std::chrono::seconds kFirstWordDeadline{15};
 
 /// Through the directory that was looked at, which nobody can swap meanwhile.
-std::optional<ipc::Channel> connect_in(const ipc::Descriptor& runtime_dir) {
+std::optional<ipc::Channel> connect_in(const ipc::Descriptor& runtime_dir, const std::string& its_path) {
   if (!runtime_dir) return std::nullopt;
   const std::string path = control_path(runtime_dir);
   sockaddr_un address = {};
@@ -73,7 +73,9 @@ std::optional<ipc::Channel> connect_in(const ipc::Descriptor& runtime_dir) {
   const int error = errno;
   require_proc();
   if (error == ENOENT || error == ECONNREFUSED) return std::nullopt;
-  ipc::throw_system_error("connect to the control socket", error);
+  throw std::runtime_error(
+      fmt::format("runtime directory {}: {}{}", its_path, std::strerror(error),
+                  error == EACCES ? "; ask as the user of its supervisor, or as root" : ""));
 }
 
 /// What it means that a supervisor, which answers every request at once, has not.
@@ -144,17 +146,20 @@ std::optional<int> show(const ipc::CtlReply& reply, const CtlCommand& command) {
 
 std::span<const CtlVerb> ctl_verbs() { return kVerbs; }
 
-int run_ctl(const CtlCommand& command) {
+namespace {
+
+int ask(const CtlCommand& command) {
   const std::string runtime_dir = command.runtime_dir.empty() ? default_runtime_dir() : command.runtime_dir;
   std::optional<ipc::Channel> channel;
   try {
-    channel = connect_in(open_to_ask(runtime_dir, trust_of(command.runtime_dir)));
+    channel = connect_in(open_to_ask(runtime_dir, trust_of(command.runtime_dir)), runtime_dir);
   } catch (const std::exception& refusal) {
     std::fprintf(stderr, "limpet: %s\n", refusal.what());
     return kRefused;
   }
   if (!channel) {
-    std::fprintf(stderr, "limpet: no supervisor runs in %s\n", runtime_dir.c_str());
+    std::fprintf(stderr, "limpet: no supervisor runs in %s%s\n", runtime_dir.c_str(),
+                 command.runtime_dir.empty() ? "; --runtime-dir DIR names another" : "");
     return kNotRunning;
   }
   // A refusal to take a request shows as the end of the replies.
@@ -175,6 +180,16 @@ int run_ctl(const CtlCommand& command) {
   }
   std::fprintf(stderr, "limpet: %s: %s\n", std::string(command.verb->name).c_str(), why.c_str());
   return until && std::chrono::steady_clock::now() >= *until ? kTimedOut : kRefused;
+}
+
+}  // namespace
+
+int run_ctl(const CtlCommand& command) {
+  const int code = ask(command);
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  std::fprintf(stderr, "limpet: %s: the answer cannot be written: %s\n",
+               std::string(command.verb->name).c_str(), std::strerror(errno));
+  return code == kDone ? kRefused : code;
 }
 
 }  // namespace limpet::supervisor

@@ -31,8 +31,10 @@ std::string how_it_ended(const Worker& worker, WorkerState last_state, Cause cau
                                           : "died: ";
   text += to_text(status);
   if (!worker.last_words.empty()) text += fmt::format(" (it said: {})", worker.last_words);
-  return text + fmt::format(", {:.1f} s old, while {}", seconds(steady_clock::now() - worker.born),
-                            to_text(last_state));
+  text += fmt::format(", {:.1f} s old, while {}", seconds(steady_clock::now() - worker.born),
+                      to_text(last_state));
+  const bool said_nothing = worker.level == 0 && last_state == WorkerState::Spawned;
+  return text + (said_nothing ? " (it has not called limpet::run)" : "");
 }
 
 void ring(const ipc::Descriptor& doorbell) {

@@ -10,6 +10,7 @@ int main(int count, char** words) {
   using namespace limpet::supervisor;
   limpet::base::fill_standard_descriptors();
   limpet::base::reset_dispositions();
+  limpet::base::cancel_timers();
   const Command command = parse_command_line(count, words);
   if (const auto* serve = std::get_if<CommandLine>(&command)) {
     CommandLine from_here = *serve;

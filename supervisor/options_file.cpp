@@ -1,18 +1,21 @@
 #include "supervisor/options_file.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <toml++/toml.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <optional>
 #include <sstream>
+#include <stdexcept>
 
+#include "ipc/descriptor.h"
 #include "supervisor/option_table.h"
 #include "supervisor/suggestion.h"
 
@@ -21,16 +24,83 @@ namespace {
 
 constexpr std::string_view kAppTable = "app";
 constexpr std::string_view kApplicationKey = "application";
+/// What is larger is no option file.
+constexpr std::size_t kMostFileBytes = std::size_t{1} << 20;
+/// As deep as Boost.JSON reads it again in the worker.
+constexpr int kMostDepth = 32;
+/// Then their number says enough.
+constexpr std::size_t kMostMistakes = 20;
 
-boost::json::value to_json(const toml::node& node) {
+/// Throws std::runtime_error in words.
+std::string read_whole(const std::string& file) {
+  const auto fail = [&file](std::string_view why) {
+    throw std::runtime_error(fmt::format("{}: {}", file, why));
+  };
+  const auto fail_to_read = [&] { fail(fmt::format("cannot be read: {}", std::strerror(errno))); };
+  // O_NONBLOCK: whoever opens a FIFO may wait for ever.
+  const ipc::Descriptor opened(::open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  struct stat status = {};
+  if (!opened || ::fstat(opened.get(), &status) != 0) fail_to_read();
+  // A pipe would be empty at the next reload.
+  if (!S_ISREG(status.st_mode)) fail("is not a regular file; it is read again at each reload");
+  std::string text;
+  for (;;) {
+    char piece[16 * 1024];
+    const ssize_t got = ::read(opened.get(), piece, sizeof piece);
+    if (got == -1) fail_to_read();
+    if (got == 0) return text;
+    text.append(piece, static_cast<std::size_t>(got));
+    if (text.size() > kMostFileBytes) fail(fmt::format("has more than {} bytes", kMostFileBytes));
+  }
+}
+
+/// Behind the string that begins at `at`: a closing quote, or for one without, its line's end.
+std::size_t end_of_string(std::string_view text, std::size_t at) {
+  const char quote = text[at];
+  const std::string three(3, quote);
+  if (text.substr(at, 3) == three) return std::min(text.find(three, at + 3), text.size() - 3) + 3;
+  for (++at; at < text.size() && text[at] != quote && text[at] != '\n'; ++at)
+    if (text[at] == '\\' && quote == '"') ++at;
+  return std::min(at + 1, text.size());
+}
+
+/// The line of a key with more than kMostDepth parts ("a.a.a"): toml++ makes as many tables of it, one in the
+/// other, and its functions go into each by recursion. 0: there is none.
+std::size_t line_of_deep_key(std::string_view text) {
+  std::size_t line = 1;
+  int dots = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t begin = at;
+    if (text[at] == '"' || text[at] == '\'') {
+      at = end_of_string(text, at);
+    } else if (text[at] == '#') {
+      at = std::min(text.find('\n', at), text.size());
+    } else {
+      if (text[at] == '.' && ++dots == kMostDepth) return line;
+      if (std::string_view(",=[]{}\n").find(text[at]) != std::string_view::npos) dots = 0;
+      ++at;
+    }
+    line += static_cast<std::size_t>(std::count(text.begin() + static_cast<std::ptrdiff_t>(begin),
+                                                text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
+  }
+  return 0;
+}
+
+struct TooDeep {
+  toml::source_region where;
+};
+
+/// Throws TooDeep.
+boost::json::value to_json(const toml::node& node, int depth = 1) {
+  if (depth > kMostDepth) throw TooDeep{node.source()};
   if (const auto* table = node.as_table()) {
     boost::json::object result;
-    for (const auto& [key, value] : *table) result[std::string_view(key)] = to_json(value);
+    for (const auto& [key, value] : *table) result[std::string_view(key)] = to_json(value, depth + 1);
     return result;
   }
   if (const auto* array = node.as_array()) {
     boost::json::array result;
-    for (const toml::node& each : *array) result.push_back(to_json(each));
+    for (const toml::node& each : *array) result.push_back(to_json(each, depth + 1));
     return result;
   }
   if (const auto text = node.value_exact<std::string>()) return boost::json::value(*text);
@@ -88,6 +158,8 @@ class Reader {
         take_value("", key, node);
       }
     }
+    if (more_mistakes_ > 0)
+      mistakes_.push_back(fmt::format("{}: and {} mistakes more", file_, more_mistakes_));
     return std::move(mistakes_);
   }
 
@@ -100,12 +172,17 @@ class Reader {
   }
 
   void mistake(const toml::source_region& where, const std::string& sentence) {
+    if (mistakes_.size() == kMostMistakes) return (void)++more_mistakes_;
     mistakes_.push_back(fmt::format("{}:{}: {}", file_, where.begin.line, sentence));
   }
 
   void take_app(const toml::key& key, const toml::node& node) {
     if (!node.is_table()) return mistake(key.source(), "'app' is no table; [app] begins one");
-    options_->app_json = boost::json::serialize(to_json(node));
+    try {
+      options_->app_json = boost::json::serialize(to_json(node));
+    } catch (const TooDeep& deep) {
+      mistake(deep.where, fmt::format("[app] is nested more than {} deep", kMostDepth));
+    }
   }
 
   void take_application(const toml::key& key, const toml::node& node) {
@@ -193,6 +270,7 @@ class Reader {
   }
 
   void unknown(std::string_view section, const toml::key& key) {
+    if (mistakes_.size() == kMostMistakes) return mistake(key.source(), "unknown");
     const std::string name =
         section.empty() ? std::string(key.str()) : fmt::format("{}.{}", section, key.str());
     std::vector<std::string> known = {std::string(kAppTable), std::string(kApplicationKey)};
@@ -214,25 +292,21 @@ class Reader {
   const std::string& file_;
   Options* options_;
   std::vector<std::string> mistakes_;
+  std::size_t more_mistakes_ = 0;
 };
 
 }  // namespace
 
 std::vector<std::string> read_options_file(const std::string& file, Options* options) {
-  struct stat status = {};
-  if (::stat(file.c_str(), &status) != 0)
-    return {fmt::format("{}: cannot be read: {}", file, std::strerror(errno))};
-  // A pipe would be empty at the next reload, and who opens one may wait for ever.
-  if (!S_ISREG(status.st_mode))
-    return {fmt::format("{}: is not a regular file; it is read again at each reload", file)};
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) return {fmt::format("{}: cannot be read: {}", file, std::strerror(errno))};
   try {
-    return Reader(file, options).read(toml::parse(stream, file));
+    const std::string text = read_whole(file);
+    if (const std::size_t line = line_of_deep_key(text); line > 0)
+      return {fmt::format("{}:{}: a key with more than {} parts", file, line, kMostDepth)};
+    return Reader(file, options).read(toml::parse(text, file));
   } catch (const toml::parse_error& error) {
     return {fmt::format("{}:{}: {}", file, error.source().begin.line, error.description())};
   } catch (const std::exception& error) {
-    return {fmt::format("{}: {}", file, error.what())};
+    return {error.what()};
   }
 }
 

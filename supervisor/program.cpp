@@ -39,8 +39,11 @@ std::string beside_limpet(const StartPlace& place) {
 std::string find_application(const std::vector<std::string>& words, const StartPlace& place) {
   if (words.empty()) return beside_limpet(place);
   if (words.front().find('/') != std::string::npos) return place.at(words.front());
-  const std::string found = find_in_path(words.front(), place);
-  return found.empty() ? words.front() : found;
+  std::string found = find_in_path(words.front(), place);
+  if (!found.empty()) return found;
+  throw std::runtime_error(fmt::format(
+      "application {0}: no executable file of this name is in PATH{1}", words.front(),
+      is_file(place.at(words.front())) ? fmt::format("; ./{} names the file here", words.front()) : ""));
 }
 
 /// Of a script, the program behind its "#!" (execve(2)). One that cannot be read is no script either: its

@@ -178,7 +178,7 @@ void Rollout::fail(const std::string& why) {
     }
   }
   const std::string rest =
-      at_ == 0 ? "the old workers go on"
+      at_ == 0 ? fmt::format("the new program was {}; the old workers go on", to_text(next_->file))
                : fmt::format("{} of {} slots have new workers of {}, the others go on with old ones", at_,
                              slots_.size(), to_text(next_->file));
   done_(false, fmt::format("{} failed: {}; {}{}", operation_, why, rest,

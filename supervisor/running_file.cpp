@@ -6,6 +6,8 @@
 
 #include <filesystem>
 
+#include "base/file_time.h"
+
 namespace limpet::supervisor {
 namespace {
 
@@ -15,7 +17,7 @@ ipc::FileMark mark_of(const ipc::Descriptor& opened) {
   return {.device = status.st_dev,
           .inode = status.st_ino,
           .size = static_cast<std::uint64_t>(status.st_size),
-          .modified_ns = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+          .modified_ns = base::nanoseconds(status.st_mtim)};
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 //
 // Whose it may be. One that nobody named must be private: a directory, no symlink, ours, mode 0700 (in /tmp
 // anybody could have made it). /run/limpet of root, and one that the operator named: ours or root's, and
-// written by nobody else but a group of ours; others may look into it (systemd's RuntimeDirectory= makes 0755). A symlink that
-// the operator named is followed.
+// written by nobody else but a group of ours; others may look into it (systemd's RuntimeDirectory= makes
+// 0755). A symlink that the operator named is followed.
 #pragma once
 
 #include <sys/stat.h>

@@ -54,7 +54,11 @@ void Scaling::begin() {
   if (after_ < before_) return move_buckets();
   const milliseconds boot = cluster_.program().options.boot_deadline;
   deadline_.start(boot, [this, boot] {
-    fail(fmt::format("the new workers do not all serve after {} ms", boot.count()));
+    std::string why;
+    for (std::uint16_t number = before_; number < after_ && why.empty(); ++number)
+      if (cluster_.tenant(number) == nullptr) why = cluster_.slot(number).last_obituary;
+    fail(fmt::format("the new workers do not all serve after {} ms{}{}", boot.count(),
+                     why.empty() ? "" : ": ", why));
   });
   cluster_.open_slots(after_);
 }

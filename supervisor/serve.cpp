@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <stdexcept>
 
 #include "base/descriptor_limit.h"
@@ -82,12 +83,17 @@ std::string runtime_dir_of(const Options& options, const CommandLine& command_li
 
 void serve(const Options& options, const CommandLine& command_line) {
   settle_with_system(options);
+  (void)make_program(options, options.listen, 0, command_line.place);  // what is wrong with it needs no wait
   open_log(options.log_level);
+  if (std::error_code failure; command_line.file.empty() && std::filesystem::exists("limpet.toml", failure))
+    log(Level::Warning, "options: limpet.toml is here, and is not read without -c limpet.toml");
   RuntimeDir runtime_dir(runtime_dir_of(options, command_line), trust_of(options.runtime_dir));
   const std::uint16_t wanted = wanted_workers(options);
   const auto patience = runtime_dir.was_left_in_haste() ? kPatienceWithOrphans : std::chrono::milliseconds(0);
   if (patience.count() > 0)
-    log(Level::Warning, "supervisor: the one before was killed; waiting for its workers to leave");
+    log(Level::Warning,
+        fmt::format("supervisor: the one before was killed; waiting up to {} s for its workers to leave",
+                    patience.count() / 1000));
   const std::uint16_t capacity = capacity_for(options, wanted);
   const std::uint16_t slots = std::min(wanted, capacity);
   Listeners listeners(addresses_of(options), capacity, patience, new_placement_seed());

@@ -22,7 +22,7 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr auto kSignals = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTTIN, SIGCHLD};
+constexpr auto kSignals = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTTIN, SIGPWR, SIGCHLD};
 /// Whoever sends SIGTERM to a whole process group or control group reaches us and the workers at about the
 /// same time: a worker is not replaced before that has passed.
 constexpr milliseconds kGroupSignal{100};
@@ -141,7 +141,7 @@ void Supervisor::take_signal(int number) {
   if (number == SIGUSR2) return upgrade(nobody);
   if (number == SIGTTIN) return scale(cluster_.slots() + 1, nobody);
   if (number == SIGTTOU) return scale(cluster_.slots() - 1, nobody);
-  if (number == SIGQUIT || !cluster_.stopping()) return stop(false, nobody);
+  if (number == SIGQUIT || number == SIGPWR || !cluster_.stopping()) return stop(false, nobody);
   // A terminal, or who sends to a group and to us, sends it twice.
   if (steady_clock::now() - operation_since_ < kSameStop) return;
   stop(true, nobody);
@@ -177,8 +177,8 @@ void Supervisor::restore_runtime_dir() {
     RuntimeDir::Restored restored = runtime_dir_.restore();
     if (restored.control) control_.listen_on(std::move(restored.control));
     for (const std::string& each : restored.names)
-      log(Level::Warning,
-          fmt::format("runtime directory {}: {}: was not there, and is made again", runtime_dir_.path(), each));
+      log(Level::Warning, fmt::format("runtime directory {}: {}: was not there, and is made again",
+                                      runtime_dir_.path(), each));
   } catch (const std::exception& failure) {
     log(Level::Error,
         fmt::format("{}; until the next SIGHUP `limpet ctl` may not reach this supervisor", failure.what()));

@@ -53,6 +53,7 @@ UNLIMITED_LINES = {
         "ring: join slot {} gen {}: {}; its": "once for each birth of a worker",
         "ring: slot {} gen {}: {}; its broadcasts are read no more": "once for each ring: it is left then",
     },
+    "worker/socketio/static_files.cpp": {"files: {}: is no directory": "once for each folder of an application"},
     "worker/process/handover.cpp": {"inbox: receive: {}; this worker reads it no more": "once for each inbox"},
     "worker/process/migration.cpp": {
         "migration: no descriptor is left": "once for each migration: its stream is over then",

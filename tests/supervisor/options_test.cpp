@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "supervisor/option_table.h"
+#include "supervisor/options_file.h"
 #include "supervisor/settings.h"
 #include "supervisor/suggestion.h"
 #include "tests/supervisor/running_server.h"
@@ -84,6 +85,45 @@ TEST_F(OptionsFile, a_flag_beats_the_file) {
   const LoadedOptions loaded = load("workers = 3\nbacklog = 7\n", {flag("--workers", {"auto"})});
   EXPECT_EQ(loaded.options.workers, 0U);
   EXPECT_EQ(loaded.options.backlog, 7U);
+}
+
+TEST_F(OptionsFile, what_is_nested_too_deep_is_refused_with_its_line) {
+  const auto deep = [](int parts) {
+    std::string key = "a";
+    for (int i = 1; i < parts; ++i) key += ".a";
+    return key;
+  };
+  EXPECT_THAT(load("[app]\n" + deep(16'000) + " = 1\n").mistakes,
+              ElementsAre(HasSubstr("2: a key with more than 32 parts")));
+  EXPECT_THAT(load("[app." + deep(40) + "]\n").mistakes, ElementsAre(HasSubstr("1: a key with more than")));
+  std::string arrays = "[app]\nx = 1\ny = ";
+  for (int i = 0; i < 100; ++i) arrays += "[";
+  for (int i = 0; i < 100; ++i) arrays += "]";
+  EXPECT_THAT(load(arrays + "\n").mistakes, ElementsAre(HasSubstr("3: [app] is nested more than 32 deep")));
+  EXPECT_THAT(load("[app]\n" + deep(25) + " = 1\n").mistakes, IsEmpty());
+  // Dots that are no key's.
+  const std::string dots(500, '.');
+  EXPECT_THAT(load("[app]\na = '" + dots + "' # " + dots + "\nb = \"\"\"\n\\\"" + dots +
+                   "\n\"\"\"\nc = [1.5, 2.5, 3.5]\n")
+                  .mistakes,
+              IsEmpty());
+}
+
+TEST_F(OptionsFile, a_file_that_cannot_be_read_whole_is_refused) {
+  Options options;
+  // Regular files, whose first read fails; in a directory it does too.
+  EXPECT_THAT(read_options_file("/proc/self/mem", &options), ElementsAre(HasSubstr("cannot be read: ")));
+  EXPECT_THAT(read_options_file("/", &options), ElementsAre(HasSubstr("is not a regular file")));
+  EXPECT_THAT(load("#" + std::string(1 << 20, 'x') + "\n").mistakes,
+              ElementsAre(HasSubstr("has more than 1048576 bytes")));
+}
+
+TEST_F(OptionsFile, of_very_many_mistakes_the_first_twenty_are_told) {
+  std::string text;
+  for (int i = 0; i < 10'000; ++i) text += "key" + std::to_string(i) + " = 1\n";
+  const auto mistakes = load(text).mistakes;
+  ASSERT_EQ(mistakes.size(), 21U);
+  EXPECT_THAT(mistakes.back(), HasSubstr("and 9980 mistakes more"));
 }
 
 TEST_F(OptionsFile, each_mistake_is_told_with_its_line_and_what_would_be_right) {

@@ -114,6 +114,11 @@ describe("a configuration with a mistake is refused", () => {
     [["./app"], /\.\/app: no command of limpet; did you mean `limpet serve \.\/app`\?/],
     [["serv"], /did you mean `limpet serve`\?/],
     [["ctl"], /ctl needs a verb: .*status/],
+    [["status"], /did you mean `limpet ctl status`\?/],
+    [["ctl", "start"], /`limpet serve` starts a server/],
+    [["ctl", "restart"], /did you mean reload\?/],
+    [["ctl", "scale", "010"], /010 is no decimal number/],
+    [["ctl", "reload", "--timeout", "nan"], /nan is no decimal number/],
     [["ctl", "sttus"], /sttus: no verb of ctl; did you mean status\?/],
     [["ctl", "--runtime-dir", "/nowhere", "dance"], /dance: no verb of ctl; it has .*status/],
   ]) {
@@ -130,6 +135,23 @@ describe("a configuration with a mistake is refused", () => {
     const { code, text } = await run(build("limpet"), ["serve", file, "--listen", "tcp://127.0.0.1:0", "--runtime-dir", path.join(directory, "run")]);
     assert.equal(code, 1, text);
     assert.match(text, /did you mean -c .*limpet\.toml\?/);
+  });
+
+  test("an application's name without a slash is one in PATH, and nothing else", async () => {
+    const { code, text } = await run(build("limpet"), ["serve", "probe_app", "--listen", "tcp://127.0.0.1:0", "--runtime-dir", path.join(directory, "run")], { cwd: path.dirname(build("probe_app")) });
+    assert.equal(code, 1, text);
+    assert.match(text, /probe_app: no executable file of this name is in PATH; \.\/probe_app names the file here/);
+  });
+
+  test("an answer that cannot be written is no success", async () => {
+    const cluster = await Cluster.start({ workers: 1 });
+    try {
+      const { code, text } = await run("sh", ["-c", 'exec "$@" >/dev/full', "sh", build("limpet"), "ctl", "--runtime-dir", cluster.runtime, "status"]);
+      assert.equal(code, 1, text);
+      assert.match(text, /the answer cannot be written: No space left on device/);
+    } finally {
+      await cluster.close();
+    }
   });
 
   test("a reload with a mistake in the file is refused, the old workers go on, and the next good one works", async () => {

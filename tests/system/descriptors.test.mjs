@@ -4,7 +4,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
-import { Wire, rawWebSocket, request } from "../client/raw.mjs";
+import { Polling, Wire, rawWebSocket, request } from "../client/raw.mjs";
 import { build } from "./build.mjs";
 import { Cluster, addresses } from "./cluster.mjs";
 import { alive, run, until } from "./process.mjs";
@@ -100,11 +100,18 @@ describe("workers of which all descriptors are in use", () => {
     const socket = await rawWebSocket(cluster.port, { from: "127.75.0.1" });
     const wire = new Wire(cluster.port, { from: "127.75.0.1" });
     await wire.connected;
+    const session = await Polling.connect(cluster.port, { from: "127.75.0.1" });
+    const owner = await cluster.who("127.75.0.1");
+    const others = (await Promise.all(addresses(20, 76).map((from) => cluster.who(from)))).filter(({ slot }) => slot !== owner.slot);
     wire.write("GET /take-descriptors HTTP/1.1\r\nHost: x\r\n\r\n");
     assert.ok(Number((await wire.response()).body) > 100);
+    // From an address of another worker: a connection that comes from there.
+    for (const { address } of others.slice(0, 3)) assert.equal((await session.post("3", { from: address })).status, 200);
+    assert.ok((await cluster.stats()).handovers_in.total > 0);
+    assert.equal((await cluster.stats()).handovers_failed.total, 0);
     const { code, text } = await cluster.ctl("reload");
     assert.equal(code, 0, text + cluster.process.tail());
-    assert.match(text, /1 sessions moved, 0 drained/);
+    assert.match(text, /2 sessions moved, 0 drained/);
     assert.equal(socket.wire.end, undefined);
     socket.wire.destroy();
     wire.destroy();

@@ -144,6 +144,29 @@ const starting = {
     assert.match(cluster.process.tail(), /ulimit -v/);
   },
 
+  // alarm(2) survives exec
+  "an alarm that somebody has set does not end it": async () => {
+    await start({ through: ["perl", "-e", "alarm 1; exec @ARGV"] });
+    await new Promise((resolve) => setTimeout(resolve, 1_500)); // the time is the input
+    assert.equal((await request(cluster.port, { path: "/worker" })).status, 200);
+  },
+
+  // sudo -u app limpet serve, in a directory of root's
+  "in a working directory that its user may not enter": async () => {
+    if (process.getuid() !== 0) return; // nobody else can make one
+    const directory = fs.mkdtempSync(path.join(process.env.TMPDIR ?? "/tmp", "limpet-closed-"));
+    const open = fs.mkdtempSync(path.join(process.env.TMPDIR ?? "/tmp", "limpet-open-"));
+    fs.chmodSync(open, 0o777);
+    for (const name of ["limpet", "probe_app"]) fs.copyFileSync(build(name), path.join(open, name));
+    const runtime = path.join(open, "run");
+    cluster = Object.assign(new Cluster(), { directory: open, runtime, workers: 1, limpet: path.join(open, "limpet") });
+    const user = ["setpriv", "--reuid=61239", "--regid=61239", "--clear-groups"];
+    cluster.launchAs("bash", ["-c", 'cd "$0" && exec "$@"', directory, ...user, cluster.limpet, "serve", path.join(open, "probe_app"), "--listen", "tcp://127.0.0.1:0", "--workers", "1", "--runtime-dir", runtime]);
+    await cluster.ready();
+    assert.equal((await request(cluster.port, { path: "/worker" })).status, 200);
+    fs.rmdirSync(directory);
+  },
+
   // siodb/siodb#120
   "a locale that is not installed": async () => {
     await start({ through: ["env", "LC_ALL=xx_YY.UTF-8", "LANG=xx_YY"] });

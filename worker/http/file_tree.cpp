@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/file_time.h"
+
 namespace limpet::http {
 namespace {
 
@@ -30,13 +32,9 @@ bool is_filtered(int root) noexcept {
   return !itself && errno == EPERM;
 }
 
-std::int64_t nanoseconds(const timespec& time) noexcept {
-  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
-}
-
 FileState state_of(const struct stat& facts) noexcept {
-  return {facts.st_dev, facts.st_ino, static_cast<std::uint64_t>(facts.st_size), nanoseconds(facts.st_mtim),
-          nanoseconds(facts.st_ctim)};
+  return {facts.st_dev, facts.st_ino, static_cast<std::uint64_t>(facts.st_size),
+          base::nanoseconds(facts.st_mtim), base::nanoseconds(facts.st_ctim)};
 }
 
 Lookup::Result result_of(int error) noexcept {

@@ -5,6 +5,8 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <array>
 #include <boost/asio/buffer.hpp>
@@ -61,9 +63,20 @@ constexpr Alphabet kTokenBytes{kLetters, kDigits, "!#$%&'*+-.^_`|~"};
 constexpr Alphabet kNameBytes{kLetters, kDigits, "-._~", "!$&'()*+,;=", "%"};
 constexpr Alphabet kLiteralBytes{kLetters, kDigits, "-._~", "!$&'()*+,;=", ":"};
 
-/// RFC 3986 section 3.2.2, `[` and `]` taken off.
+/// RFC 3986 section 3.2.2, `[` and `]` taken off: an IPv6 address, or "v1.something".
 bool is_address_literal(std::string_view text) noexcept {
-  return text.find_first_of(":.") != std::string_view::npos && kLiteralBytes.has_all(text);
+  if (!text.empty() && lower(text.front()) == 'v') {
+    const auto dot = text.find('.');
+    if (dot == std::string_view::npos || dot < 2 || dot + 1 == text.size()) return false;
+    const std::string_view version = text.substr(1, dot - 1);
+    return std::all_of(version.begin(), version.end(), [](char c) { return hex_digit(c) >= 0; }) &&
+           kLiteralBytes.has_all(text.substr(dot + 1));
+  }
+  char address[INET6_ADDRSTRLEN] = {};
+  if (text.size() >= sizeof address) return false;
+  text.copy(address, text.size());
+  in6_addr parsed;
+  return ::inet_pton(AF_INET6, address, &parsed) == 1;
 }
 
 bool has_whole_escapes(std::string_view text) noexcept {
@@ -112,7 +125,8 @@ bool take_target(RequestHead& head, std::string_view target) noexcept {
   if (target != "*" && target.front() != '/') {
     const auto rest = without_authority(target);
     if (!rest) return false;
-    target = *rest;
+    // RFC 9112 section 3.2.4: this is how a proxy is asked for "OPTIONS *".
+    target = rest->empty() && head.method == "OPTIONS" ? std::string_view("*") : *rest;
   } else if (target == "*" && head.method != "OPTIONS") {
     return false;
   }
@@ -145,6 +159,9 @@ int take_request_line(RequestHead& head) noexcept {
 struct HeaderLines {
   int hosts = 0;
   int lengths = 0;
+  bool close = false;  ///< of Connection's tokens
+  bool keep_alive = false;
+  bool upgrade = false;
   std::string_view encoding;  ///< of the last line
   int encodings = 0;
 };
@@ -171,8 +188,9 @@ int take_line(RequestHead& head, HeaderLines& lines, std::string_view name, std:
     ++lines.encodings;
     lines.encoding = value;
   } else if (equal_ignoring_case(name, "Connection")) {
-    // RFC 9112 section 9.3: whatever stands beside it. Of HTTP/1.0 Beast listens to keep-alive first.
-    if (has_token(value, "close")) head.keep_alive = false;
+    lines.close = lines.close || has_token(value, "close");
+    lines.keep_alive = lines.keep_alive || has_token(value, "keep-alive");
+    lines.upgrade = lines.upgrade || has_token(value, "upgrade");
   } else if (equal_ignoring_case(name, "Upgrade")) {
     head.upgrade = head.upgrade || has_token(value, "websocket");
   } else if (equal_ignoring_case(name, "Expect") && head.version == 11) {
@@ -197,6 +215,10 @@ int check_headers(RequestHead& head) noexcept {
   // What stopped the walk is no header line, but such a continuation.
   if (cursor + 2 != head.raw.size()) return 400;
   if (lines.hosts > 1 || (lines.hosts == 0 && head.version == 11) || lines.lengths > 1) return 400;
+  // RFC 9112 section 9.3. Beast counts Proxy-Connection too, which is for the proxy before us (C.2.2).
+  head.keep_alive = !lines.close && (head.version == 11 || lines.keep_alive);
+  // RFC 9110 section 7.8: of HTTP/1.0 an Upgrade is ignored.
+  head.upgrade = head.upgrade && lines.upgrade && head.version == 11;
   head.chunked = lines.encodings > 0;
   return head.chunked ? refuse_encoding(lines, head) : 0;
 }
@@ -215,11 +237,8 @@ ParsedHead parse_whole(std::string_view raw) {
   parser.put(boost::asio::buffer(raw.data(), raw.size()), error);
   if (error && error != beast_http::error::need_more) return bad(400);
   if (!parser.is_header_done()) return bad(400);
-  head.keep_alive = parser.keep_alive();
   if (const auto length = parser.content_length()) head.content_length = *length;
   if (const int status = check_headers(head); status != 0) return bad(status);
-  // RFC 9110 section 7.8: of HTTP/1.0 an Upgrade is ignored.
-  head.upgrade = head.upgrade && parser.upgrade() && head.version == 11;
   return parsed;
 }
 

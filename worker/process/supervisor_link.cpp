@@ -9,7 +9,8 @@
 namespace limpet::process {
 
 SupervisorLink::SupervisorLink(boost::asio::io_context& context, ipc::Descriptor channel,
-                               OnMessage on_message, OnDescriptorsLost on_descriptors_lost, std::function<void()> on_lost)
+                               OnMessage on_message, OnDescriptorsLost on_descriptors_lost,
+                               std::function<void()> on_lost)
     : channel_(std::move(channel)),
       on_message_(std::move(on_message)),
       on_descriptors_lost_(std::move(on_descriptors_lost)),

@@ -21,8 +21,8 @@ class SupervisorLink {
 
   using OnDescriptorsLost = std::function<void(const ipc::SupervisorMessage& message)>;
 
-  /// `on_descriptors_lost`: a message of whose descriptors some found no number in this process, and are lost; logged.
-  /// `on_lost` is called once: the supervisor died, or the channel broke.
+  /// `on_descriptors_lost`: a message of whose descriptors some found no number in this process, and are
+  /// lost; logged. `on_lost` is called once: the supervisor died, or the channel broke.
   SupervisorLink(boost::asio::io_context& context, ipc::Descriptor channel, OnMessage on_message,
                  OnDescriptorsLost on_descriptors_lost, std::function<void()> on_lost);
 

@@ -448,7 +448,8 @@ void Worker::Core::on_descriptors_lost(const ipc::SupervisorMessage& message) {
     // Whatever that worker publishes is not heard here.
     if (const auto* joined = std::get_if<ipc::PeerJoined>(&message))
       socketio_->report_gap({joined->who.slot, joined->who.generation, 0});
-    // Nor is it known which peers, buckets or sockets this worker lacks from now on: another one has them all.
+    // Nor is it known which peers, buckets or sockets this worker lacks from now on: another one has them
+    // all.
     if (!drain_ && !departure_ && supervisor_level_ >= ipc::kLevelOfSignals) link_->send(ipc::Signalled{});
   }
 }

@@ -187,6 +187,11 @@ void StaticFiles::add(std::string_view url_prefix, const fs::path& directory) {
   std::string prefix(url_prefix);
   if (!prefix.ends_with('/')) prefix.push_back('/');
   const std::string mark = std::to_string(directories_.size()) + ":";
+  // It may come later, but mostly it is a path from another working directory.
+  if (std::error_code failure; !fs::is_directory(directory, failure))
+    base::log(base::LogLevel::Warning,
+              fmt::format("files: {}: is no directory, or cannot be entered; below {} everything is 404",
+                          directory.string(), prefix));
   directories_.push_back({std::move(prefix), mark, http::FileTree(directory.native()), {}});
   std::stable_sort(directories_.begin(), directories_.end(),
                    [](const Directory& a, const Directory& b) { return a.prefix.size() > b.prefix.size(); });

@@ -62,8 +62,7 @@ HandshakeCheck check_handshake(const http::RequestHead& head) {
     }
   }
   if (!is_key(key.only())) return {400, "Missing or invalid Sec-WebSocket-Key header", {}};
-  if (version.only() != "13")
-    return {426, "Missing or invalid Sec-WebSocket-Version header", {}};
+  if (version.only() != "13") return {426, "Missing or invalid Sec-WebSocket-Version header", {}};
   return good;
 }
 

@@ -147,12 +147,13 @@ TEST(RequestHead, TakesAHostThatIsOneAndRefusesOthersWith400) {
   const auto host = [](std::string_view value) {
     return status_of("GET / HTTP/1.1\r\nHost:" + std::string(value) + "\r\n\r\n");
   };
-  for (const std::string_view good :
-       {" a", "a.example:80", " a_b-c~", " [::1]:3000", " [v1.x]", " 127.0.0.1", " a:", " %41", ""})
+  for (const std::string_view good : {" a", "a.example:80", " a_b-c~", " [::1]:3000", " [v1.x]",
+                                      " [::ffff:1.2.3.4]", " 127.0.0.1", " a:", " %41", ""})
     EXPECT_EQ(host(good), 0) << good;
   for (const std::string_view bad :
-       {" a b", " a/b", " me@a", " a:b", " a:80:80", " ::1", " [::1", " [::1]x", " []", " a,b\\", " a\tb",
-        " \xc3\xa4", " %4", " %zz", " http://a", " a?b", " a#b", " <a>"})
+       {" a b",       " a/b",   " me@a",     " a:b",    " a:80:80", " ::1",   " [::1", " [::g]",
+        " [1.2.3.4]", " [v.x]", " [v1]",     " [::1]x", " []",      " a,b\\", " a\tb", " \xc3\xa4",
+        " %4",        " %zz",   " http://a", " a?b",    " a#b",     " <a>"})
     EXPECT_EQ(host(bad), 400) << bad;
   EXPECT_EQ(status_of("GET / HTTP/1.0\r\nHost: a b\r\n\r\n"), 400);
   EXPECT_EQ(status_of("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n"), 400);
@@ -233,6 +234,10 @@ TEST(RequestHead, KeepsAliveByVersionAndByConnectionHeader) {
   EXPECT_FALSE(parse(with("Connection: keep-alive\r\nConnection: close")).head.keep_alive);
   EXPECT_TRUE(parse(with("Connection: closed")).head.keep_alive);
   EXPECT_FALSE(parse("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n").head.keep_alive);
+  // For the proxy before us (RFC 9112 appendix C.2.2).
+  EXPECT_FALSE(parse("GET / HTTP/1.0\r\nProxy-Connection: keep-alive\r\n\r\n").head.keep_alive);
+  EXPECT_TRUE(parse(with("Proxy-Connection: close")).head.keep_alive);
+  EXPECT_FALSE(parse(with("Proxy-Connection: upgrade\r\nUpgrade: websocket")).head.upgrade);
 }
 
 TEST(Query, GivesTheFirstValueOfAName) {

@@ -91,6 +91,7 @@ TEST_F(MigrationTest, NobodyWaitsBehindAHeavySession) {
   begin_to_give();
   old_->turn();
   EXPECT_EQ(old_->engine.session_count(), 1u) << "the heavy one stays until the others have left";
+  EXPECT_LE(old_->migration.next_deadline(), cluster_.clock.now() + 10ms) << "nothing else would wake it";
   young_->turn();
   young_->turn();
   EXPECT_EQ(young_->engine.session_count(), 1u);
