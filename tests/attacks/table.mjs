@@ -17,6 +17,7 @@
 //   seconds   by then the attack has ended, or is ended
 //   peers     what else it is done to in scripts/soak --attacks: node, nginx
 import { kCaps } from "./caps.mjs";
+import { kHeaders } from "./headers.mjs";
 import { kLogs } from "./logs.mjs";
 import { kMemory } from "./memory.mjs";
 import { kMoves } from "./moves.mjs";
@@ -30,4 +31,4 @@ import { kTurns } from "./turns.mjs";
 /// issue 8 has that much room. scripts/soak --attacks shows what it is on a quiet one.
 const withRoom = (rows) => rows.map((row) => ({ turnUs: 20_000, ...row }));
 
-export const kAttacks = { turns: kTurns, memory: kMemory, time_outs: kTimeOuts, caps: kCaps, logs: kLogs, packets: withRoom(kPackets), requests: withRoom(kRequests), moves: withRoom(kMoves), queues: withRoom(kQueues) };
+export const kAttacks = { turns: kTurns, memory: kMemory, time_outs: kTimeOuts, caps: kCaps, logs: kLogs, packets: withRoom(kPackets), requests: withRoom(kRequests), moves: withRoom(kMoves), queues: withRoom(kQueues), headers: withRoom(kHeaders) };

@@ -10,6 +10,7 @@
 #include "worker/http/accounts.h"
 #include "worker/http/fifo.h"
 #include "worker/http/file_cache.h"
+#include "worker/http/preconditions.h"
 #include "worker/http/request.h"
 #include "worker/http/request_end.h"
 
@@ -48,6 +49,14 @@ void query_keys(std::size_t n) {
     EXPECT_FALSE(http::query_value(query, "not-there"));
   });
   EXPECT_EQ(pairs, n);
+}
+
+void entity_tags(std::size_t n) {
+  std::string list;
+  for (std::size_t i = 0; i < n; ++i) list += "W/\"" + std::to_string(i % 10) + "\", ";
+  bool found = true;
+  counted([&] { found = http::list_has_etag(list, "\"none\"", true); });
+  EXPECT_FALSE(found);
 }
 
 void tokens(std::size_t n) {
@@ -130,6 +139,7 @@ Rows http_rows() {
       {"headers", 512, headers},
       {"query_keys", 1024, query_keys},
       {"header_tokens", 2048, tokens},
+      {"entity_tags", 1024, entity_tags},
       {"chunks_passed_on", 1024, chunks_passed_on},
       {"queue_from_both_ends", 2048, fifo},
       {"files_that_are_not_kept", 1024, files_that_are_not_kept},
