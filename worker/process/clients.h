@@ -84,7 +84,7 @@ class Clients {
   static constexpr std::size_t kLate = 8;
   /// What one connection may take of a turn's input before others have theirs: little of what has just come,
   /// so that whoever sends little waits for little of the others', and more of what had to wait.
-  static constexpr std::uint32_t kUnitsOfFirstVisit = 16;
+  static constexpr std::uint32_t kUnitsOfFirstVisit = 64;
   static constexpr std::uint32_t kUnitsOfVisit = 512;
 
   /// By what they wait for, the longest waiting first: a list's time-out is one constant, so order is order
