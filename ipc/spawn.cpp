@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -167,21 +166,13 @@ int park(Plan* plan, int source) {
   return plan->parked.back().get();
 }
 
-/// Whoever is in it already need not be allowed to enter it, or to look at "." in it.
-bool is_working_directory(int directory) {
-  struct stat here = {};
-  struct stat there = {};
-  return directory != -1 && ::stat("/proc/self/cwd", &here) == 0 && ::fstat(directory, &there) == 0 &&
-         here.st_dev == there.st_dev && here.st_ino == there.st_ino;
-}
-
 Plan plan_for(const SpawnRequest& request) {
   Plan plan;
   plan.executable = request.executable.c_str();
   plan.environment = environment_of(request);
   plan.parent = ::getpid();
   plan.cpu = request.cpu;
-  plan.directory = is_working_directory(request.directory) ? -1 : request.directory;
+  plan.directory = request.directory;
   for (const Inherited& each : request.descriptors)
     plan.lowest_free = std::max(plan.lowest_free, each.target + 1);
   const Descriptor nothing(require(::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null"));

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "ipc/heritage.h"
+#include "supervisor/file_id.h"
 #include "supervisor/state.h"
 
 namespace limpet::supervisor {
@@ -97,7 +98,9 @@ ipc::SpawnRequest Births::request_for(const ipc::Incarnation& who, const Program
   ipc::SpawnRequest request;
   request.executable = program.file.name;
   request.image = program.image.get();
-  request.directory = program.directory.get();
+  // Whoever is in it already need not be allowed to enter it, or to look at "." in it.
+  if (file_of(program.directory) != file_behind("/proc/self/cwd"))
+    request.directory = program.directory.get();
   request.arguments = program.arguments;
   request.environment = {fmt::format("{}={}", ipc::kHeritageVariable, ipc::to_environment(heritage))};
   request.descriptors = {{control, ipc::kControlChannel},

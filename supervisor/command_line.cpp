@@ -109,13 +109,14 @@ CommandLine finish(ServeWords* words) {
 }
 
 /// CLI11 takes octal and hexadecimal numbers, signs, blanks and "nan" as well.
-const CLI::Validator kDecimal(
-    [](const std::string& word) {
-      const bool good = !word.empty() && word.find_first_not_of("0123456789.") == std::string::npos &&
-                        (word.front() != '0' || word.size() == 1 || word[1] == '.');
-      return good ? std::string() : fmt::format("{} is no decimal number", word);
-    },
-    "", "decimal");
+CLI::Validator decimal() {
+  const auto complaint = [](const std::string& word) {
+    const bool good = !word.empty() && word.find_first_not_of("0123456789.") == std::string::npos &&
+                      (word.front() != '0' || word.size() == 1 || word[1] == '.');
+    return good ? std::string() : fmt::format("{} is no decimal number", word);
+  };
+  return {complaint, "", "decimal"};
+}
 
 CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
   CLI::App* ctl = app->add_subcommand("ctl", "inspect and control a running cluster");
@@ -132,7 +133,7 @@ CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
       each->add_option("workers", command->count, "how many")
           ->type_name("N")
           ->required()
-          ->check(kDecimal)
+          ->check(decimal())
           ->check(CLI::Range(1, 256));
     }
     if (verb.waits) {
@@ -140,7 +141,7 @@ CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
                      "exit as soon as the operation has begun, or was refused");
       each->add_option("--timeout", command->timeout_s, "stop waiting after this time; the operation goes on")
           ->type_name("SECONDS")
-          ->check(kDecimal)
+          ->check(decimal())
           ->check(CLI::Range(0.001, 1e6));
     }
     each->callback([command, &verb] { command->verb = &verb; });

@@ -26,16 +26,4 @@ struct FileId {
 /// Only if it is still `ours`.
 void remove_own(int directory, const std::string& name, const std::optional<FileId>& ours) noexcept;
 
-/// While it lives, files are made with this umask(2), whatever the process was started with.
-class Umask {
- public:
-  explicit Umask(mode_t mask) noexcept : before_(::umask(mask)) {}
-  ~Umask() { ::umask(before_); }
-  Umask(const Umask&) = delete;
-  Umask& operator=(const Umask&) = delete;
-
- private:
-  mode_t before_;
-};
-
 }  // namespace limpet::supervisor

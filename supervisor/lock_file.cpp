@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "supervisor/file_id.h"
+#include "supervisor/umask.h"
 
 namespace limpet::supervisor {
 namespace {

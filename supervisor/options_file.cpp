@@ -270,7 +270,8 @@ class Reader {
   }
 
   void unknown(std::string_view section, const toml::key& key) {
-    if (mistakes_.size() == kMostMistakes) return mistake(key.source(), "unknown");
+    // To find what was meant costs more than all else.
+    if (mistakes_.size() == kMostMistakes) return (void)++more_mistakes_;
     const std::string name =
         section.empty() ? std::string(key.str()) : fmt::format("{}.{}", section, key.str());
     std::vector<std::string> known = {std::string(kAppTable), std::string(kApplicationKey)};

@@ -58,8 +58,7 @@ std::optional<std::string> interpreter_of(const std::string& path) {
 
 }  // namespace
 
-Program make_program(const Options& options, const std::vector<std::string>& listen,
-                     std::uint64_t placement_seed, const StartPlace& place) {
+Program find_program(const Options& options, const StartPlace& place) {
   Program result;
   result.options = options;
   result.directory = place.open_directory();
@@ -81,8 +80,17 @@ Program make_program(const Options& options, const std::vector<std::string>& lis
     throw std::runtime_error(fmt::format("application {}: its interpreter {} cannot be executed: {}", path,
                                          *interpreter, std::strerror(errno)));
   }
-  result.settings = sealed_memory("limpet settings", settings_json(options, listen, placement_seed));
   return result;
+}
+
+Program with_settings(Program found, const std::vector<std::string>& listen, std::uint64_t placement_seed) {
+  found.settings = sealed_memory("limpet settings", settings_json(found.options, listen, placement_seed));
+  return found;
+}
+
+Program make_program(const Options& options, const std::vector<std::string>& listen,
+                     std::uint64_t placement_seed, const StartPlace& place) {
+  return with_settings(find_program(options, place), listen, placement_seed);
 }
 
 std::string to_text(const Program& program) {

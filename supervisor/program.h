@@ -27,8 +27,14 @@ struct Program {
 /// Workers keep theirs while they live.
 using SharedProgram = std::shared_ptr<const Program>;
 
-/// Finds the application: a path, a name in PATH, or `chat` beside the limpet binary if none is named.
-/// Follows the names anew at each call. Throws std::runtime_error in words if it cannot be executed.
+/// Without settings. Finds the application: a path, a name in PATH, or `chat` beside the limpet binary if
+/// none is named. Follows the names anew at each call. Throws std::runtime_error in words if it cannot be
+/// executed.
+[[nodiscard]] Program find_program(const Options& options, const StartPlace& place);
+/// `listen`: the addresses as they are bound.
+[[nodiscard]] Program with_settings(Program found, const std::vector<std::string>& listen,
+                                    std::uint64_t placement_seed);
+/// Both at once.
 [[nodiscard]] Program make_program(const Options& options, const std::vector<std::string>& listen,
                                    std::uint64_t placement_seed, const StartPlace& place);
 

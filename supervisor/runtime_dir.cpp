@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "supervisor/socket_file.h"
+#include "supervisor/umask.h"
 
 namespace limpet::supervisor {
 namespace {

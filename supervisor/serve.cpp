@@ -9,6 +9,7 @@
 #include <exception>
 #include <filesystem>
 #include <stdexcept>
+#include <utility>
 
 #include "base/descriptor_limit.h"
 #include "base/signals.h"
@@ -43,21 +44,25 @@ std::uint16_t capacity_for(const Options& options, std::uint16_t workers) {
   return static_cast<std::uint16_t>(std::clamp(2 * workers, 8, kMostSlots));
 }
 
-std::uint16_t wanted_workers(const Options& options) {
-  return static_cast<std::uint16_t>(options.workers == 0 ? granted_cpus() : options.workers);
+struct ClusterSize {
+  std::uint16_t slots;
+  std::uint16_t capacity;  ///< the most slots that there can be
+};
+
+ClusterSize size_of(const Options& options) {
+  const auto wanted = static_cast<std::uint16_t>(options.workers == 0 ? granted_cpus() : options.workers);
+  const std::uint16_t capacity = capacity_for(options, wanted);
+  return {std::min(wanted, capacity), capacity};
 }
 
 /// Before anything is opened, and before a worker of ours is born. Throws std::runtime_error in words if this
 /// cluster cannot run here.
-void settle_with_system(const Options& options) {
+void settle_with_system(const Options& options, const ClusterSize& size) {
   require_kernel_interfaces();
-  const std::uint16_t wanted = wanted_workers(options);
-  const std::uint16_t capacity = capacity_for(options, wanted);
-  const std::string objection =
-      objection_to(process_limits(), std::min(wanted, capacity), options.ring_capacity);
+  const std::string objection = objection_to(process_limits(), size.slots, options.ring_capacity);
   if (!objection.empty()) throw std::runtime_error(objection);
   base::raise_descriptor_limit();
-  const auto needs = descriptor_needs(options.listen.size(), capacity);
+  const auto needs = descriptor_needs(options.listen.size(), size.capacity);
   const std::string shortage = descriptor_shortage(needs, base::descriptor_limit());
   if (!shortage.empty()) throw std::runtime_error(shortage);
 }
@@ -70,7 +75,7 @@ std::uint64_t new_placement_seed() {
 }
 
 int check(const Options& options, const StartPlace& place) {
-  settle_with_system(options);
+  settle_with_system(options, size_of(options));
   (void)make_program(options, options.listen, 0, place);
   std::printf("limpet: the configuration is good\n");
   return 0;
@@ -82,26 +87,24 @@ std::string runtime_dir_of(const Options& options, const CommandLine& command_li
 }
 
 void serve(const Options& options, const CommandLine& command_line) {
-  settle_with_system(options);
-  (void)make_program(options, options.listen, 0, command_line.place);  // what is wrong with it needs no wait
+  const ClusterSize size = size_of(options);
+  settle_with_system(options, size);
+  Program found = find_program(options, command_line.place);  // first: what is wrong with it needs no wait
   open_log(options.log_level);
   if (std::error_code failure; command_line.file.empty() && std::filesystem::exists("limpet.toml", failure))
     log(Level::Warning, "options: limpet.toml is here, and is not read without -c limpet.toml");
   RuntimeDir runtime_dir(runtime_dir_of(options, command_line), trust_of(options.runtime_dir));
-  const std::uint16_t wanted = wanted_workers(options);
   const auto patience = runtime_dir.was_left_in_haste() ? kPatienceWithOrphans : std::chrono::milliseconds(0);
   if (patience.count() > 0)
     log(Level::Warning,
         fmt::format("supervisor: the one before was killed; waiting up to {} s for its workers to leave",
                     patience.count() / 1000));
-  const std::uint16_t capacity = capacity_for(options, wanted);
-  const std::uint16_t slots = std::min(wanted, capacity);
-  Listeners listeners(addresses_of(options), capacity, patience, new_placement_seed());
+  Listeners listeners(addresses_of(options), size.capacity, patience, new_placement_seed());
   auto program = std::make_shared<const Program>(
-      make_program(options, listeners.names(), listeners.placement_seed(), command_line.place));
+      with_settings(std::move(found), listeners.names(), listeners.placement_seed()));
 
   Loop loop;
-  Cluster cluster(loop, std::move(listeners), slots, capacity,
+  Cluster cluster(loop, std::move(listeners), size.slots, size.capacity,
                   options.pin ? allowed_cpus() : std::vector<int>(), std::move(program));
   Supervisor supervisor(loop, cluster, command_line, runtime_dir);
   hear_signals();

@@ -6,7 +6,7 @@
 
 #include <stdexcept>
 
-#include "supervisor/file_id.h"
+#include "supervisor/umask.h"
 
 namespace limpet::supervisor {
 

@@ -30,9 +30,8 @@ std::string objection_to(const ProcessLimits& limits, std::uint64_t slots, std::
   const std::uint64_t ring_file = ipc::kRingHeaderBytes + ring_bytes;
   if (limits.file_bytes < ring_file) {
     return fmt::format(
-        "the limit on the size of files (ulimit -f, LimitFSIZE=) is {} bytes, and a ring has {}: raise it, "
-        "or "
-        "lower ring.capacity",
+        "the limit on the size of files (ulimit -f, LimitFSIZE=) is {} bytes, and a ring has {}: "
+        "raise it, or lower ring.capacity",
         limits.file_bytes, ring_file);
   }
   // A ring's data are mapped twice, and during a reload each slot has two.

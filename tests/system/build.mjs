@@ -1,4 +1,6 @@
 // Where the programs under test are, and how a limpet.toml says what the official server's options say.
+import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -7,6 +9,15 @@ const folder = path.resolve(process.env.LIMPET_BUILD ?? path.join(here, "../../b
 
 /// The path of a built program; a path of another stays as it is. LIMPET_BUILD names the build folder.
 export const build = (program) => path.resolve(folder, program);
+
+/// A temporary folder that every user may enter and write to, with the programs of a cluster in it: the build folder may be
+/// closed to them.
+export function buildForEverybody(prefix) {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), prefix));
+  fs.chmodSync(directory, 0o777);
+  for (const name of ["limpet", "probe_app"]) fs.copyFileSync(build(name), path.join(directory, name));
+  return directory;
+}
 
 // The official server's options and ours. Durations are given in milliseconds.
 const socketio = {

@@ -144,6 +144,11 @@ export async function run(command, args, options = {}) {
   }
 }
 
+/// What stands before a command that an ordinary user is to run: root becomes the one with that id.
+export function asUser(id) {
+  return process.getuid() === 0 ? ["setpriv", `--reuid=${id}`, `--regid=${id}`, "--clear-groups"] : [];
+}
+
 /// Pids, as text, of the ended children of a process whose status it has not taken.
 export function zombiesOf(parent) {
   return fs

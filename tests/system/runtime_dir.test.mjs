@@ -6,22 +6,19 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import { build } from "./build.mjs";
+import { build, buildForEverybody } from "./build.mjs";
 import { Cluster } from "./cluster.mjs";
-import { run, within } from "./process.mjs";
+import { asUser, run, within } from "./process.mjs";
 
 const isRoot = process.getuid() === 0;
 /// Root has /run/limpet: the fallback is that of an ordinary user.
 const user = isRoot ? 61234 : process.getuid();
-const asUser = isRoot ? ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups"] : [];
 
 describe("a runtime directory that nobody named", () => {
   let directory;
   let runtime;
   beforeEach(() => {
-    directory = fs.mkdtempSync(path.join(os.tmpdir(), "limpet-runtime-"));
-    fs.chmodSync(directory, 0o777);
-    for (const name of ["limpet", "probe_app"]) fs.copyFileSync(build(name), path.join(directory, name));
+    directory = buildForEverybody("limpet-runtime-");
     runtime = path.join(directory, "limpet-of-user", "limpet");
     fs.mkdirSync(path.dirname(runtime));
     fs.chmodSync(path.dirname(runtime), 0o777);
@@ -29,7 +26,7 @@ describe("a runtime directory that nobody named", () => {
   afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
 
   const limpet = (...words) => {
-    const [command, ...rest] = [...asUser, path.join(directory, "limpet"), ...words];
+    const [command, ...rest] = [...asUser(user), path.join(directory, "limpet"), ...words];
     return run(command, rest, { env: { XDG_RUNTIME_DIR: path.dirname(runtime) }, cwd: directory, deadlineMs: 20_000 });
   };
 

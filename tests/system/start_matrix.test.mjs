@@ -2,19 +2,17 @@
 // reload moves them, a worker that dies is replaced, and a stop leaves nothing behind.
 import assert from "node:assert/strict";
 import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { request } from "../client/raw.mjs";
-import { build } from "./build.mjs";
+import { buildForEverybody } from "./build.mjs";
 import { Cluster, addresses } from "./cluster.mjs";
 import { Fleet } from "./fleet.mjs";
-import { until, within, zombiesOf } from "./process.mjs";
+import { asUser, until, within, zombiesOf } from "./process.mjs";
 
 const isRoot = process.getuid() === 0;
 /// Of an ordinary user whom nobody else is, and no suite beside this one.
 const user = isRoot ? 60_000 + (process.pid % 5_000) : process.getuid();
-const asUser = isRoot ? ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups"] : [];
 /// An empty environment, but for what finds the program and what the test knows its processes by.
 const kBare = 'env -i PATH="$PATH" LIMPET_TEST_MARKER="$LIMPET_TEST_MARKER"';
 
@@ -28,8 +26,8 @@ const rows = {
   "systemd: a soft limit of 256 descriptors, no terminal, an environment of its own": {
     through: ["setsid", "sh", "-c", `ulimit -Sn 256; exec ${kBare} LISTEN_FDS=1 NOTIFY_SOCKET=/nowhere "$0" "$@" </dev/null`],
   },
-  "cron: an empty environment, umask 0777": { through: [...asUser, "sh", "-c", `umask 0777; exec ${kBare} "$0" "$@"`], unnamed: true },
-  "a user without HOME and XDG_RUNTIME_DIR": { through: ["env", "-u", "HOME", "-u", "XDG_RUNTIME_DIR", ...asUser], unnamed: true },
+  "cron: an empty environment, umask 0777": { through: [...asUser(user), "sh", "-c", `umask 0777; exec ${kBare} "$0" "$@"`], unnamed: true },
+  "a user without HOME and XDG_RUNTIME_DIR": { through: ["env", "-u", "HOME", "-u", "XDG_RUNTIME_DIR", ...asUser(user)], unnamed: true },
   "a container: process 1 of a namespace, and orphans": {
     through: ["unshare", ...(isRoot ? [] : ["--user", "--map-root-user"]), "--pid", "--fork", "--mount-proc", "sh", "-c", 'for i in 1 2 3 4 5; do (sleep 0.2 &); done; exec "$0" "$@"'],
     isChild: true,
@@ -42,9 +40,7 @@ describe("started by", () => {
   let fleet;
   let directory;
   beforeEach(() => {
-    directory = fs.mkdtempSync(path.join(os.tmpdir(), "limpet-started-"));
-    fs.chmodSync(directory, 0o755);
-    for (const name of ["limpet", "probe_app"]) fs.copyFileSync(build(name), path.join(directory, name));
+    directory = buildForEverybody("limpet-started-");
   });
   afterEach(async () => {
     fleet?.leave();

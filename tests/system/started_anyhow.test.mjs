@@ -6,9 +6,9 @@ import path from "node:path";
 import { afterEach, describe, test } from "node:test";
 import WebSocket from "ws";
 import { Wire, request } from "../client/raw.mjs";
-import { build } from "./build.mjs";
+import { build, buildForEverybody } from "./build.mjs";
 import { Cluster } from "./cluster.mjs";
-import { Process, run, until, within } from "./process.mjs";
+import { Process, asUser, run, until, within } from "./process.mjs";
 
 let cluster;
 
@@ -155,13 +155,10 @@ const starting = {
   "in a working directory that its user may not enter": async () => {
     if (process.getuid() !== 0) return; // nobody else can make one
     const directory = fs.mkdtempSync(path.join(process.env.TMPDIR ?? "/tmp", "limpet-closed-"));
-    const open = fs.mkdtempSync(path.join(process.env.TMPDIR ?? "/tmp", "limpet-open-"));
-    fs.chmodSync(open, 0o777);
-    for (const name of ["limpet", "probe_app"]) fs.copyFileSync(build(name), path.join(open, name));
+    const open = buildForEverybody("limpet-open-");
     const runtime = path.join(open, "run");
     cluster = Object.assign(new Cluster(), { directory: open, runtime, workers: 1, limpet: path.join(open, "limpet") });
-    const user = ["setpriv", "--reuid=61239", "--regid=61239", "--clear-groups"];
-    cluster.launchAs("bash", ["-c", 'cd "$0" && exec "$@"', directory, ...user, cluster.limpet, "serve", path.join(open, "probe_app"), "--listen", "tcp://127.0.0.1:0", "--workers", "1", "--runtime-dir", runtime]);
+    cluster.launchAs("bash", ["-c", 'cd "$0" && exec "$@"', directory, ...asUser(61_239), cluster.limpet, "serve", path.join(open, "probe_app"), "--listen", "tcp://127.0.0.1:0", "--workers", "1", "--runtime-dir", runtime]);
     await cluster.ready();
     assert.equal((await request(cluster.port, { path: "/worker" })).status, 200);
     fs.rmdirSync(directory);

@@ -65,6 +65,18 @@ struct Parts {
   unsigned year, month, day, hour, minute, second;
 };
 
+/// "Sun, 06 Nov ", or with another separator behind day and month.
+template <std::size_t N>
+void read_day_and_month(Reader& reader, Parts& parts, const std::array<std::string_view, N>& weekdays,
+                        std::string_view separator) noexcept {
+  reader.one_of(weekdays);
+  reader.expect(", ");
+  parts.day = reader.number(2);
+  reader.expect(separator);
+  parts.month = reader.one_of(kMonths) + 1;
+  reader.expect(separator);
+}
+
 void read_time(Reader& reader, Parts& parts) noexcept {
   parts.hour = reader.number(2);
   reader.expect(":");
@@ -75,12 +87,7 @@ void read_time(Reader& reader, Parts& parts) noexcept {
 
 /// "Sun, 06 Nov 1994 08:49:37 GMT"
 bool read_fixed(Reader reader, Parts& parts) noexcept {
-  reader.one_of(kDays);
-  reader.expect(", ");
-  parts.day = reader.number(2);
-  reader.expect(" ");
-  parts.month = reader.one_of(kMonths) + 1;
-  reader.expect(" ");
+  read_day_and_month(reader, parts, kDays, " ");
   parts.year = reader.number(4);
   reader.expect(" ");
   read_time(reader, parts);
@@ -90,12 +97,7 @@ bool read_fixed(Reader reader, Parts& parts) noexcept {
 
 /// "Sunday, 06-Nov-94 08:49:37 GMT"; a year more than 50 years ahead is the one 100 years before.
 bool read_rfc850(Reader reader, Parts& parts, unsigned this_year) noexcept {
-  reader.one_of(kLongDays);
-  reader.expect(", ");
-  parts.day = reader.number(2);
-  reader.expect("-");
-  parts.month = reader.one_of(kMonths) + 1;
-  reader.expect("-");
+  read_day_and_month(reader, parts, kLongDays, "-");
   parts.year = reader.number(2) + this_year / 100 * 100;
   if (parts.year > this_year + 50) parts.year -= 100;
   reader.expect(" ");

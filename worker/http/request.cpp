@@ -209,7 +209,7 @@ int check_headers(RequestHead& head) noexcept {
   while (next_header(head.raw, cursor, name, value)) {
     // RFC 9112 section 5.2: a line that begins with a blank continues the one before. Refusing it is allowed,
     // and spares every later reader of the raw head from knowing of it.
-    if (name.data()[-1] != '\n') return 400;
+    if (*(name.data() - 1) != '\n') return 400;
     if (const int status = take_line(head, lines, name, value); status != 0) return status;
   }
   // What stopped the walk is no header line, but such a continuation.
