@@ -68,7 +68,7 @@ void Acceptor::watch(const Listeners& listeners) {
 }
 
 void Acceptor::unwatch(const Listeners& listeners) {
-  for (const auto& listener : listeners) poller_.remove(listener->descriptor.get());
+  for (const auto& listener : listeners) poller_.remove(listener->descriptor.get(), *listener);
 }
 
 void Acceptor::start() {

@@ -355,7 +355,7 @@ void ClientConnection::leave(std::span<char> unread) {
 }
 
 void ClientConnection::move_away(std::string_view unread) {
-  clients_.poller_.remove(socket_.get());
+  clients_.poller_.remove(socket_.get(), *this);
   clients_.mover_(std::move(socket_), *this, moving_to_, unread);
   taken_away_ = true;
   die(0);
@@ -370,7 +370,7 @@ ClientConnection::Detached ClientConnection::detach() {
     detached.unread.assign(unread.begin(), unread.end());
     for (const http::Buffer& frame : backlog_->frames) detached.unsent += frame.view();
   }
-  clients_.poller_.remove(socket_.get());
+  clients_.poller_.remove(socket_.get(), *this);
   detached.socket = std::move(socket_);
   taken_away_ = true;
   die(0);
@@ -551,7 +551,7 @@ void ClientConnection::die(int error) noexcept {
   }
   // Now, not when it is buried: the kernel would go on telling of it, and the process has only so many
   // descriptors.
-  if (socket_) clients_.poller_.remove(socket_.get());
+  if (socket_) clients_.poller_.remove(socket_.get(), *this);
   socket_ = {};
   clients_.dead_.push_back(this);
 }

@@ -1,18 +1,9 @@
 #include "worker/process/poller.h"
 
-#include <sys/epoll.h>
-
-#include <algorithm>
-#include <array>
-#include <utility>
-
 #include "ipc/check.h"
 
 namespace limpet::process {
 namespace {
-
-/// Events of one batch: bounds a turn, so that rings and timers get their share.
-constexpr int kBatch = 256;
 
 epoll_event event_of(std::uint32_t events, Poller::Subscriber& subscriber) {
   epoll_event event{};
@@ -36,21 +27,33 @@ void Poller::modify(int descriptor, std::uint32_t events, Subscriber& subscriber
   CHECK(result == 0, "a descriptor of ours is not in our epoll set");
 }
 
-void Poller::remove(int descriptor) noexcept { ::epoll_ctl(set_.get(), EPOLL_CTL_DEL, descriptor, nullptr); }
+void Poller::remove(int descriptor, const Subscriber& subscriber) noexcept {
+  ::epoll_ctl(set_.get(), EPOLL_CTL_DEL, descriptor, nullptr);
+  for (std::size_t i = next_; i < end_; ++i)
+    if (batch_[i].data.ptr == &subscriber) batch_[i].data.ptr = nullptr;
+}
 
 bool Poller::dispatch(const http::Allowance& allowance) {
-  std::array<epoll_event, kBatch> events;
-  const int got = ::epoll_wait(set_.get(), events.data(), kBatch, 0);
-  const std::size_t ready = got > 0 ? static_cast<std::size_t>(got) : 0;
-  const std::size_t first = std::exchange(first_, 0) % std::max<std::size_t>(ready, 1);
-  for (std::size_t i = 0; i < ready; ++i) {
-    const std::size_t at = first + i < ready ? first + i : first + i - ready;
-    static_cast<Subscriber*>(events[at].data.ptr)->on_ready(events[at].events);
-    if (!allowance.denied()) continue;
-    first_ = at;  // it was denied, or had its share: nobody after it was called
-    return true;
+  if (!dispatch_batch(allowance)) return true;
+  const bool more = next_batch();
+  return !dispatch_batch(allowance) || more;
+}
+
+bool Poller::dispatch_batch(const http::Allowance& allowance) {
+  for (; next_ < end_; ++next_) {
+    const epoll_event event = batch_[next_];
+    if (event.data.ptr == nullptr) continue;
+    static_cast<Subscriber*>(event.data.ptr)->on_ready(event.events);
+    if (allowance.denied()) return false;  // it is called again: it may have been denied all it wanted
   }
-  return ready == kBatch;
+  return true;
+}
+
+bool Poller::next_batch() {
+  const int got = ::epoll_wait(set_.get(), batch_.data(), kBatch, 0);
+  next_ = 0;
+  end_ = got > 0 ? static_cast<std::size_t>(got) : 0;
+  return end_ == kBatch;
 }
 
 }  // namespace limpet::process
