@@ -261,7 +261,7 @@ void idle_connections_end(std::size_t n) {
 
 /// One connection and two handshakes of each, and once they are gone, the same of as many others.
 void addresses(std::size_t n) {
-  process::Settings::Limits limits;
+  process::Limits limits;
   limits.connections_per_address = 1;
   limits.handshakes_per_second = 1;
   http::Clock clock{http::TimePoint(1000s)};

@@ -12,15 +12,15 @@
 #include "ipc/counters.h"
 #include "worker/http/clock.h"
 #include "worker/http/fifo.h"
+#include "worker/process/limits.h"
 #include "worker/process/peer_address.h"
-#include "worker/process/settings.h"
 
 namespace limpet::process {
 
 class Admission {
  public:
   /// All are borrowed for life.
-  Admission(const Settings::Limits& limits, const http::Clock& clock, ipc::CounterBlock& counters)
+  Admission(const Limits& limits, const http::Clock& clock, ipc::CounterBlock& counters)
       : limits_(limits), clock_(clock), counters_(counters) {}
 
   /// `open`: connections that are here already. False is counted by its cause.
@@ -54,7 +54,7 @@ class Admission {
   void forget_old_rates();
   [[nodiscard]] bool refuse(ipc::Counter cause);
 
-  const Settings::Limits& limits_;
+  const Limits& limits_;
   const http::Clock& clock_;
   ipc::CounterBlock& counters_;
   base::LogGate refusals_;

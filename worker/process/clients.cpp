@@ -30,8 +30,8 @@ constexpr std::uint32_t kUnitsOfBurial = 2;
 }  // namespace
 
 Clients::Clients(Poller& poller, http::Clock& clock, http::Allowance& allowance, http::MemoryTotal& memory,
-                 ipc::CounterBlock& counters, const Settings::Limits& limits,
-                 const std::vector<Settings::Listener>& listeners)
+                 ipc::CounterBlock& counters, const Limits& limits,
+                 const std::vector<ListenerSettings>& listeners)
     : poller_(poller),
       clock_(clock),
       allowance_(allowance),
@@ -44,7 +44,7 @@ Clients::Clients(Poller& poller, http::Clock& clock, http::Allowance& allowance,
     lists_.push_back(
         std::make_unique<Lists>(Lists{from.header_timeout, from.body_timeout, from.idle_timeout, {}}));
   };
-  for (const Settings::Listener& each : listeners) add(each);
+  for (const ListenerSettings& each : listeners) add(each);
   add(limits);
 }
 

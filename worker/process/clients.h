@@ -16,7 +16,7 @@
 #include "worker/http/clock.h"
 #include "worker/http/released_frames.h"
 #include "worker/process/client_connection.h"
-#include "worker/process/settings.h"
+#include "worker/process/limits.h"
 
 namespace limpet::process {
 
@@ -29,8 +29,8 @@ class Clients {
 
   /// `listeners`: time-outs of the connections of each; those of others are in `limits`.
   Clients(Poller& poller, http::Clock& clock, http::Allowance& allowance, http::MemoryTotal& memory,
-          ipc::CounterBlock& counters, const Settings::Limits& limits,
-          const std::vector<Settings::Listener>& listeners = {});
+          ipc::CounterBlock& counters, const Limits& limits,
+          const std::vector<ListenerSettings>& listeners = {});
   ~Clients();
 
   void set_mover(Mover mover) { mover_ = std::move(mover); }
@@ -127,7 +127,7 @@ class Clients {
   http::MemoryTotal& memory_;
   http::Accounts<ClientConnection> accounts_;
   ipc::CounterBlock& counters_;
-  Settings::Limits limits_;
+  Limits limits_;
   Mover mover_;
   std::function<void(const ClientConnection&)> on_uncounted_;
   /// One for each listener, and one behind them.

@@ -54,13 +54,13 @@ Front::Front(Clients& clients, engineio::Server& engine, socketio::Server& socke
       admission_(admission),
       settings_(settings),
       clock_(clock),
-      other_listener_(settings.listener(settings.listeners.size())),
+      other_listener_(unknown_listener(settings.limits)),
       counters_(counters),
       header_bytes_(settings.limits.header_bytes),
       descriptor_limit_(base::descriptor_limit()),
       http_(*this, {.header_bytes = header_bytes_, .clock = &clock}) {}
 
-const Settings::Listener& Front::listener_of(const ClientConnection& client) const noexcept {
+const ListenerSettings& Front::listener_of(const ClientConnection& client) const noexcept {
   const auto& all = settings_.listeners;
   return client.listener() < all.size() ? all[client.listener()] : other_listener_;
 }
@@ -199,7 +199,7 @@ void Front::ask_again() {
 
 std::optional<PeerAddress> Front::named_by_proxy(const ClientConnection& client,
                                                  const http::RequestHead& head) const {
-  const Settings::Listener& listener = listener_of(client);
+  const ListenerSettings& listener = listener_of(client);
   if (listener.trusted.empty()) return std::nullopt;
   return forwarded_client(client.peer(), listener.trusted, listener.address_header, head.raw);
 }
@@ -280,7 +280,7 @@ std::optional<Front::Elsewhere> Front::elsewhere(const ClientConnection& client,
 /// Nothing where the kernel has chosen already.
 std::optional<std::uint16_t> Front::chosen_slot(const ClientConnection& client,
                                                 const std::optional<PeerAddress>& named) {
-  if (settings_.placement == Settings::Placement::LeastConnections)
+  if (settings_.placement == PlacementRule::LeastConnections)
     return placement_->by_connections(engine_.session_count());
   if (named) return placement_->by_address(*named);
   if (client.peer_by_proxy()) return placement_->by_address(client.peer());

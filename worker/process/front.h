@@ -65,7 +65,7 @@ class Front final : public http::RequestHandler {
     bool opens_session;
     bool pooled;  ///< the connection is a proxy's, and carries other clients' requests too
   };
-  [[nodiscard]] const Settings::Listener& listener_of(const ClientConnection& client) const noexcept;
+  [[nodiscard]] const ListenerSettings& listener_of(const ClientConnection& client) const noexcept;
   [[nodiscard]] std::optional<PeerAddress> named_by_proxy(const ClientConnection& client,
                                                           const http::RequestHead& head) const;
   [[nodiscard]] Route route_unknown(ClientConnection& client, const http::RequestHead& head,
@@ -91,7 +91,7 @@ class Front final : public http::RequestHandler {
   Admission& admission_;
   const Settings& settings_;
   const http::Clock& clock_;
-  Settings::Listener other_listener_;
+  ListenerSettings other_listener_;
   base::LogGate refusals_;
   ipc::CounterBlock& counters_;
   std::size_t header_bytes_;

@@ -16,6 +16,9 @@ class SlotBoard;
 
 namespace limpet::process {
 
+/// How a new session is placed: by its client's address, or where the fewest sessions are.
+enum class PlacementRule : std::uint8_t { Address, LeastConnections };
+
 /// The slot that weighs most for this address, of those that take part: the same that the kernel's program
 /// chooses. Port and IPv4-mapping do not matter. `takes_part` may be false for all: then any slot may be the
 /// one.

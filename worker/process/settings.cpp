@@ -89,10 +89,10 @@ class Section {
   const json::object* object_ = nullptr;
 };
 
-Settings::Listener parse_listener(const json::value& value, const Settings& settings) {
+ListenerSettings parse_listener(const json::value& value, const Limits& limits) {
   if (!value.is_object()) refuse("listeners", "an array of objects");
   const Section section(value.get_object(), "listeners", Section::Itself{});
-  Settings::Listener listener = settings.listener(settings.listen.size());
+  ListenerSettings listener = unknown_listener(limits);
   section.read("header_timeout_ms", listener.header_timeout);
   section.read("body_timeout_ms", listener.body_timeout);
   section.read("idle_timeout_ms", listener.idle_timeout);
@@ -153,13 +153,13 @@ Settings parse_settings(std::string_view text) {
   if (const json::value* listeners = top.if_contains("listeners"); listeners != nullptr) {
     if (!listeners->is_array()) refuse("listeners", "an array of objects");
     for (const json::value& each : listeners->get_array())
-      settings.listeners.push_back(parse_listener(each, settings));
+      settings.listeners.push_back(parse_listener(each, settings.limits));
   }
   std::string placement = "address";
   root.read("placement", placement);
   if (placement != "address" && placement != "least-connections")
     refuse("placement", "address or least-connections");
-  if (placement == "least-connections") settings.placement = Settings::Placement::LeastConnections;
+  if (placement == "least-connections") settings.placement = PlacementRule::LeastConnections;
 
   root.read("placement_seed", settings.placement_seed);
 
@@ -173,15 +173,6 @@ Settings parse_settings(std::string_view text) {
     settings.app = app->get_object();
   }
   return settings;
-}
-
-Settings::Listener Settings::listener(std::size_t index) const {
-  if (index < listeners.size()) return listeners[index];
-  Listener listener;
-  listener.header_timeout = limits.header_timeout;
-  listener.body_timeout = limits.body_timeout;
-  listener.idle_timeout = limits.idle_timeout;
-  return listener;
 }
 
 std::string read_settings(const ipc::Descriptor& memory) {

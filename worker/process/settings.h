@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "ipc/descriptor.h"
-#include "worker/process/client_address.h"
+#include "worker/process/limits.h"
+#include "worker/process/placement.h"
 
 namespace limpet::process {
 
@@ -29,37 +30,12 @@ struct Settings {
     bool websocket = true;
   } socketio;
 
-  struct Limits {
-    std::size_t header_bytes = 16384;
-    std::chrono::milliseconds header_timeout{10000};
-    std::chrono::milliseconds body_timeout{30000};
-    std::chrono::milliseconds idle_timeout{60000};
-    std::size_t send_queue_bytes = 16u << 20;
-    std::chrono::milliseconds send_stall{5000};
-    std::size_t min_rate = 500;    ///< bytes per second
-    std::size_t memory_bytes = 0;  ///< for clients, of this worker; 0: not said
-    std::size_t connections = 100'000;
-    std::size_t sessions = 200'000;
-    std::size_t connections_per_address = 0;  ///< 0: no limit
-    std::size_t handshakes_per_second = 0;    ///< of one address; 0: no limit
-  } limits;
+  Limits limits;
 
-  /// Of one listening address.
-  struct Listener {
-    std::chrono::milliseconds header_timeout{10000};
-    std::chrono::milliseconds body_timeout{30000};
-    std::chrono::milliseconds idle_timeout{60000};
-    bool proxy_protocol = false;  ///< each connection begins with a PROXY protocol header
-    std::vector<ipc::Network> trusted;
-    AddressHeader address_header = AddressHeader::XForwardedFor;
-  };
   /// In the order of `listen`, with the common limits where the supervisor says nothing else.
-  std::vector<Listener> listeners;
-  /// What an unknown listener has: a handover comes perhaps from a worker with other settings.
-  [[nodiscard]] Listener listener(std::size_t index) const;
+  std::vector<ListenerSettings> listeners;
 
-  enum class Placement : std::uint8_t { Address, LeastConnections };
-  Placement placement = Placement::Address;
+  PlacementRule placement = PlacementRule::Address;
   std::uint64_t placement_seed = 0;  ///< ipc/placement_hash.h; of a supervisor that does not say it: 0
 
   struct Ring {

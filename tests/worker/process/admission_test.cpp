@@ -12,7 +12,7 @@ class AdmissionTest : public testing::Test {
   static PeerAddress address(std::string_view text) { return PeerAddress::from_text(text, 1); }
   [[nodiscard]] std::uint64_t counted(ipc::Counter counter) const { return counters_.get(counter); }
 
-  Settings::Limits limits_;
+  Limits limits_;
   http::Clock clock_{http::TimePoint(1000s)};
   ipc::CounterBlock counters_ = ipc::CounterBlock::create({0, 0, 1});
   Admission admission_{limits_, clock_, counters_};

@@ -160,8 +160,8 @@ std::string everything_for(Peer& peer, Turn turn) {
 /// Clients and the part of a worker's loop that drives them.
 class ClientsTest : public testing::Test {
  protected:
-  static Settings::Limits limits() {
-    Settings::Limits limits;
+  static Limits limits() {
+    Limits limits;
     limits.header_timeout = 10s;
     limits.body_timeout = 30s;
     limits.idle_timeout = 60s;

@@ -17,7 +17,7 @@ TEST(ClientsOfSeveralListeners, AreTimedOutByTheirOwnListenersLimits) {
   Poller poller;
   http::Clock clock{http::TimePoint(1000s)};
   ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
-  std::vector<Settings::Listener> listeners(2);
+  std::vector<ListenerSettings> listeners(2);
   listeners[0].header_timeout = 5s;
   listeners[1].header_timeout = 1s;
   Recorder recorder;

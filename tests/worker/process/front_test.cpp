@@ -454,7 +454,7 @@ class ByLoad : public FrontTest {
   ByLoad()
       : FrontTest([] {
           Settings settings;
-          settings.placement = Settings::Placement::LeastConnections;
+          settings.placement = PlacementRule::LeastConnections;
           return settings;
         }()) {}
 };

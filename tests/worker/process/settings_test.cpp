@@ -73,8 +73,8 @@ TEST(Settings, EveryKeyReachesItsMember) {
   EXPECT_EQ(parsed.listeners[0].address_header, AddressHeader::Forwarded);
   EXPECT_EQ(parsed.listeners[1].header_timeout, 8ms) << "the common one";
   EXPECT_FALSE(parsed.listeners[1].proxy_protocol);
-  EXPECT_EQ(parsed.listener(7).idle_timeout, 10ms) << "of a listener that nobody knows";
-  EXPECT_EQ(parsed.placement, Settings::Placement::LeastConnections);
+  EXPECT_EQ(unknown_listener(parsed.limits).idle_timeout, 10ms) << "of a listener that nobody knows";
+  EXPECT_EQ(parsed.placement, PlacementRule::LeastConnections);
   EXPECT_EQ(parsed.ring.capacity_bytes, 12u);
   EXPECT_EQ(parsed.ring.lap_after, 13ms);
   EXPECT_EQ(parsed.ring.deferred_bytes, 14u);

@@ -70,7 +70,7 @@ struct Tenant {
   engineio::Server engine;
   http::Allowance allowance = http::Allowance::unlimited();
   http::MemoryTotal memory;
-  Clients clients{poller, clock, allowance, memory, counters, Settings::Limits{}};
+  Clients clients{poller, clock, allowance, memory, counters, Limits{}};
   Handovers handovers;
   Settings settings;
   Admission admission{settings.limits, clock, counters};
