@@ -34,6 +34,7 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
 }
 
 std::optional<Address> parse_host(std::string host) {
+  if (host.find('\0') != std::string::npos) return std::nullopt;  // inet_pton would end there
   Address result;
   if (host == "*") host = ipv6_exists() ? "[::]" : "0.0.0.0";
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') {

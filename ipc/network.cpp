@@ -39,6 +39,7 @@ std::optional<Network> parse_network(std::string_view text, std::string* why) {
   *why = fmt::format(
       "'{}' is no network; 10.0.0.0/8, 2001:db8::/32, 192.0.2.7 and unix (the peers of Unix sockets) are",
       text);
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;  // inet_pton would end there
   const std::size_t slash = text.find('/');
   const std::string host(text.substr(0, slash));
   network.family = host.find(':') == std::string::npos ? AF_INET : AF_INET6;

@@ -38,6 +38,16 @@ TEST(Address, AnyIsEveryAddressOfItsFamily) {
   EXPECT_FALSE(parse_address("unix:///x", &why)->is_any());
 }
 
+TEST(Address, WithAZeroByteIsNone) {
+  std::string why;
+  for (const std::string_view host : {"127.0.0.1", "[::1]"}) {
+    std::string text = "tcp://" + std::string(host) + ":80";
+    EXPECT_TRUE(parse_address(text, &why)) << text;
+    text.insert(text.rfind(host.back() == ']' ? ']' : ':'), 1, '\0');
+    EXPECT_FALSE(parse_address(text, &why)) << text;
+  }
+}
+
 TEST(Address, WhatIsNoneIsToldWithWhatWouldBeRight) {
   for (const char* text : {"",
                            "3000",

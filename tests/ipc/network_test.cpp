@@ -56,6 +56,12 @@ TEST(Network, OfUnixPeersContainsThoseWithoutAddress) {
   EXPECT_FALSE(network->contains(AF_INET, std::array<std::uint8_t, 4>{}));
 }
 
+TEST(Network, WithAZeroByteIsNone) {
+  using namespace std::string_literals;
+  for (const std::string& text : {"10.0.0.0\0"s, "10.0.0.0\0x/8"s, "::1\0"s})
+    EXPECT_THAT(refusal(text), HasSubstr("is no network"));
+}
+
 TEST(Network, MistakesAreToldWithWhatWouldBeRight) {
   for (const std::string text : {"", "/", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8x",
                                  "10.0.0/8", "::/129", "localhost", "10.0.0.0/255.0.0.0", " 10.0.0.0/8"})
