@@ -152,6 +152,9 @@ std::optional<std::pair<double, std::string_view>> number_and_unit(std::string_v
   return std::pair(number, text.substr(static_cast<std::size_t>(end - text.data())));
 }
 
+/// Larger than any limit, and still a number of 64 bits.
+constexpr double kFarTooMuch = 9e18;
+
 /// 0 stands for it.
 bool can_be_auto(Unit unit) { return unit == Unit::Workers || unit == Unit::Memory; }
 bool is_size(Unit unit) { return unit == Unit::Bytes || unit == Unit::Memory; }
@@ -283,6 +286,8 @@ std::string name_in_file(const OptionRow& row) {
 }
 
 std::string assign(const OptionRow& row, const std::vector<std::string>& values, Options* options) {
+  for (const std::string& value : values)
+    if (value.find('\0') != std::string::npos) return "has a zero byte in it; no value may";
   if (const auto* list = std::get_if<std::vector<std::string> Options::*>(&row.member)) {
     if (row.unit == Unit::Addresses) options->listen_tables.clear();
     return assign_list(row, values, &(options->**list));
@@ -348,7 +353,8 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   for (const auto& [unit, factor] :
        {std::pair<std::string_view, double>{"ms", 1}, {"s", 1e3}, {"m", 6e4}, {"h", 3.6e6}}) {
     if (parsed->second == unit) {
-      return std::chrono::milliseconds(static_cast<std::int64_t>(std::llround(parsed->first * factor)));
+      return std::chrono::milliseconds(
+          static_cast<std::int64_t>(std::llround(std::min(parsed->first * factor, kFarTooMuch))));
     }
   }
   return std::nullopt;
@@ -362,7 +368,8 @@ std::optional<std::uint64_t> parse_bytes(std::string_view text) {
                                      {"MiB", kMiB},
                                      {"GiB", 1024 * kMiB}}) {
     const double bytes = parsed->first * static_cast<double>(factor);
-    if (parsed->second == unit && bytes == std::floor(bytes)) return static_cast<std::uint64_t>(bytes);
+    if (parsed->second == unit && bytes == std::floor(bytes))
+      return static_cast<std::uint64_t>(std::min(bytes, kFarTooMuch));
   }
   return std::nullopt;
 }

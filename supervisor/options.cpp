@@ -2,12 +2,16 @@
 
 #include <fmt/format.h>
 
+#include "base/plain_line.h"
 #include "ipc/check.h"
 #include "supervisor/option_table.h"
 #include "supervisor/options_file.h"
 
 namespace limpet::supervisor {
 namespace {
+
+/// In bytes; a file's name may have 4,096.
+constexpr std::size_t kLongestMistake = 8192;
 
 Options defaults() {
   Options result;
@@ -32,8 +36,9 @@ std::vector<std::string> contradictions(const Options& options) {
   return result;
 }
 
-void append(std::vector<std::string> more, std::vector<std::string>* to) {
-  for (std::string& each : more) to->push_back(std::move(each));
+/// As one line each: a mistake quotes what was given, which may have lines and control characters.
+void append(const std::vector<std::string>& more, std::vector<std::string>* to) {
+  for (const std::string& each : more) to->push_back(base::plain_line(each, kLongestMistake));
 }
 
 }  // namespace
@@ -61,7 +66,7 @@ LoadedOptions load_options(const CommandLine& command_line) {
   for (const GivenFlag& flag : command_line.flags) {
     const OptionRow& row = option_table()[flag.row];
     const std::string why = assign(row, flag.values, &result.options);
-    if (!why.empty()) result.mistakes.push_back(fmt::format("{}: {}", row.flag, why));
+    if (!why.empty()) append({fmt::format("{}: {}", row.flag, why)}, &result.mistakes);
   }
   if (!command_line.application.empty()) result.options.application = command_line.application;
   if (result.mistakes.empty()) append(contradictions(result.options), &result.mistakes);

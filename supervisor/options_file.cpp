@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <optional>
 #include <sstream>
@@ -26,8 +27,11 @@ constexpr std::string_view kAppTable = "app";
 constexpr std::string_view kApplicationKey = "application";
 /// What is larger is no option file.
 constexpr std::size_t kMostFileBytes = std::size_t{1} << 20;
-/// As deep as Boost.JSON reads it again in the worker.
-constexpr int kMostDepth = 32;
+/// Of a key.
+constexpr int kMostParts = 32;
+/// Tables and arrays of [app], one in the other: Boost.JSON reads 32 again in the worker, and the settings
+/// are one around them.
+constexpr int kMostDepth = 31;
 /// Then their number says enough.
 constexpr std::size_t kMostMistakes = 20;
 
@@ -58,13 +62,21 @@ std::string read_whole(const std::string& file) {
 std::size_t end_of_string(std::string_view text, std::size_t at) {
   const char quote = text[at];
   const std::string three(3, quote);
-  if (text.substr(at, 3) == three) return std::min(text.find(three, at + 3), text.size() - 3) + 3;
-  for (++at; at < text.size() && text[at] != quote && text[at] != '\n'; ++at)
-    if (text[at] == '\\' && quote == '"') ++at;
-  return std::min(at + 1, text.size());
+  const bool has_lines = text.substr(at).starts_with(three);
+  for (at += has_lines ? 3 : 1; at < text.size(); ++at) {
+    if (text[at] == '\\' && quote == '"') {
+      ++at;
+    } else if (has_lines && text.substr(at).starts_with(three)) {
+      // Two more may stand before the three that end it.
+      return std::min({text.find_first_not_of(quote, at), at + 5, text.size()});
+    } else if (!has_lines && (text[at] == quote || text[at] == '\n')) {
+      return at + 1;
+    }
+  }
+  return text.size();
 }
 
-/// The line of a key with more than kMostDepth parts ("a.a.a"): toml++ makes as many tables of it, one in the
+/// The line of a key with more than kMostParts parts ("a.a.a"): toml++ makes as many tables of it, one in the
 /// other, and its functions go into each by recursion. 0: there is none.
 std::size_t line_of_deep_key(std::string_view text) {
   std::size_t line = 1;
@@ -76,7 +88,7 @@ std::size_t line_of_deep_key(std::string_view text) {
     } else if (text[at] == '#') {
       at = std::min(text.find('\n', at), text.size());
     } else {
-      if (text[at] == '.' && ++dots == kMostDepth) return line;
+      if (text[at] == '.' && ++dots == kMostParts) return line;
       if (std::string_view(",=[]{}\n").find(text[at]) != std::string_view::npos) dots = 0;
       ++at;
     }
@@ -86,13 +98,15 @@ std::size_t line_of_deep_key(std::string_view text) {
   return 0;
 }
 
-struct TooDeep {
+struct NoJson {
   toml::source_region where;
+  std::string why;
 };
 
-/// Throws TooDeep.
+/// Throws NoJson.
 boost::json::value to_json(const toml::node& node, int depth = 1) {
-  if (depth > kMostDepth) throw TooDeep{node.source()};
+  if (depth > kMostDepth && (node.is_table() || node.is_array()))
+    throw NoJson{node.source(), fmt::format("is nested more than {} deep", kMostDepth)};
   if (const auto* table = node.as_table()) {
     boost::json::object result;
     for (const auto& [key, value] : *table) result[std::string_view(key)] = to_json(value, depth + 1);
@@ -105,7 +119,10 @@ boost::json::value to_json(const toml::node& node, int depth = 1) {
   }
   if (const auto text = node.value_exact<std::string>()) return boost::json::value(*text);
   if (const auto number = node.value_exact<std::int64_t>()) return *number;
-  if (const auto number = node.value_exact<double>()) return *number;
+  if (const auto number = node.value_exact<double>()) {
+    if (!std::isfinite(*number)) throw NoJson{node.source(), "has nan or inf, which JSON has not"};
+    return *number;
+  }
   if (const auto truth = node.value_exact<bool>()) return *truth;
   std::ostringstream date;  // JSON has none: as TOML writes it
   node.visit([&](const auto& value) {
@@ -180,8 +197,8 @@ class Reader {
     if (!node.is_table()) return mistake(key.source(), "'app' is no table; [app] begins one");
     try {
       options_->app_json = boost::json::serialize(to_json(node));
-    } catch (const TooDeep& deep) {
-      mistake(deep.where, fmt::format("[app] is nested more than {} deep", kMostDepth));
+    } catch (const NoJson& found) {
+      mistake(found.where, "[app] " + found.why);
     }
   }
 
@@ -190,6 +207,9 @@ class Reader {
     if (!values || values->empty()) {
       return mistake(key.source(), "'application' is no program; [\"./app\", \"argument\"] is right");
     }
+    for (const std::string& value : *values)
+      if (value.find('\0') != std::string::npos)
+        return mistake(key.source(), "application: has a zero byte in it; no value may");
     options_->application = *std::move(values);
   }
 
@@ -219,7 +239,9 @@ class Reader {
     }
     if (!mistakes_.empty()) return;
     for (std::size_t index = 0; index < addresses.size(); ++index) {
-      const std::string why = assign(listen_row(), {addresses[index]}, options_);
+      std::string why = assign(listen_row(), {addresses[index]}, options_);
+      if (why.empty() && options_->listen.size() > 1)
+        why = fmt::format("'{}' is more than one; each has a table", addresses[index]);
       if (!why.empty()) return mistake(tables[index].source(), fmt::format("listen.address: {}", why));
     }
     options_->listen = std::move(addresses);
@@ -302,7 +324,7 @@ std::vector<std::string> read_options_file(const std::string& file, Options* opt
   try {
     const std::string text = read_whole(file);
     if (const std::size_t line = line_of_deep_key(text); line > 0)
-      return {fmt::format("{}:{}: a key with more than {} parts", file, line, kMostDepth)};
+      return {fmt::format("{}:{}: a key with more than {} parts", file, line, kMostParts)};
     return Reader(file, options).read(toml::parse(text, file));
   } catch (const toml::parse_error& error) {
     return {fmt::format("{}:{}: {}", file, error.source().begin.line, error.description())};

@@ -1,5 +1,5 @@
-// limpet.toml: read with toml++, checked against the option table. Each mistake is one line with file and
-// line number, and says what would be right.
+// limpet.toml: read with toml++, checked against the option table. Each mistake names file and
+// line number, and says what would be right; what it quotes stands in it as it is.
 #pragma once
 
 #include <string>

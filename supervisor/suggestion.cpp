@@ -27,6 +27,8 @@ std::string nearest(std::string_view word, const std::vector<std::string>& known
   std::string best;
   std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;
   for (const std::string& each : known) {
+    // At least so many have to be inserted: a very long word costs nothing.
+    if (std::max(word.size(), each.size()) - std::min(word.size(), each.size()) >= least) continue;
     const std::size_t steps = distance(word, each);
     if (steps < least) {
       least = steps;

@@ -99,14 +99,38 @@ TEST_F(OptionsFile, what_is_nested_too_deep_is_refused_with_its_line) {
   std::string arrays = "[app]\nx = 1\ny = ";
   for (int i = 0; i < 100; ++i) arrays += "[";
   for (int i = 0; i < 100; ++i) arrays += "]";
-  EXPECT_THAT(load(arrays + "\n").mistakes, ElementsAre(HasSubstr("3: [app] is nested more than 32 deep")));
+  EXPECT_THAT(load(arrays + "\n").mistakes, ElementsAre(HasSubstr("3: [app] is nested more than 31 deep")));
   EXPECT_THAT(load("[app]\n" + deep(25) + " = 1\n").mistakes, IsEmpty());
+  // Behind strings whose end is not the first that looks like one.
+  for (const std::string text : {R"("""\"""")", R"("""\\\"""")", R"("""x"""")", R"("""x""""")", "'''x''''"}) {
+    EXPECT_THAT(load("[app]\nb = [" + text + ", {" + deep(16'000) + " = 1}]\n").mistakes,
+                ElementsAre(HasSubstr("2: a key with more than 32 parts")))
+        << text;
+  }
   // Dots that are no key's.
   const std::string dots(500, '.');
   EXPECT_THAT(load("[app]\na = '" + dots + "' # " + dots + "\nb = \"\"\"\n\\\"" + dots +
                    "\n\"\"\"\nc = [1.5, 2.5, 3.5]\n")
                   .mistakes,
               IsEmpty());
+}
+
+TEST_F(OptionsFile, what_is_as_deep_as_it_may_be_is_read_again_by_workers) {
+  const auto arrays = [](std::size_t count) {
+    return "[app]\nx = " + std::string(count, '[') + "1" + std::string(count, ']') + "\n";
+  };
+  const LoadedOptions loaded = load(arrays(30));
+  ASSERT_THAT(loaded.mistakes, IsEmpty());
+  EXPECT_NO_THROW((void)boost::json::parse(settings_json(loaded.options, {"tcp://127.0.0.1:9"}, 7)));
+  EXPECT_THAT(load(arrays(31)).mistakes, ElementsAre(HasSubstr("2: [app] is nested more than 31 deep")));
+}
+
+TEST_F(OptionsFile, each_mistake_is_one_line_whatever_it_quotes) {
+  for (const auto& [text, expected] :
+       {std::pair{"\"a\\nb\" = 1\n", R"(1: unknown key 'a\x0ab')"},
+        std::pair{"workers = \"\\u001b[0m\"\n", R"(1: workers: '\x1b[0m' is no whole number)"}})
+    EXPECT_THAT(load(text).mistakes, ElementsAre(HasSubstr(expected)));
+  EXPECT_THAT(load("", {flag("--workers", {"a\nb"})}).mistakes, ElementsAre(HasSubstr(R"('a\x0ab' is no)")));
 }
 
 TEST_F(OptionsFile, a_file_that_cannot_be_read_whole_is_refused) {
@@ -157,6 +181,8 @@ TEST_F(OptionsFile, each_mistake_is_told_with_its_line_and_what_would_be_right) 
       {"[socketio]\ntransports = [\"smoke\"]\n", "2: socketio.transports: 'smoke' is no transport"},
       {"socketio = 3\n", "1: 'socketio' is no table; [socketio] begins one"},
       {"app = 3\n", "1: 'app' is no table"},
+      {"[app]\nx = [1,\n  nan]\n", "3: [app] has nan or inf, which JSON has not"},
+      {"[app]\nx = -inf\n", "2: [app] has nan or inf"},
       {"[workers]\nx = 1\n", "1: 'workers' is a table; a value is right"},
       {"workers = 1\nworkers = 2\n", "2: "},
       {"[ring]\ncapacity = 3000000\n", "2: ring.capacity: 3000000 is no power of two; 16MiB is"},
@@ -175,6 +201,12 @@ TEST_F(OptionsFile, each_mistake_is_told_with_its_line_and_what_would_be_right) 
       {"[[listen]]\naddress = \"tcp://*:1\"\nidle_timeout = 3\n",
        "3: listen.idle_timeout: '3' is no duration"},
       {"[[listen]]\naddress = \"*:1\"\n", "1: listen.address: '*:1' is no address"},
+      {"[[listen]]\naddress = \"tcp://*:1,tcp://*:2\"\n",
+       "1: listen.address: 'tcp://*:1,tcp://*:2' is more than one; each has a table"},
+      {"application = [\"./app\", \"a\\u0000b\"]\n", "1: application: has a zero byte in it"},
+      {"runtime_dir = \"/run\\u0000/x\"\n", "1: runtime_dir: has a zero byte in it"},
+      {"[limits]\nmemory = \"17179869184GiB\"\n", "2: limits.memory: is out of range"},
+      {"[limits]\nidle_timeout = \"999999999999999h\"\n", "2: limits.idle_timeout: is out of range"},
   };
   for (const auto& [text, expected] : cases) {
     const auto told = mistakes(text);
@@ -329,6 +361,7 @@ TEST(Bytes, may_have_a_unit) {
 TEST(Suggestion, is_made_only_if_it_is_near) {
   EXPECT_EQ(nearest("wokers", {"listen", "workers"}), "workers");
   EXPECT_EQ(nearest("zzz", {"listen", "workers"}), "");
+  EXPECT_EQ(nearest(std::string(100, 'w'), {"listen", "workers"}), "");
 }
 
 }  // namespace
