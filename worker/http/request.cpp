@@ -167,6 +167,8 @@ struct HeaderLines {
 };
 
 /// RFC 9112 sections 6.1 and 6.3. A body whose last coding is not chunked has no end that anybody knows.
+/// Empty elements of the list are refused as well: a reader before us who does not pass over them sees
+/// another end.
 int refuse_encoding(const HeaderLines& lines, const RequestHead& head) noexcept {
   if (lines.lengths > 0 || head.version == 10) return 400;
   if (lines.encodings == 1 && equal_ignoring_case(lines.encoding, "chunked")) return 0;
@@ -194,8 +196,11 @@ int take_line(RequestHead& head, HeaderLines& lines, std::string_view name, std:
   } else if (equal_ignoring_case(name, "Upgrade")) {
     head.upgrade = head.upgrade || has_token(value, "websocket");
   } else if (equal_ignoring_case(name, "Expect") && head.version == 11) {
-    if (!equal_ignoring_case(value, "100-continue")) return 417;
-    head.expect_continue = true;
+    std::string_view expectation;
+    while (next_element(value, expectation)) {
+      if (!equal_ignoring_case(expectation, "100-continue")) return 417;
+      head.expect_continue = true;
+    }
   }
   return 0;
 }
@@ -321,13 +326,20 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
          std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
-bool has_token(std::string_view list, std::string_view token) noexcept {
+bool next_element(std::string_view& list, std::string_view& element) noexcept {
   while (!list.empty()) {
     const auto comma = list.find(',');
-    if (equal_ignoring_case(trim(list.substr(0, comma)), token)) return true;
-    if (comma == std::string_view::npos) break;
-    list.remove_prefix(comma + 1);
+    element = trim(list.substr(0, comma));
+    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+    if (!element.empty()) return true;
   }
+  return false;
+}
+
+bool has_token(std::string_view list, std::string_view token) noexcept {
+  std::string_view element;
+  while (next_element(list, element))
+    if (equal_ignoring_case(element, token)) return true;
   return false;
 }
 

@@ -81,6 +81,9 @@ bool next_header(std::string_view raw_head, std::size_t& cursor, std::string_vie
 [[nodiscard]] std::string_view trim(std::string_view text) noexcept;
 /// RFC 9110 section 5.6.2; never empty.
 [[nodiscard]] bool is_token(std::string_view text) noexcept;
+/// Takes the first element, trimmed, off a comma-separated list; empty ones are passed over (RFC 9110 section
+/// 5.6.1.2). False: there is none.
+bool next_element(std::string_view& list, std::string_view& element) noexcept;
 /// Is `token` one of the comma-separated elements of `list`? Case does not matter.
 [[nodiscard]] bool has_token(std::string_view list, std::string_view token) noexcept;
 

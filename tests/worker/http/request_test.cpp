@@ -214,6 +214,26 @@ TEST(RequestHead, ExpectingAnythingButContinueIsRefusedWith417) {
   EXPECT_FALSE(parse("POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").head.expect_continue);
 }
 
+TEST(RequestHead, ExpectingContinueTwiceOrWithEmptyElementsExpectsIt) {
+  for (const std::string_view value :
+       {"100-continue, 100-continue", ",100-continue", "100-continue,", ", ,\t,100-Continue , ,",
+        "100-continue\r\nExpect: 100-continue", "100-continue\r\nExpect:"})
+    EXPECT_TRUE(parse(with("Expect: " + std::string(value))).head.expect_continue) << value;
+  for (const std::string_view value : {"", ",", " , ,"}) {
+    EXPECT_EQ(status_of(with("Expect: " + std::string(value))), 0) << value;
+    EXPECT_FALSE(parse(with("Expect: " + std::string(value))).head.expect_continue) << value;
+  }
+  EXPECT_EQ(status_of(with("Expect: ,100-continue,,magic")), 417);
+  EXPECT_EQ(status_of(with("Expect: 100-continue 100-continue")), 417);
+}
+
+TEST(RequestHead, WithAnEmptyElementAmongItsCodingsIsRefused) {
+  for (const std::string_view value : {"chunked,", "chunked, ,", ",chunked,"})
+    EXPECT_EQ(status_of(with("Transfer-Encoding: " + std::string(value))), 400) << value;
+  for (const std::string_view value : {",chunked", ", , chunked", "gzip,,chunked"})
+    EXPECT_EQ(status_of(with("Transfer-Encoding: " + std::string(value))), 501) << value;
+}
+
 TEST(RequestHead, AsksForWebSocketOnlyWithBothHeaders) {
   const auto upgrade = [](std::string_view lines) {
     return parse("GET / HTTP/1.1\r\nHost: h\r\n" + std::string(lines) + "\r\n").head.upgrade;
