@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
@@ -19,8 +20,18 @@ namespace limpet::base {
 namespace {
 
 constexpr std::chrono::milliseconds kFlush{200};
+constexpr const char* kLogger = "limpet";
 
 std::atomic<std::uint64_t> left_out_by_gates{0};
+std::atomic<std::uint64_t> untold_by_gates{0};
+
+/// `count` of them are told by a line of their kind.
+void take_told_by_gate(std::uint64_t count) noexcept {
+  std::uint64_t untold = untold_by_gates.load(std::memory_order_relaxed);
+  while (!untold_by_gates.compare_exchange_weak(untold, untold - std::min(untold, count),
+                                                std::memory_order_relaxed)) {
+  }
+}
 
 std::string whole_line(std::string_view text) {
   return plain_line(text, LineOutput::kLongestLine - 1) + "\n";
@@ -33,16 +44,22 @@ class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    if (const std::uint64_t untold = output_.drops().take_untold(); untold > 0) {
-      const std::string text =
-          fmt::format("log: {} lines of this log were dropped: nobody took them", untold);
-      const spdlog::details::log_msg notice(message.logger_name, spdlog::level::warn, text);
-      // Nothing newer before it.
-      if (!output_.tell(format(notice), untold)) return output_.drop();
-    }
+    // Nothing newer before it.
+    if (!tell_drops()) return output_.drop();
     output_.write(format(message));
   }
-  void flush_() override { output_.flush(kFlush); }
+  void flush_() override {
+    (void)tell_drops();
+    output_.flush(kFlush);
+  }
+
+  /// False: there is something to tell, and nobody takes it.
+  bool tell_drops() {
+    const std::uint64_t untold = output_.drops().take_untold();
+    if (untold == 0) return true;
+    const std::string text = fmt::format("log: {} lines of this log were dropped: nobody took them", untold);
+    return output_.tell(format({kLogger, spdlog::level::warn, text}), untold);
+  }
 
   std::string format(const spdlog::details::log_msg& message) {
     spdlog::memory_buf_t formatted;
@@ -66,7 +83,7 @@ std::shared_ptr<StderrSink>& the_sink() {
 void open_log(const std::string& pattern, std::string_view least) {
   do_nothing_at({SIGPIPE, SIGXFSZ});
   if (!the_sink()) the_sink() = std::make_shared<StderrSink>();
-  auto logger = std::make_shared<spdlog::logger>("limpet", the_sink());
+  auto logger = std::make_shared<spdlog::logger>(kLogger, the_sink());
   logger->set_pattern(pattern);
   logger->set_level(spdlog::level::from_str(std::string(least)));
   // spdlog would print to stderr, and wait, what is wrong with a format of the application's.
@@ -74,8 +91,14 @@ void open_log(const std::string& pattern, std::string_view least) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-void flush_log() {
-  if (the_sink()) the_sink()->flush();
+void finish_log() {
+  if (!the_sink()) return;
+  if (const std::uint64_t untold = untold_by_gates.exchange(0, std::memory_order_relaxed); untold > 0)
+    log(LogLevel::Warning,
+        fmt::format("log: {} lines were left out at the end: of each kind, {} a second are "
+                    "written",
+                    untold, LogGate::kLinesPerSecond));
+  the_sink()->flush();
 }
 
 void log(LogLevel level, std::string_view line) {
@@ -86,11 +109,15 @@ void log(LogLevel level, std::string_view line) {
 }
 
 void detail::log_after(LogLevel level, std::string line, std::uint64_t left_out) {
+  take_told_by_gate(left_out);
   if (left_out > 0) line += fmt::format(" ({} lines like this one were left out before it)", left_out);
   log(level, line);
 }
 
-void detail::count_left_out() noexcept { left_out_by_gates.fetch_add(1, std::memory_order_relaxed); }
+void detail::count_left_out() noexcept {
+  left_out_by_gates.fetch_add(1, std::memory_order_relaxed);
+  untold_by_gates.fetch_add(1, std::memory_order_relaxed);
+}
 
 std::uint64_t log_lines_dropped() noexcept {
   return left_out_by_gates.load(std::memory_order_relaxed) + (the_sink() ? the_sink()->dropped() : 0);

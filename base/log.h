@@ -21,8 +21,9 @@ enum class LogLevel : unsigned char { Debug, Info, Warning, Error };
 /// same output with other words. SIGPIPE and SIGXFSZ do nothing from then on: what a log meets must not end
 /// the process.
 void open_log(const std::string& pattern, std::string_view least);
-/// What a thread of the log still has to write, for a moment; before an exec.
-void flush_log();
+/// At the end of the process, or before an exec: tells how many lines were left out or dropped since that was
+/// last told, and waits a moment for what a thread of the log still has to write.
+void finish_log();
 
 void log(LogLevel level, std::string_view line);
 

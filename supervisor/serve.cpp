@@ -163,9 +163,7 @@ int obey(const TakeoverOrder& order, CommandLine command_line) {
   return reasons.empty() ? 0 : 1;
 }
 
-}  // namespace
-
-int run_serve(const CommandLine& command_line) {
+int run(const CommandLine& command_line) {
   // As process 1 a signal without a handler is lost, as any other process it would end us without a word.
   if (!command_line.check_only) base::block_signals();
   try {
@@ -187,6 +185,14 @@ int run_serve(const CommandLine& command_line) {
     tell({failure.what()});
     return 1;
   }
+}
+
+}  // namespace
+
+int run_serve(const CommandLine& command_line) {
+  const int code = run(command_line);
+  base::finish_log();
+  return code;
 }
 
 }  // namespace limpet::supervisor

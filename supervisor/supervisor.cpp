@@ -354,7 +354,7 @@ void Supervisor::become(const ipc::Descriptor& image) {
   if (why.empty()) {
     log(Level::Info,
         fmt::format("upgrade: becoming {}", to_text(running_file(command_line_.place.binary, image))));
-    base::flush_log();
+    base::finish_log();
     why = become_image(image, command_line_.place, save());
   }
   hear_signals();

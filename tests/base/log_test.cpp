@@ -94,6 +94,43 @@ TEST(Log, CountsWhatAGateLeavesOutAndTellsTheNextLineOfItsKind) {
   EXPECT_EQ(lines[5], "limpet warning: line 6 (4 lines like this one were left out before it)");
 }
 
+TEST(Log, TellsAtItsEndWhatNoLineHasToldBefore) {
+  const Ends pipe = make_pipe();
+  EXPECT_EQ(in_child(pipe.writes,
+                     [] {
+                       open_log("limpet %l: %v", "info");
+                       LogGate gate;
+                       const auto line = [] { return std::string("line"); };
+                       const std::chrono::steady_clock::time_point now(std::chrono::seconds(1));
+                       for (int i = 0; i < 9; ++i) log_at_most(gate, now, LogLevel::Warning, line);
+                       const auto later = now + std::chrono::seconds(1);
+                       for (int i = 0; i < 12; ++i) log_at_most(gate, later, LogLevel::Warning, line);
+                       finish_log();
+                       finish_log();
+                       return log_lines_dropped() == 11 ? 0 : 1;
+                     }),
+            0);
+  const auto lines = lines_of(take(pipe.reads));
+  ASSERT_EQ(lines.size(), 11u);
+  EXPECT_EQ(lines[5], "limpet warning: line (4 lines like this one were left out before it)");
+  EXPECT_EQ(lines[10],
+            "limpet warning: log: 7 lines were left out at the end: of each kind, 5 a second are written");
+}
+
+TEST(Log, TellsAtItsEndWhatNobodyTook) {
+  const Ends pipe = make_pipe();
+  EXPECT_EQ(in_child(pipe.writes,
+                     [&] {
+                       open_log("limpet %l: %v", "info");
+                       while (log_lines_dropped() < 7) log(LogLevel::Info, "nobody reads this");
+                       (void)take(pipe.reads);
+                       finish_log();
+                       return 0;
+                     }),
+            0);
+  EXPECT_EQ(take(pipe.reads), "limpet warning: log: 7 lines of this log were dropped: nobody took them\n");
+}
+
 TEST(Log, MayBeOpenedAgainWithOtherWords) {
   const Ends pipe = make_pipe();
   EXPECT_EQ(in_child(pipe.writes,

@@ -162,3 +162,28 @@ for (const [what, redirection] of [["closed", "2>&-"], ["a full device", "2>/dev
     });
   });
 }
+
+test("what the limit has left out is told at the end", async () => {
+  const cluster = await Cluster.start({ workers: 1 });
+  let fleet;
+  try {
+    fleet = await Fleet.connect(cluster.url, addresses(4, 63));
+    await throwing(cluster, fleet, 50);
+    const ids = fleet.members.map((member) => member.socket.id);
+    fleet.leave();
+    await cluster.stop();
+    const thrown = cluster.process.lines.filter((line) => line.includes("handler of throw"));
+    for (const line of thrown) {
+      const [, id] = line.match(/warning: handler of throw, client (\S+): a handler's mistake/);
+      assert.ok(ids.includes(id), line);
+    }
+    const said = (pattern) => cluster.process.lines.map((line) => Number(line.match(pattern)?.[1] ?? 0)).reduce((sum, count) => sum + count, 0);
+    const before = said(/ \((\d+) lines like this one were left out before it\)$/);
+    const end = said(/ slot 0 gen \d+ warning: log: (\d+) lines were left out at the end/);
+    assert.ok(end > 0, cluster.process.tail());
+    assert.equal(thrown.length + before + end, 200);
+  } finally {
+    fleet?.leave();
+    await cluster.destroy();
+  }
+});

@@ -83,13 +83,7 @@ int run_alone(int argc, char** argv, process::Worker::Setup setup) {
   return process::Worker(std::move(settings), std::move(setup)).run();
 }
 
-}  // namespace
-
-int run(int argc, char** argv, std::function<void(Io&)> setup) {
-  base::fill_standard_descriptors();
-  base::do_nothing_at({SIGPIPE});
-  base::raise_descriptor_limit();
-  if (argc > 0) take_name(argv[0]);
+int run_to_the_end(int argc, char** argv, process::Worker::Setup setup) {
   try {
     const char* inherited = std::getenv(ipc::kHeritageVariable);
     return inherited != nullptr ? run_in_cluster(inherited, std::move(setup))
@@ -99,6 +93,18 @@ int run(int argc, char** argv, std::function<void(Io&)> setup) {
     base::say(STDERR_FILENO, "limpet: start: " + std::string(error.what()) + "\n");
     return 1;
   }
+}
+
+}  // namespace
+
+int run(int argc, char** argv, std::function<void(Io&)> setup) {
+  base::fill_standard_descriptors();
+  base::do_nothing_at({SIGPIPE});
+  base::raise_descriptor_limit();
+  if (argc > 0) take_name(argv[0]);
+  const int code = run_to_the_end(argc, argv, std::move(setup));
+  base::finish_log();
+  return code;
 }
 
 }  // namespace limpet

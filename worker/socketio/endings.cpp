@@ -147,8 +147,9 @@ const boost::json::value& Server::parsed_auth(SocketState& socket) {
 }
 
 void Server::run_timers(http::Allowance& allowance) {
-  timers_.run_due(clock_.now(), allowance,
-                  [this](const std::function<void()>& task) { guarded("timer", task); });
+  timers_.run_due(clock_.now(), allowance, [this](const std::function<void()>& task) {
+    guarded({"timer", ""}, task);
+  });
 }
 
 void Server::close_unconnected(http::Allowance& allowance) {

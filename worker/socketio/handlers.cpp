@@ -156,9 +156,10 @@ void Server::run_handlers(SocketState& socket, std::uint32_t event, Call& call, 
 }
 
 void Server::run_handler(const Handler& handler, Call& call, std::string_view name) {
-  guarded(name, [&] {
+  const HandlerName who{name, call.socket.id()};
+  guarded(who, [&] {
     if (!handler.invoke(call))
-      note_failure(name, "is missing or of another type; not called", call.misfit + 1);
+      note_failure(who, "is missing or of another type; not called", call.misfit + 1);
   });
 }
 
@@ -237,12 +238,13 @@ bool Server::give_up_replies(SocketState& socket, const char* why, http::Allowan
   return true;
 }
 
-void Server::note_failure(std::string_view what, std::string_view why, std::size_t argument) noexcept {
+void Server::note_failure(const HandlerName& name, std::string_view why, std::size_t argument) noexcept {
   ++stats_.handler_exceptions;
   try {
     base::log_at_most(failures_, clock_.now(), base::LogLevel::Warning, [&] {
       const std::string subject = argument == 0 ? "" : fmt::format("argument {} ", argument);
-      return fmt::format("handler of {}: {}{}", what.substr(0, kLongestTextInLog), subject,
+      const std::string whose = name.socket.empty() ? "" : fmt::format(", client {}", name.socket);
+      return fmt::format("handler of {}{}: {}{}", name.what.substr(0, kLongestTextInLog), whose, subject,
                          why.substr(0, kLongestTextInLog));
     });
   } catch (...) {  // the counter has it

@@ -76,7 +76,7 @@ void Server::announce_departure(engineio::Session& session) {
     const std::uint32_t epoch = socket->epoch;
     Socket handle = handle_of(*socket);
     for (std::size_t next = 0; next < nsp.leaving_handlers.size() && find(index, epoch) != nullptr; ++next)
-      guarded("leaving", [&] { nsp.leaving_handlers[next](handle); });
+      guarded({"leaving", handle.id()}, [&] { nsp.leaving_handlers[next](handle); });
   }
 }
 
@@ -169,7 +169,7 @@ void Server::announce_arrival(engineio::Session& session) {
     const NamespaceState& nsp = *socket->nsp;
     Socket handle = handle_of(*socket);
     for (std::size_t next = 0; next < nsp.connection_handlers.size(); ++next)
-      guarded("connection", [&] { nsp.connection_handlers[next](handle); });
+      guarded({"connection", handle.id()}, [&] { nsp.connection_handlers[next](handle); });
   }
 }
 

@@ -179,10 +179,8 @@ void Server::receive_connect(ClientState& client, const Packet& packet) {
   for (std::size_t next = 0; next < socket.nsp->middlewares.size() && !error; ++next) {
     // A middleware that throws must not let anybody in.
     error = Error{"Internal server error"};
-    guarded("middleware", [&] {
-      Socket handle = handle_of(socket);
-      error = socket.nsp->middlewares[next](handle);
-    });
+    Socket handle = handle_of(socket);
+    guarded({"middleware", handle.id()}, [&] { error = socket.nsp->middlewares[next](handle); });
     if (find(index, epoch) == nullptr) return;  // it disconnected the socket
   }
   if (!error) return accept(socket);
@@ -233,7 +231,7 @@ void Server::accept(SocketState& socket) {
   const NamespaceState& nsp = *socket.nsp;
   Socket handle = handle_of(socket);
   for (std::size_t next = 0; next < nsp.connection_handlers.size(); ++next) {
-    guarded("connection", [&] { nsp.connection_handlers[next](handle); });
+    guarded({"connection", handle.id()}, [&] { nsp.connection_handlers[next](handle); });
   }
 }
 
@@ -319,7 +317,7 @@ void Server::send(SocketState& socket, std::span<const http::Buffer> frames) {
 void Server::report_gap(const Gap& gap) {
   const Dispatch dispatch(*this);
   for (std::size_t next = 0; next < gap_handlers_.size(); ++next)
-    guarded("gap", [&] { gap_handlers_[next](gap); });
+    guarded({"gap", ""}, [&] { gap_handlers_[next](gap); });
 }
 
 /// One that the application names and the client has not offered is none, for a client ends the connection
@@ -328,7 +326,7 @@ std::string Server::choose_protocol(std::span<const std::string_view> offered) {
   if (!protocol_chooser_) return std::string(offered.front());
   const Dispatch dispatch(*this);
   std::optional<std::string> chosen;
-  guarded("protocols", [&] { chosen = protocol_chooser_(offered); });
+  guarded({"protocols", ""}, [&] { chosen = protocol_chooser_(offered); });
   const bool was_offered = chosen && std::find(offered.begin(), offered.end(), *chosen) != offered.end();
   return was_offered ? std::move(*chosen) : std::string();
 }
@@ -338,7 +336,7 @@ std::optional<http::Response> Server::handle_http(const http::Request& request,
   const Dispatch dispatch(*this);
   std::optional<http::Response> response;
   bool failed = true;
-  caught(request.head.path, [&] {
+  caught({request.head.path, ""}, [&] {
     response = routes_.answer(request, address, clock_, handler_clock_);
     failed = false;
   });

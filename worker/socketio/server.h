@@ -272,28 +272,33 @@ class Server final : public engineio::SessionHandler {
   void drop_handler(const HandlerEntry& entry);
   void drop_handlers(SocketState& socket);
   static void destroy_callbacks(const SocketState& socket) noexcept;
+  /// Which code of the application it is, for the log.
+  struct HandlerName {
+    std::string_view what;    ///< the event, or the occasion
+    std::string_view socket;  ///< id of the one that it is called for; "": of none
+  };
   /// The one door to the application's code.
   template <typename F>
-  void guarded(std::string_view what, F&& handler) noexcept {
-    caught(what, [this, &handler] {
+  void guarded(const HandlerName& name, F&& handler) noexcept {
+    caught(name, [this, &handler] {
       const HandlerClock::Running running(handler_clock_);
       handler();
     });
   }
   /// Nothing that is thrown gets out of here.
   template <typename F>
-  void caught(std::string_view what, F&& function) noexcept {
+  void caught(const HandlerName& name, F&& function) noexcept {
     try {
       function();
     } catch (const std::exception& problem) {
-      note_failure(what, problem.what());
+      note_failure(name, problem.what());
     } catch (...) {
-      note_failure(what, "something that is no std::exception");
+      note_failure(name, "something that is no std::exception");
     }
   }
   /// `argument`: the one, counted from 1, that `why` is about; 0: none. Nothing is put together for a line
   /// that is not written: a client can cause many of these.
-  void note_failure(std::string_view what, std::string_view why, std::size_t argument = 0) noexcept;
+  void note_failure(const HandlerName& name, std::string_view why, std::size_t argument = 0) noexcept;
 
   [[nodiscard]] bool is_for(const SocketState& socket, const Broadcast& broadcast) const noexcept;
   [[nodiscard]] SocketState* socket_with_id(const NamespaceState& nsp, std::string_view id) const noexcept;
