@@ -9,6 +9,7 @@
 
 #include "ipc/check.h"
 #include "supervisor/log.h"
+#include "supervisor/process_status.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -17,6 +18,8 @@ using std::chrono::steady_clock;
 
 /// Between what asks a worker to end and SIGKILL.
 constexpr std::chrono::milliseconds kEndGrace{1000};
+/// Between SIGKILL and the word that it has not helped; then between two looks at why.
+constexpr std::chrono::milliseconds kEndPatience{2000};
 /// Between the deadline that a draining worker keeps by itself and the signal for one that does not.
 constexpr std::chrono::milliseconds kDrainGrace{500};
 
@@ -157,7 +160,23 @@ void Cluster::put_down(Worker& worker, Ending ending, Cause cause, std::string w
 }
 
 void Cluster::limit_end(Worker& worker) {
-  worker.deadline.start(kEndGrace, [&worker] { worker.end(Ending::Killed); });
+  worker.deadline.start(kEndGrace, [this, &worker] {
+    worker.end(Ending::Killed);
+    watch_end(worker, "");
+  });
+}
+
+/// Nothing more can be done, but whoever waits for its end is told. `told`: the reason that was told before.
+void Cluster::watch_end(Worker& worker, const std::string& told) {
+  worker.deadline.start(kEndPatience, [this, &worker, told] {
+    const std::string why = what_holds(process_status(worker.pid()));
+    if (why != told) {
+      const std::string line = fmt::format("{}: waiting for its end: {}", worker.name(), why);
+      log(Level::Warning, line);
+      if (on_held) on_held(line);
+    }
+    watch_end(worker, why);
+  });
 }
 
 void Cluster::stop(bool at_once) {

@@ -56,6 +56,8 @@ class Cluster {
   /// From now on: no new worker, no new connection; everybody drains. `at_once`: SIGKILL for all. May be
   /// called again.
   void stop(bool at_once);
+  /// SIGCHLD came: a debugger may have given the status of a worker free.
+  void take_held_ends();
   /// From now on whoever dies is replaced by a worker of this program.
   void adopt(SharedProgram program);
   /// Unix sockets whose files were swept: for the workers that start from now on. Says so in the log.
@@ -84,6 +86,8 @@ class Cluster {
   std::function<void(const Worker&)> on_signalled;
   std::function<void(const Worker&)> on_seated;
   std::function<void(const Worker&, const ipc::BucketsMoved&)> on_buckets_moved;
+  /// A worker does not end whatever was done: a sentence that names it, and why.
+  std::function<void(const std::string& line)> on_held;
   std::function<void()> on_all_seated;  ///< once
   std::function<void()> on_empty;       ///< after stop(): nobody is left
 
@@ -150,6 +154,7 @@ class Cluster {
   void remove_closed_slots();
   void limit_boot(Worker& worker, Milliseconds left);
   void limit_end(Worker& worker);
+  void watch_end(Worker& worker, const std::string& told);
   void limit_drain(Worker& worker, Milliseconds left, Milliseconds whole);
   void move_sessions(Worker& from, Worker& to);
   void limit_drain(Worker& worker, Milliseconds deadline);

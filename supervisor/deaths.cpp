@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "ipc/check.h"
 #include "ipc/codec.h"
@@ -47,7 +48,11 @@ void ring(const ipc::Descriptor& doorbell) {
 
 void Cluster::take_end(Worker& worker) {
   const auto status = worker.child.try_reap();
-  if (!status) return;
+  if (!status) {
+    // Its debugger gets the status first, and the descriptor stays readable until it has taken it.
+    if (std::exchange(worker.on_end, nullptr)) watch_end(worker, "");
+    return;
+  }
   read_last_words(worker);
   auto& workers = slots_.at(worker.who().slot)->workers;
   const auto place =
@@ -56,6 +61,12 @@ void Cluster::take_end(Worker& worker) {
   auto owned = std::move(*place);
   workers.erase(place);
   bury(std::move(owned), *status);
+}
+
+void Cluster::take_held_ends() {
+  each_worker([this](Worker& worker) {
+    if (!worker.on_end) take_end(worker);
+  });
 }
 
 void Cluster::read_last_words(Worker& worker) {

@@ -100,6 +100,7 @@ void Supervisor::watch_cluster() {
   cluster_.on_drain_progress = [this](const Worker& worker) {
     if (rollout_) rollout_->take_progress(worker);
   };
+  cluster_.on_held = [this](const std::string& line) { tell_held(line); };
   cluster_.on_empty = [this] { finish_stop(); };
 }
 
@@ -131,7 +132,10 @@ void Supervisor::go_on() {
 }
 
 void Supervisor::take_signal(int number) {
-  if (number == SIGCHLD) return strangers_.look();
+  if (number == SIGCHLD) {
+    cluster_.take_held_ends();
+    return strangers_.look();
+  }
   log(Level::Info, fmt::format("supervisor: signal {}", ::sigabbrev_np(number)));
   if (number == SIGHUP) return reload_by_signal();
   if (number == SIGUSR1) {
@@ -255,6 +259,7 @@ std::string Supervisor::now_runs() const {
 }
 
 void Supervisor::roll_out(SharedProgram program, std::vector<std::uint16_t> slots, const Reply& reply) {
+  operation_reply_ = reply;
   rollout_ = std::make_unique<Rollout>(
       loop_, cluster_, operation_name_,
       [name = operation_name_, reply](const std::string& line) {
@@ -307,6 +312,7 @@ void Supervisor::scale(int workers, const Reply& reply) {
       [this, reply](bool succeeded, const std::string& line) { finish_scaling(succeeded, line, reply); });
   if (const std::string why = scaling->obstacle(); !why.empty()) return refuse(why);
   begin_operation("scale");
+  operation_reply_ = reply;
   scaling_ = std::move(scaling);
   reply(ipc::Progress{fmt::format("scale: {} -> {} workers", cluster_.slots(), workers)});
   scaling_->begin();
@@ -403,6 +409,11 @@ void Supervisor::finish_stop() {
   log(Level::Info, "supervisor: every worker is gone; good-bye");
   for (const Reply& reply : waiting_for_stop_) reply(ipc::Done{0, "stopped"});
   loop_.stop();
+}
+
+void Supervisor::tell_held(const std::string& line) {
+  for (const Reply& reply : waiting_for_stop_) reply(ipc::Progress{line});
+  if (rollout_ || scaling_) operation_reply_(ipc::Progress{line});
 }
 
 void hear_signals() { base::block_only({SIGTTOU}); }

@@ -58,6 +58,7 @@ class Supervisor {
   [[nodiscard]] ipc::SupervisorState save() const;
   void stop(bool at_once, const Reply& reply);
   void finish_stop();
+  void tell_held(const std::string& line);
 
   /// "" or "reload since 12.3 s"
   [[nodiscard]] std::string operation() const;
@@ -84,6 +85,7 @@ class Supervisor {
   std::unique_ptr<Scaling> scaling_;
   std::unique_ptr<Trial> trial_;
   Reply upgrade_reply_;
+  Reply operation_reply_;  ///< of the rollout or scaling
   base::LogGate refusals_;
   std::string upgraded_from_;          ///< build; "" if this supervisor began as itself
   Timer after_;                        ///< what must not happen inside a callback of the rollout that it ends

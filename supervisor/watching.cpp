@@ -2,11 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <string>
 
 #include "supervisor/cluster.h"
 #include "supervisor/log.h"
+#include "supervisor/process_status.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -19,15 +19,6 @@ std::string list_of(const std::vector<bool>& routes, bool wanted) {
     if (routes[slot] == wanted) result += fmt::format("{}{}", result.empty() ? "" : ", ", slot);
   }
   return result;
-}
-
-/// Who debugs that process, as proc_pid_status(5) says; 0: nobody.
-pid_t tracer_of(pid_t pid) {
-  std::ifstream status(fmt::format("/proc/{}/status", pid));
-  pid_t tracer = 0;
-  for (std::string word; status >> word;)
-    if (word == "TracerPid:") status >> tracer;
-  return tracer;
 }
 
 }  // namespace
@@ -51,7 +42,8 @@ void Cluster::take_pulse(Worker& worker) {
   const bool was_silent =
       std::exchange(worker.silent, pulse != Pulse::Beating || last_beat < worker.traced_at);
   const double silence = std::chrono::duration<double>(now - std::max(last_beat, worker.ready_since)).count();
-  if (const pid_t tracer = pulse == Pulse::Hung ? tracer_of(worker.child.pid()) : 0; tracer != 0) {
+  if (const pid_t tracer = pulse == Pulse::Hung ? process_status(worker.child.pid()).tracer : 0;
+      tracer != 0) {
     worker.traced_at = now;
     log(Level::Warning, fmt::format("{}: no heartbeat for {:.1f} s; process {} debugs it, so it is not ended",
                                     worker.name(), silence, tracer));

@@ -307,6 +307,22 @@ TEST(Serve, stop_now_does_not_drain) {
   EXPECT_EQ(server.program().wait_for_end(), (ipc::ExitStatus{false, 0}));
 }
 
+TEST(Serve, a_stop_tells_for_which_worker_it_waits_and_why) {
+  RunningServer server({"--workers", "2"});
+  server.wait_until_serving();
+  const pid_t held = server.pid_of_slot(1);
+  // Its status is ours first, and we do not take it.
+  ASSERT_EQ(::ptrace(PTRACE_SEIZE, held, nullptr, nullptr), 0) << std::strerror(errno);
+  RunningProgram stop("limpet", {"ctl", "--runtime-dir", server.runtime_dir(), "stop", "--now"});
+  stop.wait_for(
+      fmt::format("slot 1 gen 2 pid {}: waiting for its end: process {} debugs it", held, ::getpid()));
+  EXPECT_FALSE(server.program().ends_within(0));
+  ASSERT_EQ(::waitpid(held, nullptr, __WALL), held);
+  stop.wait_for("stopped");
+  EXPECT_EQ(stop.wait_for_end(), (ipc::ExitStatus{false, 0}));
+  EXPECT_EQ(server.program().wait_for_end(), (ipc::ExitStatus{false, 0}));
+}
+
 TEST(Serve, totals_never_decrease_when_workers_die) {
   RunningServer server({"--workers", "2"});
   server.wait_until_serving();
