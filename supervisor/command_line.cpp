@@ -16,6 +16,7 @@ namespace limpet::supervisor {
 namespace {
 
 constexpr int kUsage = 2;
+constexpr int kMostWorkers = 256;
 
 constexpr const char* kServeFooter =
     "\nFile (-c FILE) keys are those in [brackets]; a flag beats the file. Table [app] of the file is the "
@@ -109,13 +110,28 @@ CommandLine finish(ServeWords* words) {
 }
 
 /// CLI11 takes octal and hexadecimal numbers, signs, blanks and "nan" as well.
-CLI::Validator decimal() {
-  const auto complaint = [](const std::string& word) {
-    const bool good = !word.empty() && word.find_first_not_of("0123456789.") == std::string::npos &&
-                      (word.front() != '0' || word.size() == 1 || word[1] == '.');
-    return good ? std::string() : fmt::format("{} is no decimal number", word);
+bool is_decimal(std::string_view word) {
+  return !word.empty() && word.find_first_not_of("0123456789.") == std::string_view::npos &&
+         std::count(word.begin(), word.end(), '.') <= 1 && word.back() != '.' &&
+         (word.front() != '0' || word.size() == 1 || word[1] == '.');
+}
+
+CLI::Validator number_of_workers() {
+  const auto complaint = [](const std::string& word) -> std::string {
+    const bool good = is_decimal(word) && word.size() <= 3 && word.find('.') == std::string::npos &&
+                      std::stoi(word) >= 1 && std::stoi(word) <= kMostWorkers;
+    return good ? "" : fmt::format("'{}' is no number of workers; 1 to {} is right", word, kMostWorkers);
   };
-  return {complaint, "", "decimal"};
+  return {complaint, "", "workers"};
+}
+
+CLI::Validator number_of_seconds() {
+  const auto complaint = [](const std::string& word) -> std::string {
+    const bool good =
+        is_decimal(word) && word.size() <= 20 && std::stod(word) >= 0.001 && std::stod(word) <= 1e6;
+    return good ? "" : fmt::format("'{}' is no number of seconds; 0.001 to 1000000 is right", word);
+  };
+  return {complaint, "", "seconds"};
 }
 
 CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
@@ -133,16 +149,14 @@ CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
       each->add_option("workers", command->count, "how many")
           ->type_name("N")
           ->required()
-          ->check(decimal())
-          ->check(CLI::Range(1, 256));
+          ->check(number_of_workers());
     }
     if (verb.waits) {
       each->add_flag("--no-wait", command->no_wait,
                      "exit as soon as the operation has begun, or was refused");
       each->add_option("--timeout", command->timeout_s, "stop waiting after this time; the operation goes on")
           ->type_name("SECONDS")
-          ->check(decimal())
-          ->check(CLI::Range(0.001, 1e6));
+          ->check(number_of_seconds());
     }
     each->callback([command, &verb] { command->verb = &verb; });
   }
@@ -165,8 +179,40 @@ std::string suggestion_for(int count, char** words) {
   return "";
 }
 
+/// "--now, --no-wait, --timeout SECONDS, --runtime-dir DIR"
+std::string words_of(const CLI::App& verb) {
+  std::string result;
+  for (const CLI::Option* each : verb.get_options()) {
+    const std::string name = each->get_positional() ? each->get_type_name() : each->get_name();
+    if (name == "-h,--help" || name == "--help") continue;
+    const bool has_value = !each->get_positional() && each->get_items_expected_max() > 0;
+    result +=
+        fmt::format("{}{}{}", result.empty() ? "" : ", ", name, has_value ? " " + each->get_type_name() : "");
+  }
+  return result;
+}
+
+/// What is wrong with the words behind a verb of `ctl`, where CLI11 says it in words of its own; "" else.
+std::string misused_verb(const CLI::App& ctl, const CLI::ParseError& error, const std::string& limpet) {
+  const auto verbs = ctl.get_subcommands();
+  if (verbs.empty()) return "";
+  const CLI::App& verb = *verbs.front();
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr)
+    return fmt::format("{0}: a number of workers is missing, 1 to {2}: `{1} ctl {0} 4`", verb.get_name(),
+                       limpet, kMostWorkers);
+  const std::vector<std::string> extras = verb.remaining();
+  if (extras.empty()) return "";
+  const std::string& word = extras.front();
+  std::vector<std::string> known;
+  for (const CLI::Option* each : verb.get_options()) known.push_back(each->get_name());
+  const std::string meant = nearest(word, known);
+  return fmt::format(
+      "{}: '{}' means nothing to it; {}", verb.get_name(), word,
+      meant.empty() ? fmt::format("it takes {}", words_of(verb)) : fmt::format("did you mean {}?", meant));
+}
+
 /// What is wrong with the words if they name no command, or no verb of `ctl`; "" if they do.
-std::string unknown_command(int count, char** words) {
+std::string unknown_command(int count, char** words, const std::string& limpet) {
   if (count < 2) return "limpet needs a command: serve or ctl";
   const std::string command = words[1];
   if (command == "serve" || command.starts_with("-")) return "";
@@ -176,10 +222,10 @@ std::string unknown_command(int count, char** words) {
     return std::find(verbs.begin(), verbs.end(), word) != verbs.end();
   };
   if (command != "ctl" && is_verb(command))
-    return fmt::format("{0}: no command of limpet; did you mean `limpet ctl {0}`?", command);
+    return fmt::format("{0}: no command of limpet; did you mean `{1} ctl {0}`?", command, limpet);
   if (command != "ctl") {
     const std::string meant = nearest(command, {"serve", "ctl"});
-    return fmt::format("{}: no command of limpet; did you mean `limpet {}`?", command,
+    return fmt::format("{}: no command of limpet; did you mean `{} {}`?", command, limpet,
                        meant.empty() ? "serve " + command : meant);
   }
   std::string first;
@@ -190,7 +236,7 @@ std::string unknown_command(int count, char** words) {
     if (!word.starts_with("-") && first.empty()) first = word;
   }
   if (first.empty()) return fmt::format("ctl needs a verb: {}", fmt::join(verbs, ", "));
-  if (first == "start") return "start: no verb of ctl; `limpet serve` starts a server";
+  if (first == "start") return fmt::format("start: no verb of ctl; `{} serve` starts a server", limpet);
   const std::string meant = first == "restart" ? "reload" : nearest(first, verbs);
   return fmt::format("{}: no verb of ctl; {}", first,
                      meant.empty() ? fmt::format("it has {}", fmt::join(verbs, ", "))
@@ -199,7 +245,7 @@ std::string unknown_command(int count, char** words) {
 
 }  // namespace
 
-Command parse_command_line(int count, char** words) {
+Command parse_command_line(int count, char** words, const std::string& limpet) {
   CLI::App app(
       "Limpet: a server for real-time applications. One worker per CPU, clients stay with their worker.",
       "limpet");
@@ -208,15 +254,18 @@ Command parse_command_line(int count, char** words) {
   ServeWords serve_words;
   CtlCommand ctl_command;
   const CLI::App* serve = add_serve(&app, &serve_words);
-  add_ctl(&app, &ctl_command);
+  const CLI::App* ctl = add_ctl(&app, &ctl_command);
+  ctl_command.limpet = limpet;
   try {
     app.parse(count, words);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return ExitNow{app.exit(error)};
     const std::string meant = serve->parsed() ? suggestion_for(count, words) : "";
-    const std::string unknown = unknown_command(count, words);
-    std::fprintf(stderr, "limpet: %s%s\nlimpet: `limpet%s --help` says more\n",
-                 unknown.empty() ? error.what() : unknown.c_str(), meant.c_str(),
+    std::string why = unknown_command(count, words, limpet);
+    if (why.empty()) why = misused_verb(*ctl, error, limpet);
+    if (why.empty()) why = error.what();
+    std::fprintf(stderr, "limpet: %s%s\nlimpet: `%s%s --help` says more\n", why.c_str(), meant.c_str(),
+                 limpet.c_str(),
                  serve->parsed()                               ? " serve"
                  : count > 1 && std::string(words[1]) == "ctl" ? " ctl"
                                                                : "");

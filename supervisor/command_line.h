@@ -17,6 +17,7 @@ struct ExitNow {
 
 using Command = std::variant<CommandLine, CtlCommand, ExitNow>;
 
-[[nodiscard]] Command parse_command_line(int count, char** words);
+/// `limpet`: the command that hints name, StartPlace::command().
+[[nodiscard]] Command parse_command_line(int count, char** words, const std::string& limpet);
 
 }  // namespace limpet::supervisor

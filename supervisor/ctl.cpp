@@ -171,12 +171,14 @@ int ask(const CtlCommand& command) {
     until = asked_at +
             std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(command.timeout_s));
   }
+  const std::string still_under_way =
+      fmt::format("still under way; `{} status` shows it", ctl_command(command.limpet, runtime_dir));
   std::string why;
   const TimePoint first = asked_at + (command.verb->waits ? kFirstWordDeadline : kFirstAnswerDeadline);
   auto reply = next_reply(&*channel, std::min(until.value_or(first), first), silence_of(*channel), &why);
   while (reply) {
     if (const auto code = show(*reply, command)) return *code;
-    reply = next_reply(&*channel, until, "still under way; `limpet ctl status` shows it", &why);
+    reply = next_reply(&*channel, until, still_under_way, &why);
   }
   std::fprintf(stderr, "limpet: %s: %s\n", std::string(command.verb->name).c_str(), why.c_str());
   return until && std::chrono::steady_clock::now() >= *until ? kTimedOut : kRefused;

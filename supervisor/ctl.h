@@ -24,6 +24,7 @@ struct CtlVerb {
 
 struct CtlCommand {
   const CtlVerb* verb = nullptr;
+  std::string limpet;       ///< the command that hints name: StartPlace::command()
   std::string runtime_dir;  ///< empty: default_runtime_dir()
   bool json = false;
   bool now = false;

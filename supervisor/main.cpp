@@ -11,10 +11,11 @@ int main(int count, char** words) {
   limpet::base::fill_standard_descriptors();
   limpet::base::reset_dispositions();
   limpet::base::cancel_timers();
-  const Command command = parse_command_line(count, words);
+  const StartPlace place = start_place(count > 0 ? words[0] : nullptr);
+  const Command command = parse_command_line(count, words, place.command());
   if (const auto* serve = std::get_if<CommandLine>(&command)) {
     CommandLine from_here = *serve;
-    from_here.place = start_place(count > 0 ? words[0] : nullptr);
+    from_here.place = place;
     return run_serve(from_here);
   }
   if (const auto* ctl = std::get_if<CtlCommand>(&command)) return run_ctl(*ctl);

@@ -62,7 +62,9 @@ std::vector<Options> options_of_listeners(const Options& options) {
 LoadedOptions load_options(const CommandLine& command_line) {
   LoadedOptions result{defaults(), {}};
   if (!command_line.file.empty())
-    append(read_options_file(command_line.place.at(command_line.file), &result.options), &result.mistakes);
+    append(read_options_file(command_line.place.at(command_line.file), command_line.place.command(),
+                             &result.options),
+           &result.mistakes);
   for (const GivenFlag& flag : command_line.flags) {
     const OptionRow& row = option_table()[flag.row];
     const std::string why = assign(row, flag.values, &result.options);

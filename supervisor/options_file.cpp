@@ -12,9 +12,11 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 #include "ipc/descriptor.h"
 #include "supervisor/option_table.h"
@@ -161,7 +163,8 @@ std::optional<std::vector<std::string>> values_of(const toml::node& node) {
 
 class Reader {
  public:
-  Reader(const std::string& file, Options* options) : file_(file), options_(options) {}
+  Reader(const std::string& file, const std::string& limpet, Options* options)
+      : file_(file), limpet_(limpet), options_(options) {}
 
   std::vector<std::string> read(const toml::table& root) {
     for (const auto& [key, node] : root) {
@@ -175,12 +178,29 @@ class Reader {
         take_value("", key, node);
       }
     }
-    if (more_mistakes_ > 0)
-      mistakes_.push_back(fmt::format("{}: and {} mistakes more", file_, more_mistakes_));
-    return std::move(mistakes_);
+    return told();
   }
 
  private:
+  struct Mistake {
+    toml::source_position where;
+    std::function<std::string()> sentence;
+  };
+
+  /// In the order in which they stand in the file, which is not the one in which toml++ has its keys.
+  std::vector<std::string> told() {
+    std::stable_sort(mistakes_.begin(), mistakes_.end(),
+                     [](const Mistake& one, const Mistake& other) { return one.where < other.where; });
+    std::vector<std::string> result;
+    for (std::size_t index = 0; index < std::min(mistakes_.size(), kMostMistakes); ++index) {
+      const auto& [where, sentence] = mistakes_[index];
+      result.push_back(fmt::format("{}:{}: {}", file_, where.line, sentence()));
+    }
+    if (mistakes_.size() > kMostMistakes)
+      result.push_back(fmt::format("{}: and {} mistakes more", file_, mistakes_.size() - kMostMistakes));
+    return result;
+  }
+
   static bool is_section(std::string_view name) {
     for (const OptionRow& row : option_table()) {
       if (!row.section.empty() && row.section == name) return true;
@@ -188,9 +208,8 @@ class Reader {
     return false;
   }
 
-  void mistake(const toml::source_region& where, const std::string& sentence) {
-    if (mistakes_.size() == kMostMistakes) return (void)++more_mistakes_;
-    mistakes_.push_back(fmt::format("{}:{}: {}", file_, where.begin.line, sentence));
+  void mistake(const toml::source_region& where, std::string sentence) {
+    mistakes_.push_back({where.begin, [sentence = std::move(sentence)] { return sentence; }});
   }
 
   void take_app(const toml::key& key, const toml::node& node) {
@@ -292,42 +311,92 @@ class Reader {
   }
 
   void unknown(std::string_view section, const toml::key& key) {
-    // To find what was meant costs more than all else.
-    if (mistakes_.size() == kMostMistakes) return (void)++more_mistakes_;
-    const std::string name =
-        section.empty() ? std::string(key.str()) : fmt::format("{}.{}", section, key.str());
+    // To find what was meant costs more than all else: only for those that are told.
+    mistakes_.push_back(
+        {key.source().begin, [this, section = std::string(section), name = std::string(key.str())] {
+           return words_for_unknown(section, name);
+         }});
+  }
+
+  [[nodiscard]] std::string words_for_unknown(const std::string& section, const std::string& key) const {
+    const std::string name = section.empty() ? key : fmt::format("{}.{}", section, key);
     std::vector<std::string> known = {std::string(kAppTable), std::string(kApplicationKey)};
     for (const OptionRow& row : option_table()) {
       known.push_back(name_in_file(row));
       if (!row.section.empty()) known.emplace_back(row.section);
       // The right word in the wrong table.
-      if (row.key == key.str())
-        return mistake(key.source(),
-                       fmt::format("unknown key '{}'; did you mean '{}'?", name,
-                                   known.back() == row.section ? name_in_file(row) : known.back()));
+      if (row.key == key)
+        return fmt::format("unknown key '{}'; did you mean '{}'?", name,
+                           known.back() == row.section ? name_in_file(row) : known.back());
     }
     const std::string meant = nearest(name, known);
-    mistake(key.source(), meant.empty()
-                              ? fmt::format("unknown key '{}'; `limpet serve --help` lists all", name)
-                              : fmt::format("unknown key '{}'; did you mean '{}'?", name, meant));
+    return meant.empty() ? fmt::format("unknown key '{}'; `{} serve --help` lists all", name, limpet_)
+                         : fmt::format("unknown key '{}'; did you mean '{}'?", name, meant);
   }
 
   const std::string& file_;
+  const std::string& limpet_;
   Options* options_;
-  std::vector<std::string> mistakes_;
-  std::size_t more_mistakes_ = 0;
+  std::vector<Mistake> mistakes_;
 };
+
+bool is_toml(const std::string& text) {
+  try {
+    (void)toml::parse(text);
+    return true;
+  } catch (const toml::parse_error&) {
+    return false;
+  }
+}
+
+/// The byte of `text` that stands at `where`, whose columns are characters.
+std::size_t byte_at(std::string_view text, const toml::source_position& where) {
+  std::size_t at = 0;
+  for (toml::source_index line = 1; line < where.line && at < text.size(); ++line)
+    at = std::min(text.find('\n', at), text.size() - 1) + 1;
+  const auto continues = [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U; };
+  for (toml::source_index column = 1; column < where.column && at < text.size(); ++column) {
+    ++at;
+    while (at < text.size() && continues(text[at])) ++at;
+  }
+  return at;
+}
+
+/// The text without quotes that stands there in place of a value: `log_level = info`. "": there is none.
+std::string unquoted_text_at(std::string_view text, const toml::source_position& where) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  constexpr std::string_view kNoPart = " \t\r\n,=[]{}\"'#";
+  std::size_t begin = byte_at(text, where);
+  while (begin > 0 && kNoPart.find(text[begin - 1]) == std::string_view::npos) --begin;
+  const std::string word(text.substr(begin, text.find_first_of(kNoPart, begin) - begin));
+  const std::size_t before = begin == 0 ? begin : text.find_last_not_of(kBlanks, begin - 1);
+  if (word.empty() || before >= begin || std::string_view("=[,").find(text[before]) == std::string_view::npos)
+    return "";
+  // A line that begins with a bracket is the head of a table.
+  const std::size_t line = text.rfind('\n', before) + 1;
+  if (text[text.find_first_not_of(kBlanks, line)] == '[') return "";
+  return !is_toml("x = " + word) && is_toml("x = \"" + word + "\"") ? word : "";
+}
+
+std::string words_for(const toml::parse_error& error, std::string_view text) {
+  const std::string unquoted = unquoted_text_at(text, error.source().begin);
+  if (unquoted.empty()) return std::string(error.description());
+  return fmt::format("{} has no quotes; text must stand between quotes, as in \"text\" ({})", unquoted,
+                     error.description());
+}
 
 }  // namespace
 
-std::vector<std::string> read_options_file(const std::string& file, Options* options) {
+std::vector<std::string> read_options_file(const std::string& file, const std::string& limpet,
+                                           Options* options) {
+  std::string text;
   try {
-    const std::string text = read_whole(file);
+    text = read_whole(file);
     if (const std::size_t line = line_of_deep_key(text); line > 0)
       return {fmt::format("{}:{}: a key with more than {} parts", file, line, kMostParts)};
-    return Reader(file, options).read(toml::parse(text, file));
+    return Reader(file, limpet, options).read(toml::parse(text, file));
   } catch (const toml::parse_error& error) {
-    return {fmt::format("{}:{}: {}", file, error.source().begin.line, error.description())};
+    return {fmt::format("{}:{}: {}", file, error.source().begin.line, words_for(error, text))};
   } catch (const std::exception& error) {
     return {error.what()};
   }

@@ -9,7 +9,9 @@
 
 namespace limpet::supervisor {
 
-/// Puts what `file` says into `options`. Returns the mistakes. Never throws.
-[[nodiscard]] std::vector<std::string> read_options_file(const std::string& file, Options* options);
+/// Puts what `file` says into `options`. Returns the mistakes, in the order of their lines. `limpet`: the
+/// command that they name. Never throws.
+[[nodiscard]] std::vector<std::string> read_options_file(const std::string& file, const std::string& limpet,
+                                                         Options* options);
 
 }  // namespace limpet::supervisor

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "supervisor/socket_file.h"
+#include "supervisor/start_place.h"
 #include "supervisor/umask.h"
 
 namespace limpet::supervisor {
@@ -58,6 +59,12 @@ std::string default_runtime_dir() {
   return fmt::format("/tmp/limpet-{}", ::geteuid());
 }
 
+std::string ctl_command(const std::string& limpet, const std::string& runtime_dir) {
+  return runtime_dir == default_runtime_dir()
+             ? fmt::format("{} ctl", limpet)
+             : fmt::format("{} ctl --runtime-dir {}", limpet, shell_word(runtime_dir));
+}
+
 RuntimeDirTrust trust_of(const std::string& named) {
   if (!named.empty()) return RuntimeDirTrust::Operator;
   return ::geteuid() == 0 ? RuntimeDirTrust::NoLink : RuntimeDirTrust::Private;
@@ -90,15 +97,17 @@ std::string control_path(const ipc::Descriptor& directory) {
   return fmt::format("/proc/self/fd/{}/{}", directory.get(), kControl);
 }
 
-RuntimeDir::RuntimeDir(std::string path, RuntimeDirTrust trust) : path_(std::move(path)), trust_(trust) {
+RuntimeDir::RuntimeDir(std::string path, RuntimeDirTrust trust, std::string limpet)
+    : path_(std::move(path)), trust_(trust), limpet_(std::move(limpet)) {
   directory_ = open_directory();
   lock_ = lock_in(directory_);
   was_left_in_haste_ = file_at(directory_.get(), kControl).has_value();
 }
 
-RuntimeDir::RuntimeDir(std::string path, RuntimeDirTrust trust, ipc::Descriptor lock)
+RuntimeDir::RuntimeDir(std::string path, RuntimeDirTrust trust, std::string limpet, ipc::Descriptor lock)
     : path_(std::move(path)),
       trust_(trust),
+      limpet_(std::move(limpet)),
       directory_(open_as(path_, trust)),
       lock_(directory_.get(), kLock, std::move(lock)) {
   // Under our lock nobody else has made one.
@@ -121,9 +130,9 @@ LockFile RuntimeDir::lock_in(const ipc::Descriptor& directory) const {
   auto lock = LockFile::take(directory.get(), kLock, path_ + "/" + kLock, &holder);
   if (lock) return *std::move(lock);
   throw std::runtime_error(
-      fmt::format("runtime directory {0}: supervisor {1} runs here; `limpet ctl --runtime-dir {0} stop` "
-                  "stops it, another --runtime-dir avoids it",
-                  path_, holder));
+      fmt::format("runtime directory {}: supervisor {} runs here; `{} stop` stops it, another --runtime-dir "
+                  "avoids it",
+                  path_, holder, ctl_command(limpet_, path_)));
 }
 
 ipc::Descriptor RuntimeDir::listen_for_control() {

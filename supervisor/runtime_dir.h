@@ -23,6 +23,9 @@ namespace limpet::supervisor {
 
 /// /run/limpet for root, else $XDG_RUNTIME_DIR/limpet, else /tmp/limpet-UID.
 [[nodiscard]] std::string default_runtime_dir();
+/// "limpet ctl", with --runtime-dir if that is another than the default: for a shell. `limpet`:
+/// StartPlace::command().
+[[nodiscard]] std::string ctl_command(const std::string& limpet, const std::string& runtime_dir);
 
 enum class RuntimeDirTrust {
   Private,   ///< nobody named it, and it may lie where anybody can write
@@ -41,11 +44,12 @@ enum class RuntimeDirTrust {
 
 class RuntimeDir {
  public:
-  /// Creates the directory if need be, and takes the lock. `path`: absolute.
-  RuntimeDir(std::string path, RuntimeDirTrust trust);
+  /// Creates the directory if need be, and takes the lock. `path`: absolute. `limpet`: the command that a
+  /// refusal names.
+  RuntimeDir(std::string path, RuntimeDirTrust trust, std::string limpet = "limpet");
   /// The one that an upgrade carries over: its lock is held. Never throws: what was swept meanwhile is made
   /// again by restore().
-  RuntimeDir(std::string path, RuntimeDirTrust trust, ipc::Descriptor lock);
+  RuntimeDir(std::string path, RuntimeDirTrust trust, std::string limpet, ipc::Descriptor lock);
   ~RuntimeDir();
   RuntimeDir(const RuntimeDir&) = delete;
   RuntimeDir& operator=(const RuntimeDir&) = delete;
@@ -73,6 +77,7 @@ class RuntimeDir {
 
   std::string path_;
   RuntimeDirTrust trust_;
+  std::string limpet_;
   ipc::Descriptor directory_;
   LockFile lock_;
   std::optional<FileId> control_;  ///< our socket's file

@@ -93,7 +93,8 @@ void serve(const Options& options, const CommandLine& command_line) {
   open_log(options.log_level);
   if (std::error_code failure; command_line.file.empty() && std::filesystem::exists("limpet.toml", failure))
     log(Level::Warning, "options: limpet.toml is here, and is not read without -c limpet.toml");
-  RuntimeDir runtime_dir(runtime_dir_of(options, command_line), trust_of(options.runtime_dir));
+  RuntimeDir runtime_dir(runtime_dir_of(options, command_line), trust_of(options.runtime_dir),
+                         command_line.place.command());
   const auto patience = runtime_dir.was_left_in_haste() ? kPatienceWithOrphans : std::chrono::milliseconds(0);
   if (patience.count() > 0)
     log(Level::Warning,
@@ -108,7 +109,7 @@ void serve(const Options& options, const CommandLine& command_line) {
                   options.pin ? allowed_cpus() : std::vector<int>(), std::move(program));
   Supervisor supervisor(loop, cluster, command_line, runtime_dir);
   hear_signals();
-  show_start_screen(cluster, running_limpet(command_line.place), runtime_dir.path());
+  show_start_screen(cluster, command_line.place, runtime_dir.path());
   cluster.on_all_seated = [&cluster] { say_serving(cluster); };
   supervisor.run();
 }
@@ -121,7 +122,7 @@ void take_over(const ipc::SupervisorState& state, const CommandLine& command_lin
   const Options options = restore_options(state.programs.front());
   open_log(options.log_level);
   RuntimeDir runtime_dir(command_line.place.at(state.runtime_dir), trust_of(options.runtime_dir),
-                         adopt(state.lock));
+                         command_line.place.command(), adopt(state.lock));
   Loop loop;
   Cluster cluster(loop, Listeners(state.listeners, state.placement_seed),
                   options.pin ? allowed_cpus() : std::vector<int>(), state);

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
+#include <string_view>
 
 #include "supervisor/file_id.h"
 
@@ -40,14 +41,18 @@ std::string named_directory() {
   return text_of(path, failure);
 }
 
-std::string named_binary(const std::string& called, const StartPlace& place) {
+void name_binary(const std::string& called, StartPlace* place) {
   const std::string name =
-      called.find('/') == std::string::npos ? find_in_path(called, place) : place.at(called);
+      called.find('/') == std::string::npos ? find_in_path(called, *place) : place->at(called);
   // Whoever starts a program can call it as he likes.
-  if (!name.empty() && is_same(name, kRunningFile)) return name;
+  if (!name.empty() && is_same(name, kRunningFile)) {
+    place->binary = name;
+    place->called = called;
+    return;
+  }
   std::error_code failure;
   const auto path = std::filesystem::read_symlink(kRunningFile, failure);
-  return text_of(path, failure);
+  place->binary = text_of(path, failure);
 }
 
 }  // namespace
@@ -66,9 +71,28 @@ ipc::Descriptor StartPlace::open_directory() const {
       ipc::require(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC), "working directory " + path));
 }
 
+std::string StartPlace::command() const {
+  if (!called.empty()) return shell_word(called);
+  return binary.empty() ? "limpet" : shell_word(binary);
+}
+
+std::string shell_word(const std::string& text) {
+  constexpr std::string_view kPlain =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:@%+=,";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
+  std::string result = "'";
+  for (const char each : text) {
+    if (each == '\'')
+      result += "'\\''";
+    else
+      result += each;
+  }
+  return result + "'";
+}
+
 StartPlace start_place(const char* called) {
   StartPlace place{named_directory(), ""};
-  place.binary = named_binary(called != nullptr ? called : "", place);
+  name_binary(called != nullptr ? called : "", &place);
   return place;
 }
 

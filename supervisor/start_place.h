@@ -13,13 +13,20 @@ namespace limpet::supervisor {
 struct StartPlace {
   /// Absolute. "": not known, for it was removed; relative paths stay relative then.
   std::string directory;
-  std::string binary;  ///< absolute: the name that led to the running file
+  std::string binary;    ///< absolute: the name that led to the running file
+  std::string called{};  ///< as typed, if that led to the running file; else ""
 
+  /// What whoever started it types to start it once more: as it was called, else its path; as a shell reads
+  /// it.
+  [[nodiscard]] std::string command() const;
   /// An absolute path as it is; a relative one behind `directory`. As text: ".." and links are the kernel's.
   [[nodiscard]] std::string at(const std::string& path) const;
   /// `directory`, as its name leads now: for fchdir. Throws std::system_error in words.
   [[nodiscard]] ipc::Descriptor open_directory() const;
 };
+
+/// As one word of a shell's command, with quotes if it needs them.
+[[nodiscard]] std::string shell_word(const std::string& text);
 
 /// Of this process. `called`: argv[0], or null. Never throws.
 [[nodiscard]] StartPlace start_place(const char* called);

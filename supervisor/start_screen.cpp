@@ -16,11 +16,6 @@
 namespace limpet::supervisor {
 namespace {
 
-std::string ctl(const std::string& runtime_dir) {
-  return runtime_dir == default_runtime_dir() ? "limpet ctl"
-                                              : fmt::format("limpet ctl --runtime-dir {}", runtime_dir);
-}
-
 std::uint64_t memory_of_worker(const Options& options, std::uint64_t workers) {
   return options.memory != 0 ? options.memory : ipc::default_memory_of_worker(workers);
 }
@@ -37,8 +32,8 @@ std::string descriptors(const Cluster& cluster) {
 
 }  // namespace
 
-void show_start_screen(const Cluster& cluster, const RunningFile& binary, const std::string& runtime_dir) {
-  const std::string prefix = ctl(runtime_dir);
+void show_start_screen(const Cluster& cluster, const StartPlace& place, const std::string& runtime_dir) {
+  const std::string prefix = ctl_command(place.command(), runtime_dir);
   const Options& options = cluster.program().options;
   base::say(STDOUT_FILENO,
             fmt::format("Limpet {} (pid {})\n"
@@ -52,7 +47,7 @@ void show_start_screen(const Cluster& cluster, const RunningFile& binary, const 
                         "  inspect      {} status    {} stats\n"
                         "  reload       {} reload    (or kill -HUP {})\n"
                         "  stop         {} stop      (or Ctrl-C; a second later again: at once)\n\n",
-                        kVersion, ::getpid(), to_text(binary), to_text(cluster.program()),
+                        kVersion, ::getpid(), to_text(running_limpet(place)), to_text(cluster.program()),
                         fmt::join(cluster.addresses(), ", "), cluster.slots(),
                         cluster.slots() * options.connections, cluster.slots() * options.sessions,
                         cluster.slots() * memory_of_worker(options, cluster.slots()) >> 20,

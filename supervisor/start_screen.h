@@ -7,10 +7,10 @@
 namespace limpet::supervisor {
 
 class Cluster;
-struct RunningFile;
+struct StartPlace;
 
-/// `binary`: this limpet.
-void show_start_screen(const Cluster& cluster, const RunningFile& binary, const std::string& runtime_dir);
+/// `place`: where, and as what, this limpet was started.
+void show_start_screen(const Cluster& cluster, const StartPlace& place, const std::string& runtime_dir);
 /// `limpet: serving on tcp://[::]:3000 with 2 workers`
 void say_serving(const Cluster& cluster);
 

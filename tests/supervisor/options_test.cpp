@@ -1,10 +1,12 @@
 #include "supervisor/options.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
 #include <fstream>
+#include <tuple>
 
 #include "supervisor/option_table.h"
 #include "supervisor/options_file.h"
@@ -136,8 +138,9 @@ TEST_F(OptionsFile, each_mistake_is_one_line_whatever_it_quotes) {
 TEST_F(OptionsFile, a_file_that_cannot_be_read_whole_is_refused) {
   Options options;
   // Regular files, whose first read fails; in a directory it does too.
-  EXPECT_THAT(read_options_file("/proc/self/mem", &options), ElementsAre(HasSubstr("cannot be read: ")));
-  EXPECT_THAT(read_options_file("/", &options), ElementsAre(HasSubstr("is not a regular file")));
+  EXPECT_THAT(read_options_file("/proc/self/mem", "limpet", &options),
+              ElementsAre(HasSubstr("cannot be read: ")));
+  EXPECT_THAT(read_options_file("/", "limpet", &options), ElementsAre(HasSubstr("is not a regular file")));
   EXPECT_THAT(load("#" + std::string(1 << 20, 'x') + "\n").mistakes,
               ElementsAre(HasSubstr("has more than 1048576 bytes")));
 }
@@ -266,6 +269,55 @@ TEST_F(OptionsFile, what_a_socket_is_opened_with_needs_a_restart_and_the_rest_of
 
 TEST_F(OptionsFile, all_mistakes_are_told_at_once) {
   EXPECT_EQ(mistakes("wokers = 1\nbacklog = 0\n[rong]\nx = 1\n").size(), 3U);
+}
+
+TEST_F(OptionsFile, mistakes_are_told_in_the_order_of_their_lines) {
+  const auto told = mistakes(
+      "zzz = 1\nworkers = 0\nbacklog = 0\n[rong]\nx = 1\n[[listen]]\nbacklog = 0\n[ring]\nzeta = 1\n"
+      "capacity = 3\n[limits]\nheader = \"big\"\n");
+  std::vector<std::string> lines;
+  for (const std::string& each : told) lines.push_back(each.substr(0, each.find(':')));
+  EXPECT_THAT(lines, ElementsAre("1", "2", "3", "4", "6", "7", "9", "10", "12"));
+}
+
+TEST_F(OptionsFile, of_very_many_mistakes_those_of_the_first_lines_are_told) {
+  std::string text;
+  for (int i = 99; i > 0; --i) text += "key" + std::to_string(i) + " = 1\n";
+  const auto told = load(text).mistakes;
+  ASSERT_EQ(told.size(), 21U);
+  EXPECT_THAT(told.front(), HasSubstr(":1: unknown key 'key99'"));
+  EXPECT_THAT(told.at(19), HasSubstr(":20: unknown key 'key80'"));
+  EXPECT_THAT(told.back(), HasSubstr("and 79 mistakes more"));
+}
+
+TEST_F(OptionsFile, text_without_quotes_is_told_in_plain_words_and_the_librarys_stand_behind) {
+  const std::tuple<const char*, int, const char*> cases[] = {
+      {"workers = 1\nplacement = address\n", 2, "address"},
+      {"workers = auto # all\n", 1, "auto"},
+      {"listen = tcp://*:3000\n", 1, "tcp://*:3000"},
+      {"listen = [\"tcp://*:1\",\n  unix:///x]\n", 2, "unix:///x"},
+      {"[socketio]\nping_interval = 25s\n", 2, "25s"},
+      {"[limits]\nheader = 16KiB\n", 2, "16KiB"},
+      {"trusted = [10.0.0.0/8]\n", 1, "10.0.0.0/8"},
+      {"unix_mode = 0660\n", 1, "0660"},
+      {"log_level = information\n", 1, "information"},
+      {"[app]\na = {b = fo}\n", 2, "fo"},
+  };
+  for (const auto& [text, line, word] : cases) {
+    const auto told = mistakes(text);
+    ASSERT_EQ(told.size(), 1U) << text;
+    EXPECT_THAT(
+        told.front(),
+        testing::StartsWith(fmt::format(
+            "{}: {} has no quotes; text must stand between quotes, as in \"text\" (Error while parsing ",
+            line, word)))
+        << text;
+  }
+  for (const char* text : {"workers = \n", "a b = 1\n", "workers = 1 2\n", "[a b]\n", "log_level = \"x\n"}) {
+    const auto told = mistakes(text);
+    ASSERT_EQ(told.size(), 1U) << text;
+    EXPECT_THAT(told.front(), testing::StartsWith("1: Error while parsing ")) << text;
+  }
 }
 
 TEST_F(OptionsFile, values_that_contradict_each_other_are_refused) {

@@ -102,7 +102,7 @@ TEST_F(SweptRuntimeDir, is_removed_by_whoever_an_upgrade_gave_it_to) {
     RuntimeDir before(path_, RuntimeDirTrust::Operator);
     const ipc::Descriptor control = before.listen_for_control();
     lock = ::dup(before.lock());
-    const RuntimeDir after(path_, RuntimeDirTrust::Operator, ipc::Descriptor(lock));
+    const RuntimeDir after(path_, RuntimeDirTrust::Operator, "limpet", ipc::Descriptor(lock));
     EXPECT_THAT(files(), ElementsAre("control", "lock"));
   }
   EXPECT_THAT(files(), IsEmpty());

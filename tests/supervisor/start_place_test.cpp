@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -39,6 +40,30 @@ TEST(StartPlace, a_name_that_does_not_lead_to_the_running_file_is_not_believed) 
   const std::string link = directory.path() + "/link";
   fs::create_symlink(running, link);
   EXPECT_EQ(start_place(link.c_str()).binary, link);
+}
+
+TEST(StartPlace, the_command_is_what_was_typed_if_that_leads_here_and_else_the_path) {
+  const std::string running = fs::read_symlink("/proc/self/exe");
+  EXPECT_EQ(start_place("/bin/sh").command(), running);
+  EXPECT_EQ(start_place("limpet-that-is-nowhere").command(), running);
+  const TemporaryDirectory directory;
+  fs::create_symlink(running, directory.path() + "/my limpet");
+  const std::string typed = fs::relative(directory.path()) / "my limpet";
+  EXPECT_EQ(start_place(typed.c_str()).command(), "'" + typed + "'");
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", (path + ":" + directory.path()).c_str(), 1);
+  EXPECT_EQ(start_place("my limpet").command(), "'my limpet'");
+  ::setenv("PATH", path.c_str(), 1);
+  EXPECT_EQ(StartPlace{}.command(), "limpet");
+}
+
+TEST(ShellWord, has_quotes_if_it_needs_them) {
+  EXPECT_EQ(shell_word("/srv/app-1/limpet_2.0"), "/srv/app-1/limpet_2.0");
+  EXPECT_EQ(shell_word("a b"), "'a b'");
+  EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
+  EXPECT_EQ(shell_word("$x"), "'$x'");
+  EXPECT_EQ(shell_word("~"), "'~'");
+  EXPECT_EQ(shell_word(""), "''");
 }
 
 TEST(StartPlace, the_shells_name_of_the_directory_counts_only_if_it_leads_here) {

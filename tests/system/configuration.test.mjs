@@ -111,14 +111,21 @@ describe("a configuration with a mistake is refused", () => {
 
   for (const [words, named] of [
     [[], /needs a command: serve or ctl/],
-    [["./app"], /\.\/app: no command of limpet; did you mean `limpet serve \.\/app`\?/],
-    [["serv"], /did you mean `limpet serve`\?/],
+    [["./app"], /\.\/app: no command of limpet; did you mean `\S+\/limpet serve \.\/app`\?/],
+    [["serv"], /did you mean `\S+\/limpet serve`\?/],
     [["ctl"], /ctl needs a verb: .*status/],
-    [["status"], /did you mean `limpet ctl status`\?/],
-    [["ctl", "start"], /`limpet serve` starts a server/],
+    [["status"], /did you mean `\S+\/limpet ctl status`\?/],
+    [["ctl", "start"], /`\S+\/limpet serve` starts a server/],
     [["ctl", "restart"], /did you mean reload\?/],
-    [["ctl", "scale", "010"], /010 is no decimal number/],
-    [["ctl", "reload", "--timeout", "nan"], /nan is no decimal number/],
+    [["ctl", "scale", "010"], /'010' is no number of workers; 1 to 256 is right/],
+    [["ctl", "reload", "--timeout", "nan"], /'nan' is no number of seconds; 0\.001 to 1000000 is right/],
+    [["ctl", "scale"], /scale: a number of workers is missing, 1 to 256: `\S+\/limpet ctl scale 4`/],
+    [["ctl", "scale", "--no-wait"], /scale: a number of workers is missing/],
+    [["ctl", "scale", "300"], /'300' is no number of workers; 1 to 256 is right/],
+    [["ctl", "scale", "3", "4"], /scale: '4' means nothing to it; it takes .*N/],
+    [["ctl", "reload", "now"], /reload: 'now' means nothing to it; it takes --runtime-dir DIR, --no-wait, --timeout SECONDS\n/],
+    [["ctl", "stop", "now"], /stop: 'now' means nothing to it; did you mean --now\?/],
+    [["ctl", "status", "--jsn"], /status: '--jsn' means nothing to it; did you mean --json\?/],
     [["ctl", "sttus"], /sttus: no verb of ctl; did you mean status\?/],
     [["ctl", "--runtime-dir", "/nowhere", "dance"], /dance: no verb of ctl; it has .*status/],
   ]) {
@@ -128,6 +135,14 @@ describe("a configuration with a mistake is refused", () => {
       assert.match(text, named);
     });
   }
+
+  test("hints name limpet as it was called", async () => {
+    const folder = path.dirname(build("limpet"));
+    const inPath = { env: { PATH: `${folder}:${process.env.PATH}` } };
+    assert.match((await run("limpet", ["status"], inPath)).text, /did you mean `limpet ctl status`\?\nlimpet: `limpet --help` says more/);
+    assert.match((await run("bash", ["-c", 'cd "$0" && ./limpet ctl stop now', folder])).text, /limpet: `\.\/limpet ctl --help` says more/);
+    assert.match((await run("bash", ["-c", 'exec -a other "$0" ctl stop now', build("limpet")])).text, new RegExp(`limpet: \`${fs.realpathSync(build("limpet"))} ctl --help\` says more`));
+  });
 
   test("a configuration in the place of the application: the missing flag is told", async () => {
     const file = path.join(directory, "limpet.toml");

@@ -47,6 +47,25 @@ function replace(application, write) {
 const endsWithin = (deadlineMs) => within(cluster.process.exited, "the end of limpet serve", deadlineMs);
 
 const stopping = {
+  "the commands of the start screen work in the shell that started it": async () => {
+    await start();
+    await cluster.stop();
+    const folder = path.join(cluster.directory, "my limpet's");
+    fs.mkdirSync(folder);
+    fs.symlinkSync(build("limpet"), path.join(folder, "limpet"));
+    const shell = (words) => ["bash", "-c", words, cluster.directory];
+    const [, ...flags] = shell(`cd "$0/my limpet's" && exec ./limpet serve '${build("probe_app")}' --listen tcp://127.0.0.1:0 --workers 2 --runtime-dir "$0/my run"`);
+    cluster.launchAs("bash", flags);
+    cluster.runtime = path.join(cluster.directory, "my run");
+    await cluster.ready();
+    const [, command] = await cluster.line(/^ {2}stop +(.*? stop) /);
+    assert.match(command, /^\.\/limpet ctl --runtime-dir '/);
+    const { code, text } = await run("bash", ["-c", `cd "$0" && ${command}`, folder]);
+    assert.equal(code, 0, text);
+    await endsWithin(8_000);
+    cluster.assertNothingLeft();
+  },
+
   // nodejs/node#63452: speculative connections of browsers; `docker stop` kills after 10 s.
   "a connection that never sent a byte does not hold up a stop": async () => {
     await start({ settings: patient });
