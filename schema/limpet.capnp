@@ -385,7 +385,7 @@ struct SocketReply {
 # ---- control socket, limpet ctl to supervisor -----------------------------------------------------------------------
 
 struct CtlRequest {
-  # hello first; the supervisor answers with its own. Then one request a connection.
+  # hello first; the supervisor answers with its own. Then one request a connection. What is read after its sender has gone is not carried out.
   union {
     hello @0 :CtlHello;
     status @1 :StatusRequest;

@@ -1,6 +1,7 @@
 #include "supervisor/control_socket.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -104,11 +105,22 @@ void ControlSocket::make_room() {
   if (silent != clients_.end()) close(std::shared_ptr(*silent));
 }
 
+/// The peer has closed its end, or shut it down.
+bool ControlSocket::has_gone(const Client& client) {
+  pollfd end{client.channel.descriptor(), 0, 0};
+  return ::poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0;
+}
+
 void ControlSocket::read(const std::shared_ptr<Client>& client) {
   ipc::Datagram datagram;
   const auto status = client->channel.receive(&datagram);
   if (status == ipc::ReceiveStatus::Empty) return;
   if (status != ipc::ReceiveStatus::Message) return close(client);
+  if (has_gone(*client)) {
+    log_at_most(refusals_, std::chrono::steady_clock::now(), Level::Warning,
+                [] { return "control socket: a request is not carried out: who sent it has gone"; });
+    return close(client);
+  }
   std::string why;
   const auto request = ipc::decode_ctl_request(datagram, &why);
   if (!request) {

@@ -1,6 +1,7 @@
 // The control socket: where `limpet ctl` asks. Only root and the supervisor's own user are heard; a client
-// that says nonsense, or nothing for too long, is closed and costs nobody else anything. Decides nothing:
-// hands each request to its handler together with a way to reply.
+// that says nonsense, or nothing for too long, is closed and costs nobody else anything. What a client asked
+// that has gone before it was read is not done: it has told its user so. Decides nothing: hands each request
+// to its handler together with a way to reply.
 #pragma once
 
 #include <functional>
@@ -46,6 +47,7 @@ class ControlSocket {
   std::shared_ptr<Client> add(ipc::Descriptor socket);
   [[nodiscard]] Reply reply_to(const std::shared_ptr<Client>& client);
   void make_room();
+  [[nodiscard]] static bool has_gone(const Client& client);
   void read(const std::shared_ptr<Client>& client);
   void take(const std::shared_ptr<Client>& client, const ipc::CtlRequest& request);
   void send(const std::shared_ptr<Client>& client, const ipc::CtlReply& reply);

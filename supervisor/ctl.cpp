@@ -78,6 +78,14 @@ std::optional<ipc::Channel> connect_in(const ipc::Descriptor& runtime_dir, const
                   error == EACCES ? "; ask as the user of its supervisor, or as root" : ""));
 }
 
+/// From now on the supervisor carries out no order of ours that it has not read. False: it may have read it,
+/// for it has answered the hello, which comes before.
+bool withdraw(ipc::Channel* channel) {
+  ::shutdown(channel->descriptor(), SHUT_RDWR);
+  ipc::Datagram answer;
+  return channel->receive(&answer) != ipc::ReceiveStatus::Message;
+}
+
 /// What it means that a supervisor, which answers every request at once, has not.
 std::string silence_of(const ipc::Channel& channel) {
   ucred owner = {};
@@ -100,10 +108,11 @@ bool wait_to_read(int socket, std::optional<TimePoint> until) {
   }
 }
 
-/// Blocks until the supervisor has said something; nullopt when it is gone, or when `until` has come, whose
-/// meaning `late` tells.
+/// Blocks until the supervisor has said something; nullopt when it is gone, or when `until` has come: then
+/// `late` says what that means.
+template <typename Late>
 std::optional<ipc::CtlReply> next_reply(ipc::Channel* channel, std::optional<TimePoint> until,
-                                        const std::string& late, std::string* why) {
+                                        const Late& late, std::string* why) {
   *why = "the supervisor has closed the connection";
   for (;;) {
     ipc::Datagram datagram;
@@ -116,7 +125,7 @@ std::optional<ipc::CtlReply> next_reply(ipc::Channel* channel, std::optional<Tim
         return std::nullopt;
     }
     if (!wait_to_read(channel->descriptor(), until)) {
-      *why = late;
+      *why = late();
       return std::nullopt;
     }
   }
@@ -171,11 +180,17 @@ int ask(const CtlCommand& command) {
     until = asked_at +
             std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(command.timeout_s));
   }
-  const std::string still_under_way =
-      fmt::format("still under way; `{} status` shows it", ctl_command(command.limpet, runtime_dir));
+  const std::string status = fmt::format("`{} status`", ctl_command(command.limpet, runtime_dir));
   std::string why;
   const TimePoint first = asked_at + (command.verb->waits ? kFirstWordDeadline : kFirstAnswerDeadline);
-  auto reply = next_reply(&*channel, std::min(until.value_or(first), first), silence_of(*channel), &why);
+  const auto silence = [&] {
+    const std::string words = silence_of(*channel);
+    if (!command.verb->waits) return words;
+    if (withdraw(&*channel)) return words + "; the order will not be carried out";
+    return fmt::format("{}; the order may be carried out; {} shows it", words, status);
+  };
+  const auto still_under_way = [&] { return fmt::format("still under way; {} shows it", status); };
+  auto reply = next_reply(&*channel, std::min(until.value_or(first), first), silence, &why);
   while (reply) {
     if (const auto code = show(*reply, command)) return *code;
     reply = next_reply(&*channel, until, still_under_way, &why);

@@ -260,6 +260,34 @@ const stopped = {
     }
   },
 
+  "an order that the supervisor had not heard when ctl gave up is not carried out, and ctl says so": async () => {
+    await start();
+    const before = (await cluster.seated()).map(({ pid }) => pid);
+    const mark = cluster.mark();
+    process.kill(cluster.pid, "SIGSTOP");
+    try {
+      for (const order of [["reload"], ["scale", "1"], ["upgrade"], ["stop", "--now"]]) {
+        const { code, text } = await cluster.ctl(...order, "--timeout", "0.5");
+        assert.equal(code, 124, text);
+        assert.match(text, /does not answer: .*; the order will not be carried out$/);
+      }
+    } finally {
+      process.kill(cluster.pid, "SIGCONT");
+    }
+    // Answered behind all of them.
+    assert.equal((await cluster.status()).operation, "");
+    for (let i = 0, from = mark; i < 4; i += 1) {
+      await cluster.line(/a request is not carried out: who sent it has gone/, { from });
+      from = cluster.process.lines.findIndex((line, at) => at >= from && line.includes("who sent it has gone")) + 1;
+    }
+    assert.deepEqual(
+      (await cluster.seated()).map(({ pid }) => pid),
+      before,
+    );
+    const { code, text } = await cluster.ctl("reload");
+    assert.equal(code, 0, text);
+  },
+
   // driebit/ginger#124: docker pause, a laptop that sleeps
   "all stop for longer than the heartbeat, and the supervisor goes on first: nobody is killed": async () => {
     await start({ settings: { "supervision.heartbeat_interval": "500ms" } });
