@@ -14,6 +14,7 @@
 
 #include "ipc/frame_stream.h"
 #include "limpet.capnp.h"
+#include "tests/golden.h"
 #include "worker/websocket/frame.h"
 
 namespace limpet::process {
@@ -309,6 +310,29 @@ TEST(MigrationCodec, AllStatesTogetherComeBackInTheirOrder) {
   batch.positions = {{{4095, 8192, kMost64}, kMost64}, {{0, 0, 0}, 0}, {{1, 2, 3}, 4}};
   for (const State& state : kStates) batch.sessions.push_back(state.make());
   expect_back(batch, descriptors_of(batch));
+}
+
+TEST(MigrationCodec, EveryMessageIsSentAsBuildsBeforeSendIt) {
+  constexpr std::size_t kMostBytes = 8192;  // of what is long, one is enough
+  limpet::test::Golden golden("tests/worker/process/migration_golden.txt");
+  for (const State& state : kStates) {
+    const std::vector<std::byte> bytes = encode(SessionBatch{{{{4095, 8192, kMost64}, 17}}, {state.make()}});
+    if (bytes.size() <= kMostBytes) golden.expect(state.name, bytes);
+  }
+  const ConnectionImage connection{"192.0.2.1",          4711,          2, true, true, true,
+                                   "GET / HTTP/1.1\r\n", "HTTP/1.1 200"};
+  golden.expect("http_connection", encode(HttpConnection{connection, true}));
+  golden.expect("all_given", encode(AllGiven{}));
+  golden.expect(
+      "emit",
+      encode(SocketAct{SocketAct::Kind::Emit, "/", kSid, {}, false, {make_frame(Opcode::Text, "42[]")}}));
+  golden.expect("join", encode(SocketAct{SocketAct::Kind::Join, "/", kSid, "room", false, {}}));
+  golden.expect("leave", encode(SocketAct{SocketAct::Kind::Leave, "/", kSid, "room", false, {}}));
+  golden.expect("disconnect", encode(SocketAct{SocketAct::Kind::Disconnect, "/", kSid, {}, true, {}}));
+  golden.expect("took", encode(Took{18}));
+  golden.expect("reply", encode(SocketReply{"/", kSid, "430[1]", {make_frame(Opcode::Binary, "x")}}));
+  golden.expect("expecting", encode(Expecting{}));
+  golden.expect_all_seen();
 }
 
 TEST(MigrationCodec, OnlySessionsWithAConnectionWantADescriptor) {
