@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "supervisor/option_table.h"
-#include "supervisor/runtime_dir.h"
-#include "supervisor/suggestion.h"
-#include "supervisor/version.h"
+#include "supervisor/options/suggestion.h"
+#include "supervisor/options/table.h"
+#include "supervisor/system/runtime_dir.h"
+#include "supervisor/system/version.h"
 
 namespace limpet::supervisor {
 namespace {

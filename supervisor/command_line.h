@@ -5,8 +5,8 @@
 #include <string>
 #include <variant>
 
-#include "supervisor/ctl.h"
-#include "supervisor/options.h"
+#include "supervisor/ctl/ctl.h"
+#include "supervisor/options/options.h"
 
 namespace limpet::supervisor {
 

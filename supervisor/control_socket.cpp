@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "supervisor/log.h"
+#include "supervisor/system/log.h"
 
 namespace limpet::supervisor {
 

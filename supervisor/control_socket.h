@@ -10,9 +10,9 @@
 #include <string>
 
 #include "base/log_gate.h"
-#include "ipc/channel.h"
-#include "ipc/codec.h"
-#include "supervisor/loop.h"
+#include "ipc/messages/channel.h"
+#include "ipc/messages/codec.h"
+#include "supervisor/system/loop.h"
 
 namespace limpet::supervisor {
 

@@ -2,9 +2,9 @@
 #include "base/signals.h"
 #include "base/standard_descriptors.h"
 #include "supervisor/command_line.h"
-#include "supervisor/ctl.h"
+#include "supervisor/ctl/ctl.h"
 #include "supervisor/serve.h"
-#include "supervisor/start_place.h"
+#include "supervisor/system/start_place.h"
 
 int main(int count, char** words) {
   using namespace limpet::supervisor;

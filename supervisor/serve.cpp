@@ -13,17 +13,17 @@
 
 #include "base/descriptor_limit.h"
 #include "base/signals.h"
-#include "supervisor/cluster.h"
-#include "supervisor/cpus.h"
-#include "supervisor/descriptor_needs.h"
-#include "supervisor/log.h"
-#include "supervisor/option_table.h"
-#include "supervisor/runtime_dir.h"
+#include "supervisor/cluster/cluster.h"
+#include "supervisor/options/table.h"
 #include "supervisor/start_screen.h"
-#include "supervisor/state.h"
 #include "supervisor/supervisor.h"
-#include "supervisor/system_check.h"
-#include "supervisor/upgrade.h"
+#include "supervisor/system/cpus.h"
+#include "supervisor/system/descriptor_needs.h"
+#include "supervisor/system/log.h"
+#include "supervisor/system/runtime_dir.h"
+#include "supervisor/system/system_check.h"
+#include "supervisor/upgrade/state.h"
+#include "supervisor/upgrade/upgrade.h"
 
 namespace limpet::supervisor {
 namespace {

@@ -3,7 +3,7 @@
 // line's (2).
 #pragma once
 
-#include "supervisor/options.h"
+#include "supervisor/options/options.h"
 
 namespace limpet::supervisor {
 

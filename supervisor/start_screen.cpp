@@ -6,12 +6,12 @@
 
 #include "base/descriptor_limit.h"
 #include "base/log.h"
-#include "ipc/machine_memory.h"
-#include "supervisor/cluster.h"
-#include "supervisor/descriptor_needs.h"
-#include "supervisor/running_file.h"
-#include "supervisor/runtime_dir.h"
-#include "supervisor/version.h"
+#include "base/machine_memory.h"
+#include "supervisor/cluster/cluster.h"
+#include "supervisor/system/descriptor_needs.h"
+#include "supervisor/system/running_file.h"
+#include "supervisor/system/runtime_dir.h"
+#include "supervisor/system/version.h"
 
 namespace limpet::supervisor {
 namespace {

@@ -10,10 +10,10 @@
 
 #include "base/descriptor_limit.h"
 #include "base/signals.h"
-#include "supervisor/log.h"
-#include "supervisor/option_table.h"
-#include "supervisor/state.h"
-#include "supervisor/version.h"
+#include "supervisor/options/table.h"
+#include "supervisor/system/log.h"
+#include "supervisor/system/version.h"
+#include "supervisor/upgrade/state.h"
 
 namespace limpet::supervisor {
 namespace {

@@ -10,14 +10,14 @@
 #include <vector>
 
 #include "base/log_gate.h"
-#include "supervisor/cluster.h"
+#include "supervisor/cluster/cluster.h"
 #include "supervisor/control_socket.h"
-#include "supervisor/rollout.h"
-#include "supervisor/running_file.h"
-#include "supervisor/runtime_dir.h"
-#include "supervisor/scaling.h"
-#include "supervisor/strangers.h"
-#include "supervisor/upgrade.h"
+#include "supervisor/operations/rollout.h"
+#include "supervisor/operations/scaling.h"
+#include "supervisor/system/running_file.h"
+#include "supervisor/system/runtime_dir.h"
+#include "supervisor/system/strangers.h"
+#include "supervisor/upgrade/upgrade.h"
 
 namespace limpet::supervisor {
 

@@ -9,7 +9,7 @@
 #include <ctime>
 #include <thread>
 
-#include "tests/ipc/ring_kit.h"
+#include "tests/ipc/ring/kit.h"
 
 namespace limpet::ipc::test {
 namespace {

@@ -11,8 +11,8 @@
 #include <string>
 #include <string_view>
 
-#include "ipc/address.h"
-#include "ipc/network.h"
+#include "base/address.h"
+#include "base/network.h"
 
 namespace {
 

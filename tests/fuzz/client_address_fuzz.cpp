@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "worker/client/client_address.h"
 #include "worker/http/request.h"
-#include "worker/process/client_address.h"
 
 namespace {
 

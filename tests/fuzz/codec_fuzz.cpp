@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "ipc/codec.h"
+#include "ipc/messages/codec.h"
 
 namespace {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "worker/http/date.h"
+#include "worker/loop/date.h"
 
 namespace {
 

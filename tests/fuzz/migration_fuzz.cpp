@@ -6,7 +6,7 @@
 #include <cstring>
 #include <string>
 
-#include "worker/process/migration_codec.h"
+#include "worker/migration/codec.h"
 
 namespace {
 

@@ -17,13 +17,13 @@
 #include <string_view>
 #include <vector>
 
+#include "base/address.h"
+#include "base/descriptor.h"
 #include "base/plain_line.h"
-#include "ipc/address.h"
-#include "ipc/descriptor.h"
-#include "supervisor/option_table.h"
-#include "supervisor/options.h"
-#include "supervisor/options_file.h"
-#include "supervisor/settings.h"
+#include "supervisor/options/file.h"
+#include "supervisor/options/options.h"
+#include "supervisor/options/settings.h"
+#include "supervisor/options/table.h"
 #include "worker/process/settings.h"
 
 namespace {

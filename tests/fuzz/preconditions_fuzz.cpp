@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-#include "worker/http/date.h"
 #include "worker/http/preconditions.h"
+#include "worker/loop/date.h"
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "worker/process/proxy_protocol.h"
+#include "worker/client/proxy_protocol.h"
 
 namespace {
 

@@ -16,8 +16,8 @@
 #include <string>
 #include <string_view>
 
-#include "worker/http/clock.h"
 #include "worker/http/request.h"
+#include "worker/loop/clock.h"
 #include "worker/socketio/static_files.h"
 
 namespace {

@@ -7,12 +7,12 @@
 
 #include "tests/growth/growth.h"
 #include "tests/growth/order.h"
-#include "worker/http/accounts.h"
-#include "worker/http/fifo.h"
 #include "worker/http/file_cache.h"
 #include "worker/http/preconditions.h"
 #include "worker/http/request.h"
 #include "worker/http/request_end.h"
+#include "worker/loop/accounts.h"
+#include "worker/loop/fifo.h"
 
 namespace limpet::growth {
 namespace {

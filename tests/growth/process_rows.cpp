@@ -10,12 +10,12 @@
 
 #include "tests/growth/growth.h"
 #include "tests/growth/order.h"
+#include "tests/worker/migration/tenants_kit.h"
 #include "tests/worker/plenty.h"
-#include "tests/worker/process/tenants_kit.h"
 #include "tests/worker/websocket_client.h"
-#include "worker/process/admission.h"
-#include "worker/process/client_address.h"
-#include "worker/process/proxy_protocol.h"
+#include "worker/client/admission.h"
+#include "worker/client/client_address.h"
+#include "worker/client/proxy_protocol.h"
 
 namespace limpet::growth {
 namespace {

@@ -6,15 +6,15 @@
 #include <string>
 #include <vector>
 
-#include "ipc/codec.h"
-#include "ipc/descriptor.h"
-#include "supervisor/ctl_output.h"
-#include "supervisor/options.h"
-#include "supervisor/routing_program.h"
-#include "supervisor/settings.h"
-#include "supervisor/state.h"
-#include "supervisor/suggestion.h"
-#include "supervisor/totals.h"
+#include "base/descriptor.h"
+#include "ipc/messages/codec.h"
+#include "supervisor/cluster/totals.h"
+#include "supervisor/ctl/ctl_output.h"
+#include "supervisor/listen/routing_program.h"
+#include "supervisor/options/options.h"
+#include "supervisor/options/settings.h"
+#include "supervisor/options/suggestion.h"
+#include "supervisor/upgrade/state.h"
 #include "tests/growth/growth.h"
 
 namespace limpet::growth {

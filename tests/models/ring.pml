@@ -1,4 +1,4 @@
-/* The ring: lapping, acknowledged laps, the death of a writer at any step, and generations (ipc/ring_layout.h: I1, I3, I4,
+/* The ring: lapping, acknowledged laps, the death of a writer at any step, and generations (ipc/ring/layout.h: I1, I3, I4,
  * I5, I6). A record is one slot of two halves, so that a torn copy shows; position p is written as p + 1 in both. Memory is
  * sequentially consistent: the fences of the code are for that. A d_step touches one shared word at most. One writer at a
  * time, one reader that reads a generation to its end and then the next.

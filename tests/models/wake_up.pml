@@ -1,4 +1,4 @@
-/* Falling asleep and being rung (ipc/ring_layout.h: I8, I6): two writers, one reader, each with a store buffer as x86 has
+/* Falling asleep and being rung (ipc/ring/layout.h: I8, I6): two writers, one reader, each with a store buffer as x86 has
  * (a store is seen by others some time later, in order). A writer may be killed at any step: its buffered stores still
  * come, and the supervisor then kicks the doorbell. Or it may be stopped for ever at any step: nobody promises to see its
  * own last message then, but the other writer's must be.

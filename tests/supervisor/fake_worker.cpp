@@ -1,5 +1,5 @@
-// A worker that speaks the contract of ipc/heritage.h and ipc/messages.h and nothing else, for tests of the
-// supervisor. Argument: a file with one word, read at start, that says how it behaves:
+// A worker that speaks the contract of ipc/birth/heritage.h and ipc/messages/messages.h and nothing else, for
+// tests of the supervisor. Argument: a file with one word, read at start, that says how it behaves:
 //   good | exit | fail | hang-in-boot | die-after-ready | hang-when-ready | die-when-seated | die-taking |
 //   hold | ignore-drain | second-hello | nonsense | another-build | another-protocol | older
 // and, before it, optionally `slot N`: only in that slot, good elsewhere; after it, optionally `sessions N`:
@@ -21,11 +21,11 @@
 #include <string>
 #include <vector>
 
-#include "ipc/bucket_table.h"
-#include "ipc/channel.h"
-#include "ipc/codec.h"
-#include "ipc/counters.h"
-#include "ipc/heritage.h"
+#include "ipc/birth/heritage.h"
+#include "ipc/messages/channel.h"
+#include "ipc/messages/codec.h"
+#include "ipc/shared/bucket_table.h"
+#include "ipc/shared/counters.h"
 
 namespace {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "ipc/spawn.h"
+#include "ipc/birth/spawn.h"
 
 namespace limpet::supervisor {
 

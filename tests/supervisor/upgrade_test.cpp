@@ -11,9 +11,9 @@
 #include <set>
 #include <sstream>
 
-#include "ipc/messages.h"
-#include "supervisor/option_table.h"
-#include "supervisor/state.h"
+#include "ipc/messages/messages.h"
+#include "supervisor/options/table.h"
+#include "supervisor/upgrade/state.h"
 #include "tests/supervisor/running_server.h"
 
 namespace limpet::supervisor {

@@ -77,7 +77,7 @@ describe("a runtime directory that nobody named", () => {
     assert.equal(fs.readFileSync(runtime, "utf8"), "dear to somebody");
   });
 
-  // Who is not root can make nothing that belongs to another; there tests/supervisor/runtime_dir_test.cpp shows the rule.
+  // Who is not root can make nothing that belongs to another; there tests/supervisor/system/runtime_dir_test.cpp shows the rule.
   if (isRoot) {
     test("is refused if another user made it", async () => {
       fs.mkdirSync(runtime);

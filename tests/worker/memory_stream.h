@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "worker/http/allowance.h"
-#include "worker/http/stream.h"
+#include "worker/loop/allowance.h"
+#include "worker/loop/stream.h"
 
 namespace limpet::test {
 

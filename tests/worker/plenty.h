@@ -1,7 +1,7 @@
 // An allowance that no test uses up, fresh at each call.
 #pragma once
 
-#include "worker/http/allowance.h"
+#include "worker/loop/allowance.h"
 
 namespace limpet::test {
 

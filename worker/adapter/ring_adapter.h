@@ -11,17 +11,17 @@
 #include <span>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "base/log_gate.h"
-#include "ipc/counters.h"
-#include "ipc/descriptor.h"
-#include "ipc/messages.h"
-#include "ipc/reader_page.h"
-#include "ipc/ring_reader.h"
-#include "ipc/ring_writer.h"
+#include "ipc/messages/messages.h"
+#include "ipc/ring/reader.h"
+#include "ipc/ring/reader_page.h"
+#include "ipc/ring/writer.h"
+#include "ipc/shared/counters.h"
 #include "worker/adapter/record.h"
 #include "worker/adapter/retained.h"
 #include "worker/adapter/ring_position.h"
-#include "worker/http/allowance.h"
+#include "worker/loop/allowance.h"
 #include "worker/socketio/broadcast.h"
 
 namespace limpet::adapter {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "ipc/messages.h"
+#include "ipc/messages/messages.h"
 
 namespace limpet::adapter {
 

@@ -16,10 +16,10 @@
 #include "worker/engineio/packet.h"
 #include "worker/engineio/server.h"
 #include "worker/engineio/session_table.h"
-#include "worker/engineio/timer_wheel.h"
-#include "worker/http/accounts.h"
-#include "worker/http/fifo.h"
-#include "worker/http/released_frames.h"
+#include "worker/loop/accounts.h"
+#include "worker/loop/fifo.h"
+#include "worker/loop/released_frames.h"
+#include "worker/loop/timer_wheel.h"
 
 namespace limpet::engineio {
 

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "worker/engineio/server.h"
-#include "worker/engineio/timer_list.h"
-#include "worker/http/long_fifo.h"
 #include "worker/http/server.h"
+#include "worker/loop/long_fifo.h"
+#include "worker/loop/timer_list.h"
 #include "worker/websocket/reader.h"
 
 namespace limpet::engineio {

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "worker/http/buffer.h"
+#include "worker/loop/buffer.h"
 
 namespace limpet::engineio {
 

@@ -25,10 +25,10 @@
 
 #include "worker/engineio/session.h"
 #include "worker/engineio/session_image.h"
-#include "worker/http/accounts.h"
-#include "worker/http/allowance.h"
-#include "worker/http/clock.h"
 #include "worker/http/server.h"
+#include "worker/loop/accounts.h"
+#include "worker/loop/allowance.h"
+#include "worker/loop/clock.h"
 
 namespace limpet::engineio {
 

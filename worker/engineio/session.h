@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "worker/http/buffer.h"
-#include "worker/http/clock.h"
+#include "worker/loop/buffer.h"
+#include "worker/loop/clock.h"
 
 namespace limpet::engineio {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "worker/engineio/session.h"
-#include "worker/http/buffer.h"
+#include "worker/loop/buffer.h"
 
 namespace limpet::engineio {
 

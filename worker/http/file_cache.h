@@ -12,9 +12,9 @@
 #include <string>
 #include <string_view>
 
-#include "worker/http/buffer.h"
-#include "worker/http/clock.h"
 #include "worker/http/file_tree.h"
+#include "worker/loop/buffer.h"
+#include "worker/loop/clock.h"
 
 namespace limpet::http {
 

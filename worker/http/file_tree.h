@@ -13,8 +13,8 @@
 #include <cstdint>
 #include <string>
 
-#include "worker/http/clock.h"
-#include "worker/http/open_file.h"
+#include "worker/loop/clock.h"
+#include "worker/loop/open_file.h"
 
 namespace limpet::http {
 

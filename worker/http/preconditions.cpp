@@ -5,7 +5,7 @@
 #include <limits>
 #include <optional>
 
-#include "worker/http/date.h"
+#include "worker/loop/date.h"
 
 namespace limpet::http {
 namespace {

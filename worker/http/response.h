@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "worker/http/buffer.h"
-#include "worker/http/open_file.h"
+#include "worker/loop/buffer.h"
+#include "worker/loop/open_file.h"
 
 namespace limpet::http {
 

@@ -19,11 +19,11 @@
 #include <memory>
 #include <string>
 
-#include "worker/http/allowance.h"
-#include "worker/http/clock.h"
 #include "worker/http/request.h"
 #include "worker/http/response.h"
-#include "worker/http/stream.h"
+#include "worker/loop/allowance.h"
+#include "worker/loop/clock.h"
+#include "worker/loop/stream.h"
 
 namespace limpet::http {
 

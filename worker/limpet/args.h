@@ -12,7 +12,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "worker/http/buffer.h"
+#include "worker/loop/buffer.h"
 #include "worker/socketio/json_scan.h"
 
 namespace limpet {

@@ -1,5 +1,5 @@
-// What a worker was told to be: the settings object of ipc/heritage.h as a plain struct, or the defaults of
-// an application that runs alone.
+// What a worker was told to be: the settings object of ipc/birth/heritage.h as a plain struct, or the
+// defaults of an application that runs alone.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "ipc/descriptor.h"
-#include "worker/process/limits.h"
-#include "worker/process/placement.h"
+#include "base/descriptor.h"
+#include "worker/client/limits.h"
+#include "worker/slot/placement.h"
 
 namespace limpet::process {
 
@@ -36,7 +36,7 @@ struct Settings {
   std::vector<ListenerSettings> listeners;
 
   PlacementRule placement = PlacementRule::Address;
-  std::uint64_t placement_seed = 0;  ///< ipc/placement_hash.h; of a supervisor that does not say it: 0
+  std::uint64_t placement_seed = 0;  ///< base/placement_hash.h; of a supervisor that does not say it: 0
 
   struct Ring {
     std::size_t capacity_bytes = 16u << 20;

@@ -12,24 +12,24 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/machine_memory.h"
 #include "base/signals.h"
-#include "ipc/bucket_table.h"
-#include "ipc/machine_memory.h"
-#include "ipc/slot_board.h"
+#include "ipc/shared/bucket_table.h"
+#include "ipc/shared/slot_board.h"
 #include "worker/adapter/ring_adapter.h"
-#include "worker/http/accounts.h"
-#include "worker/process/acceptor.h"
-#include "worker/process/admission.h"
-#include "worker/process/clients.h"
-#include "worker/process/drain_schedule.h"
-#include "worker/process/front.h"
-#include "worker/process/handover.h"
-#include "worker/process/listen.h"
-#include "worker/process/migration.h"
-#include "worker/process/sid_source.h"
-#include "worker/process/supervisor_link.h"
-#include "worker/process/turn_meter.h"
-#include "worker/process/watch.h"
+#include "worker/client/acceptor.h"
+#include "worker/client/admission.h"
+#include "worker/client/clients.h"
+#include "worker/client/listen.h"
+#include "worker/loop/accounts.h"
+#include "worker/loop/turn_meter.h"
+#include "worker/loop/watch.h"
+#include "worker/migration/drain_schedule.h"
+#include "worker/migration/migration.h"
+#include "worker/slot/front.h"
+#include "worker/slot/handovers.h"
+#include "worker/slot/sid_source.h"
+#include "worker/slot/supervisor_link.h"
 #include "worker/socketio/server.h"
 
 namespace limpet::process {
@@ -196,7 +196,7 @@ class Worker::Core {
   bool more_in_inbox_ = false;
   bool more_to_end_ = false;
   std::size_t drain_owed_ = 0;          ///< sessions that were due to end, and for which no turn had time
-  std::uint32_t supervisor_level_ = 0;  ///< nothing of a higher one is sent to it (ipc/messages.h)
+  std::uint32_t supervisor_level_ = 0;  ///< nothing of a higher one is sent to it (ipc/messages/messages.h)
   http::TimePoint answer_due_ = http::TimePoint::max();  ///< of the supervisor, to one that was sent SIGTERM
   bool supervisor_lost_ = false;
   bool expecting_parent_death_signal_ = false;

@@ -9,7 +9,7 @@
 #include <memory>
 #include <optional>
 
-#include "ipc/heritage.h"
+#include "ipc/birth/heritage.h"
 #include "worker/process/settings.h"
 
 namespace limpet {
@@ -22,7 +22,7 @@ class Worker {
  public:
   using Setup = std::function<void(Io&)>;
 
-  /// Under a supervisor, from the descriptors of ipc/heritage.h. Throws std::system_error or
+  /// Under a supervisor, from the descriptors of ipc/birth/heritage.h. Throws std::system_error or
   /// std::runtime_error.
   Worker(const ipc::Heritage& heritage, Settings settings, Setup setup);
   /// Alone, on settings.listen.

@@ -7,7 +7,7 @@
 #include <span>
 #include <string_view>
 
-#include "worker/http/buffer.h"
+#include "worker/loop/buffer.h"
 
 namespace limpet::socketio {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "worker/http/buffer.h"
+#include "worker/loop/buffer.h"
 #include "worker/socketio/room_names.h"
 
 namespace limpet::socketio {

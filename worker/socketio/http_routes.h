@@ -9,7 +9,7 @@
 #include <unordered_map>
 
 #include "worker/limpet/io.h"
-#include "worker/socketio/handler_clock.h"
+#include "worker/loop/handler_clock.h"
 #include "worker/socketio/state.h"
 #include "worker/socketio/static_files.h"
 

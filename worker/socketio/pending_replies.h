@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "worker/limpet/handler.h"
+#include "worker/loop/timer_queue.h"
 #include "worker/socketio/costs.h"
-#include "worker/socketio/timer_queue.h"
 
 namespace limpet::socketio {
 

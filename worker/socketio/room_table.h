@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "worker/engineio/session.h"
-#include "worker/http/keyed_hash.h"
+#include "worker/loop/keyed_hash.h"
 
 namespace limpet::socketio {
 

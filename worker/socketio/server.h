@@ -26,21 +26,21 @@
 
 #include "base/log_gate.h"
 #include "worker/engineio/session.h"
-#include "worker/http/allowance.h"
-#include "worker/http/clock.h"
-#include "worker/http/fifo.h"
 #include "worker/limpet/io.h"
+#include "worker/loop/allowance.h"
+#include "worker/loop/clock.h"
+#include "worker/loop/fifo.h"
+#include "worker/loop/handler_clock.h"
+#include "worker/loop/timer_queue.h"
 #include "worker/socketio/broadcast.h"
 #include "worker/socketio/client_image.h"
 #include "worker/socketio/elsewhere.h"
-#include "worker/socketio/handler_clock.h"
 #include "worker/socketio/http_routes.h"
 #include "worker/socketio/id_table.h"
 #include "worker/socketio/many_sockets.h"
 #include "worker/socketio/name_table.h"
 #include "worker/socketio/packet.h"
 #include "worker/socketio/state.h"
-#include "worker/socketio/timer_queue.h"
 
 namespace limpet::socketio {
 

@@ -17,10 +17,10 @@
 #include <vector>
 
 #include "worker/engineio/session.h"
-#include "worker/http/buffer.h"
-#include "worker/http/clock.h"
-#include "worker/http/keyed_hash.h"
 #include "worker/limpet/io.h"
+#include "worker/loop/buffer.h"
+#include "worker/loop/clock.h"
+#include "worker/loop/keyed_hash.h"
 #include "worker/socketio/many_rooms.h"
 #include "worker/socketio/parsed_auth.h"
 #include "worker/socketio/pending_replies.h"

@@ -12,8 +12,8 @@
 #include <sstream>
 
 #include "base/log.h"
-#include "worker/http/date.h"
 #include "worker/http/preconditions.h"
+#include "worker/loop/date.h"
 
 namespace limpet::socketio {
 namespace {

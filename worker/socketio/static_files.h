@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "base/log_gate.h"
-#include "worker/http/clock.h"
 #include "worker/http/file_cache.h"
 #include "worker/http/file_tree.h"
 #include "worker/http/request.h"
 #include "worker/http/response.h"
+#include "worker/loop/clock.h"
 
 namespace limpet::socketio {
 

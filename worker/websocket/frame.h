@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "worker/http/buffer.h"
+#include "worker/loop/buffer.h"
 
 namespace limpet::websocket {
 

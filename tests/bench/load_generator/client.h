@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "ipc/descriptor.h"
+#include "base/descriptor.h"
 #include "tests/bench/load_generator/endpoint.h"
 
 namespace limpet::bench {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "ipc/descriptor.h"
+#include "base/descriptor.h"
 
 namespace limpet::bench {
 

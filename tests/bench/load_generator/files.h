@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "ipc/descriptor.h"
+#include "base/descriptor.h"
 #include "tests/bench/load_generator/endpoint.h"
 #include "tests/bench/load_generator/meter.h"
 

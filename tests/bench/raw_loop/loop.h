@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ipc/descriptor.h"
+#include "base/descriptor.h"
 
 namespace limpet::bench {
 

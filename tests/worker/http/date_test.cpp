@@ -1,9 +1,9 @@
-#include "worker/http/date.h"
+#include "worker/loop/date.h"
 
 #include <gtest/gtest.h>
 
-#include "worker/http/clock.h"
 #include "worker/http/response.h"
+#include "worker/loop/clock.h"
 
 namespace limpet::http {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "tests/worker/plenty.h"
 #include "worker/engineio/session.h"
-#include "worker/http/clock.h"
+#include "worker/loop/clock.h"
 #include "worker/socketio/server.h"
 #include "worker/websocket/frame.h"
 

@@ -1,0 +1,272 @@
+#include "ipc/birth/spawn.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/process/v2/posix/default_launcher.hpp>
+#include <boost/process/v2/process.hpp>
+#include <cstring>
+
+#include "base/descriptor_limit.h"
+#include "base/signals.h"
+
+extern char** environ;
+
+namespace limpet::ipc {
+namespace {
+
+namespace process = boost::process::v2;
+
+constexpr int kLowestParkingPlace = 64;
+
+/// What the child needs between fork and exec, where nothing may be allocated: made before the fork.
+struct Plan {
+  const char* executable = nullptr;
+  int image = -1;  ///< parked; -1: the path
+  std::vector<char*> environment;
+  std::vector<Descriptor> parked;  ///< duplicates of the sources, above every target
+  std::vector<Inherited> moves;    ///< parked number -> target
+  int lowest_free = kLowestParkingPlace;
+  pid_t parent = -1;
+  std::optional<int> cpu;
+  int directory = -1;
+};
+
+// ---- in the child: async-signal-safe calls only; each step returns false with errno set ----
+
+bool leave_signals_behind() {
+  // Handlers first: unblocking first would run a handler of the parent's here for a signal that waits
+  // already.
+  base::reset_dispositions();
+  sigset_t none;
+  ::sigemptyset(&none);
+  return ::sigprocmask(SIG_SETMASK, &none, nullptr) == 0;
+}
+
+bool die_with_parent(pid_t parent) {
+  if (::prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) return false;
+  // The parent may have died before the line above: then no signal comes.
+  if (::getppid() != parent) ::_exit(0);
+  return true;
+}
+
+/// Where a filter of system calls knows close_range(2) not yet.
+void mark_one_by_one() {
+  rlimit limit = {};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  for (int number = 3; number < static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1U << 20)); ++number)
+    ::fcntl(number, F_SETFD, FD_CLOEXEC);
+}
+
+bool settle_descriptors(const Plan& plan) {
+  // Everything is closed by exec, but for what the next loop duplicates: dup2 gives a descriptor without
+  // close-on-exec.
+  if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) mark_one_by_one();
+  for (const Inherited& move : plan.moves) {
+    if (::dup2(move.source, move.target) == -1) return false;
+  }
+  return true;
+}
+
+/// Before the descriptors are settled: its number may be another's target.
+bool enter(int directory) { return directory == -1 || ::fchdir(directory) == 0; }
+
+/// Which step failed goes with its errno, for the launcher passes on one number only.
+constexpr int kExecFailed = 0;
+constexpr int kEnterFailed = 1 << 16;
+constexpr int kPrepareFailed = 2 << 16;
+
+std::string words_for(int step, const std::string& executable) {
+  if (step == kEnterFailed) return "enter the working directory of " + executable;
+  return (step == kPrepareFailed ? "prepare the process of " : "exec ") + executable;
+}
+
+bool pin_to(const std::optional<int>& cpu) {
+  if (!cpu) return true;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<unsigned>(*cpu), &one);
+  // A CPU that was taken from us meanwhile is no reason to have no worker.
+  (void)::sched_setaffinity(0, sizeof one, &one);
+  return true;
+}
+
+/// Never returns. `report` is the pipe on which the parent waits for an errno, or for its end by exec.
+[[noreturn]] void become(const Plan& plan, int report, char* const* arguments) {
+  // Away from the targets first, or a dup2 onto its number would cut the line to the parent.
+  const int parked_report = ::fcntl(report, F_DUPFD_CLOEXEC, plan.lowest_free);
+  int step = kPrepareFailed;
+  if (parked_report != -1 && ::setpgid(0, 0) == 0 && pin_to(plan.cpu)) {
+    const bool entered = enter(plan.directory);
+    if (!entered) step = kEnterFailed;
+    if (entered && settle_descriptors(plan) && leave_signals_behind() && die_with_parent(plan.parent) &&
+        // Behind the descriptors: their numbers may lie above it.
+        base::give_descriptor_limit_back()) {
+      step = kExecFailed;
+      if (plan.image == -1) ::execve(plan.executable, arguments, plan.environment.data());
+      if (plan.image != -1) ::execveat(plan.image, "", arguments, plan.environment.data(), AT_EMPTY_PATH);
+    }
+  }
+  const int error = errno | step;
+  const auto written = ::write(parked_report == -1 ? report : parked_report, &error, sizeof error);
+  // Not exit(): it would flush the parent's buffered output a second time.
+  ::_exit(written == sizeof error ? 127 : 126);
+}
+
+/// The initializer that Boost.Process calls in the child. It execs by itself, because what the launcher does
+/// after it (closing descriptors, reporting an error, exit) is at fault in Boost 1.81.
+struct Initializer {
+  const Plan& plan;
+
+  process::error_code on_exec_setup(process::posix::default_launcher& launcher,
+                                    const process::filesystem::path&, const char* const*& arguments) const {
+    // The launcher has put the writing end of its error pipe last.
+    become(plan, launcher.fd_whitelist.back(), const_cast<char* const*>(arguments));
+  }
+};
+
+// ---- in the parent ----
+
+std::vector<char*> environment_of(const SpawnRequest& request) {
+  std::vector<char*> result;
+  const auto is_replaced = [&](const char* ours) {
+    return std::any_of(request.environment.begin(), request.environment.end(),
+                       [&](const std::string& theirs) {
+                         return std::strncmp(ours, theirs.c_str(), theirs.find('=') + 1) == 0;
+                       });
+  };
+  // What the service manager has said to us alone: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3).
+  constexpr std::array<std::string_view, 6> kOurs = {
+      "NOTIFY_SOCKET=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=", "WATCHDOG_USEC=", "WATCHDOG_PID="};
+  const auto is_ours_alone = [&](std::string_view entry) {
+    return std::any_of(kOurs.begin(), kOurs.end(), [&](auto name) { return entry.starts_with(name); });
+  };
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    if (!is_replaced(*entry) && !is_ours_alone(*entry)) result.push_back(*entry);
+  }
+  for (const std::string& entry : request.environment) result.push_back(const_cast<char*>(entry.c_str()));
+  result.push_back(nullptr);
+  return result;
+}
+
+/// The number of the duplicate.
+int park(Plan* plan, int source) {
+  plan->parked.emplace_back(
+      require(::fcntl(source, F_DUPFD_CLOEXEC, plan->lowest_free), "park a descriptor for a child"));
+  return plan->parked.back().get();
+}
+
+Plan plan_for(const SpawnRequest& request) {
+  Plan plan;
+  plan.executable = request.executable.c_str();
+  plan.environment = environment_of(request);
+  plan.parent = ::getpid();
+  plan.cpu = request.cpu;
+  plan.directory = request.directory;
+  for (const Inherited& each : request.descriptors)
+    plan.lowest_free = std::max(plan.lowest_free, each.target + 1);
+  const Descriptor nothing(require(::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null"));
+  plan.moves.push_back({park(&plan, nothing.get()), STDIN_FILENO});
+  for (const Inherited& each : request.descriptors)
+    plan.moves.push_back({park(&plan, each.source), each.target});
+  if (request.image != -1) plan.image = park(&plan, request.image);
+  return plan;
+}
+
+void kill_and_reap(pid_t pid) noexcept {
+  ::kill(pid, SIGKILL);
+  while (::waitpid(pid, nullptr, 0) == -1 && errno == EINTR) {
+  }
+}
+
+Child launch(const SpawnRequest& request, const Plan& plan) {
+  // A context of its own, that has never waited for anything: the child of a fork rebuilds its parent's epoll
+  // set.
+  boost::asio::io_context nothing_to_rebuild;
+  process::posix::default_launcher launcher;
+  process::error_code error;
+  try {
+    // One that reached the child between fork and exec would run a handler of ours there, which writes into a
+    // pipe that the parent reads: one Ctrl-C would count twice.
+    const base::SignalsBlocked guard;
+    auto started =
+        launcher(nothing_to_rebuild.get_executor(), error, process::filesystem::path(request.executable),
+                 request.arguments, Initializer{plan});
+    // The process object would kill the child in its destructor, and wait.
+    if (!error) {
+      started.detach();
+      return Child(launcher.pid);
+    }
+  } catch (...) {
+    if (launcher.pid > 0) kill_and_reap(launcher.pid);
+    throw;
+  }
+  // Boost reaps no child whose exec failed.
+  if (launcher.pid > 0) kill_and_reap(launcher.pid);
+  if (launcher.pid <= 0) throw_system_error("fork", error.value());
+  constexpr int kErrno = kEnterFailed - 1;
+  throw_system_error(words_for(error.value() & ~kErrno, request.executable), error.value() & kErrno);
+}
+
+}  // namespace
+
+SpawnResult spawn(const SpawnRequest& request) {
+  try {
+    return {launch(request, plan_for(request)), {}};
+  } catch (const std::exception& failure) {
+    return {std::nullopt, failure.what()};
+  }
+}
+
+std::string to_text(const ExitStatus& status) {
+  if (!status.by_signal) return "exit status " + std::to_string(status.number);
+  const char* name = ::sigabbrev_np(status.number);
+  return "signal " + std::to_string(status.number) + " (" + (name != nullptr ? name : "?") + ")";
+}
+
+Child::Child(pid_t pid)
+    : pid_(pid), pidfd_(require(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)), "open a pidfd")) {}
+
+Child::Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
+
+Child& Child::operator=(Child&& other) noexcept {
+  if (this != &other) {
+    end_now();
+    pid_ = std::exchange(other.pid_, -1);
+    pidfd_ = std::move(other.pidfd_);
+  }
+  return *this;
+}
+
+Child::~Child() { end_now(); }
+
+void Child::end_now() noexcept {
+  if (pid_ > 0) kill_and_reap(pid_);
+  pid_ = -1;
+}
+
+bool Child::signal(int number) const noexcept {
+  return pid_ > 0 && ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) == 0;
+}
+
+std::optional<ExitStatus> Child::try_reap() {
+  if (pid_ <= 0) return std::nullopt;
+  siginfo_t info = {};
+  require(::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG),
+          "take the status of a child");
+  if (info.si_pid == 0) return std::nullopt;
+  pid_ = -1;
+  return ExitStatus{info.si_code != CLD_EXITED, info.si_status};
+}
+
+}  // namespace limpet::ipc

@@ -1,0 +1,85 @@
+// A reload: the workers of all slots, or of some, are replaced by such of the new program, one slot at a
+// time. A successor is started, says that it is ready, takes the seat; then its predecessor's sessions move
+// to it, or drain. Done when every predecessor has left; only then the program is the cluster's. A successor
+// that ends before that, seated or not, ends the rollout: whoever is started from then on is of the old
+// program. Owns no worker. One at a time; gone as soon as it has called `done`.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "supervisor/cluster/cluster.h"
+
+namespace limpet::supervisor {
+
+class Rollout {
+ public:
+  using Say = std::function<void(const std::string& line)>;
+  using Done = std::function<void(bool succeeded, const std::string& line)>;
+
+  /// `operation`: "reload", "upgrade": the first word of what is said at the end. Neither callback is called
+  /// before begin().
+  Rollout(Loop& loop, Cluster& cluster, std::string operation, Say say, Done done);
+  void begin(SharedProgram next, std::vector<std::uint16_t> slots);
+  /// A slot has its new worker.
+  [[nodiscard]] bool has_seated() const noexcept { return at_ > 0; }
+  /// Everything stops: nobody else is started.
+  void abandon();
+
+  /// Cluster's callbacks, passed on. True: the worker is ours to seat.
+  bool take_ready(Worker& worker);
+  void take_progress(const Worker& worker);
+  void take_gone(const Worker& worker, Cause cause, const std::string& obituary);
+
+ private:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  /// A predecessor, from the moment at which it gave up its seat.
+  struct Leaving {
+    std::uint16_t slot;
+    std::string pids;  ///< "pid 12 -> pid 34"
+    TimePoint since;   ///< its successor was started
+    bool has_sessions;
+  };
+  struct Sums {
+    std::uint64_t moved = 0;
+    std::uint64_t drained = 0;
+    std::uint64_t lost = 0;  ///< inside a worker that died
+  };
+
+  [[nodiscard]] std::uint16_t slot() const { return slots_.at(at_); }
+  /// Starts the next successor, if nothing keeps it from it.
+  void advance();
+  /// "" or why the next slot has to wait.
+  [[nodiscard]] std::string obstacle() const;
+  void start_successor();
+  void withdraw_rivals();
+  void seat(Worker& successor);
+  void tell_end(const Leaving& leaving, const Worker& worker, std::uint64_t lost);
+  void fail(const std::string& why);
+  void finish_if_all_left();
+  [[nodiscard]] std::string sums_text() const;
+
+  Loop& loop_;
+  Cluster& cluster_;
+  std::string operation_;
+  Say say_;
+  Done done_;
+  SharedProgram next_;
+  Timer probation_;
+  std::vector<std::uint16_t> slots_;          ///< whose workers are replaced
+  std::size_t at_ = 0;                        ///< of slots_
+  std::uint64_t successor_ = 0;               ///< generation of the one that has no seat yet; 0: none
+  std::set<std::uint64_t> seated_;            ///< generations of successors
+  std::map<std::uint64_t, Leaving> leaving_;  ///< by generation
+  Sums sums_;
+  TimePoint began_{};
+  TimePoint slot_since_{};
+  std::string waits_for_;
+  bool over_ = false;
+};
+
+}  // namespace limpet::supervisor

@@ -1,0 +1,78 @@
+#include "tests/worker/migration/tenants_kit.h"
+#include "tests/worker/plenty.h"
+
+#include <fcntl.h>
+
+#include <boost/asio/io_context.hpp>
+
+namespace limpet::process::test {
+
+Tenant::Tenant(std::uint16_t slot, std::uint16_t lane, Cluster& cluster, std::size_t ring_bytes)
+    : who{slot, lane, 100u + lane},
+      clock(cluster.clock),
+      sids(&cluster.table, slot),
+      context(std::make_unique<boost::asio::io_context>()),
+      rings(
+          who, {.capacity_bytes = ring_bytes, .lanes = 8, .lap_after = 100ms, .deferred_bytes = 1 << 20},
+          counters, [this](const socketio::Broadcast& broadcast) { socketio->deliver(broadcast); },
+          [this](const ipc::Gap&) { ++gaps; }),
+      socketio(std::in_place, clock, socketio::Options{}, [this](std::span<char, 20> id) { sids.fill(id); }),
+      engine({}, clock, *socketio,
+             {.new_sid = [this](std::span<char, 20> sid) { sids.fill(sid); },
+              .wall_clock_ms = {},
+              .refuse = {}}),
+      handovers(*context, cluster.table, slot, cluster.inboxes[slot].receiving.duplicate(), cluster.senders(),
+                counters, [this](ipc::ReceivedHandover arrival) { front.take_in(std::move(arrival)); }) {
+  socketio->set_adapter(&rings);
+  socketio->set_elsewhere(&migration);
+  clients.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
+                           std::string_view unread) {
+    if (to_slot == kGiver) {
+      ++sent_back;
+      return migration.give_back(std::move(socket), from, unread);
+    }
+    if (migration.pass_on(socket, from, to_slot, unread)) {
+      ++passed_on;
+      return;
+    }
+    handovers.send(ipc::HandoverKind::Connection, socket, from, to_slot, unread);
+  });
+  io.on_connection([this](Socket& socket) {
+    sockets.push_back(socket);
+    const std::string here = std::to_string(who.lane) + (socket.recovered() ? " recovered" : "");
+    socket.on("where", [here](Ack ack) { ack(here); });
+    socket.on("join", [](Socket from, std::string_view room) { from.join(room); });
+  });
+  io.get("/where", [this](const HttpRequest&) { return HttpResponse::text(std::to_string(who.lane)); });
+}
+
+Tenant::~Tenant() {
+  socketio->set_elsewhere(nullptr);
+  clients.close_all();
+  socketio.reset();
+}
+
+void Tenant::join(const Tenant& peer) {
+  const auto lend = [](int descriptor) { return ipc::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); };
+  rings.join(peer.who, lend(peer.rings.ring()), lend(peer.rings.reader_page()), lend(peer.rings.doorbell()));
+}
+
+void Tenant::turn() {
+  if (front.waits_for_supervisor()) front.ask_again();  // whatever it had to say, the test has done
+  context->restart();                                   // it stops whenever nothing is being waited for
+  context->poll();
+  (void)poller.dispatch(allowance);
+  clients.redeliver();
+  (void)handovers.turn();
+  (void)rings.poll(limpet::test::plenty());
+  socketio->tick(limpet::test::plenty());
+  engine.tick(limpet::test::plenty());
+  http::Allowance moves;
+  moves.begin(moves_per_turn, 1h);
+  migration.turn(moves);
+  clients.flush();
+  rings.flush(clock.now());
+  clients.bury();
+}
+
+}  // namespace limpet::process::test

@@ -1,0 +1,56 @@
+// The sessions of some buckets on their way to another slot (DESIGN.md, "Scaling"): a giver, and what becomes
+// of sessions that cannot move in time. Says once that none is left here; not if the stream breaks, for then
+// they stay, and another order follows.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "ipc/messages/messages.h"
+#include "worker/migration/drain_schedule.h"
+#include "worker/migration/migration.h"
+
+namespace limpet::process {
+
+class BucketMove {
+ public:
+  /// `number`: that of its stream.
+  BucketMove(const MigrationParts& parts, std::uint32_t number, const ipc::MoveBuckets& order,
+             ipc::Descriptor stream, Migration::OnBucketsMoved on_moved);
+
+  [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
+  [[nodiscard]] std::uint16_t to_slot() const noexcept { return to_slot_; }
+  [[nodiscard]] http::TimePoint deadline() const noexcept { return deadline_; }
+  [[nodiscard]] Giver& giver() noexcept { return giver_; }
+  [[nodiscard]] const Giver& giver() const noexcept { return giver_; }
+  /// All has been taken, and that was said.
+  [[nodiscard]] bool done() const noexcept { return done_; }
+
+  /// Once per turn, behind the rings.
+  void turn(http::Allowance& allowance);
+  [[nodiscard]] http::TimePoint next_deadline() const noexcept;
+  /// Whoever is still here stays.
+  void stop() { giver_.finish(); }
+
+ private:
+  void drain_what_cannot_move(std::size_t left, http::Allowance& allowance);
+  void end_unfinished_posts(http::Allowance& allowance);
+
+  MigrationParts parts_;
+  std::uint32_t number_;
+  std::uint16_t to_slot_;
+  std::chrono::milliseconds window_;
+  http::TimePoint posts_due_;  ///< half posts for its sessions are ended from then on
+  http::TimePoint drain_at_;
+  http::TimePoint deadline_;
+  Migration::OnBucketsMoved on_moved_;
+  Giver giver_;
+  std::optional<DrainSchedule> drain_;
+  engineio::Round drain_round_;
+  std::size_t drain_due_ = 0;
+  std::uint64_t drained_ = 0;
+  bool done_ = false;
+};
+
+}  // namespace limpet::process
