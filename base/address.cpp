@@ -11,7 +11,7 @@
 
 #include "base/descriptor.h"
 
-namespace limpet::ipc {
+namespace limpet::base {
 namespace {
 
 constexpr std::string_view kScheme = "tcp://";
@@ -121,4 +121,4 @@ std::string to_text(const Address& address) {
   return fmt::format("{}{}:{}", kScheme, host, address.port());
 }
 
-}  // namespace limpet::ipc
+}  // namespace limpet::base

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace limpet::ipc {
+namespace limpet::base {
 
 struct Address {
   sockaddr_storage storage = {};
@@ -33,4 +33,4 @@ struct Address {
 /// tcp://[::]:3000, unix:///run/app/limpet.sock
 [[nodiscard]] std::string to_text(const Address& address);
 
-}  // namespace limpet::ipc
+}  // namespace limpet::base

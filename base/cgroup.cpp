@@ -3,7 +3,7 @@
 #include <fstream>
 #include <sstream>
 
-namespace limpet::ipc {
+namespace limpet::base {
 namespace {
 
 void add_up_to_root(const std::string& mount, std::string path, std::vector<std::string>& folders) {
@@ -43,4 +43,4 @@ std::vector<std::string> cgroup_folders(std::string_view controller, const std::
   return folders;
 }
 
-}  // namespace limpet::ipc
+}  // namespace limpet::base

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 
-namespace limpet::ipc {
+namespace limpet::base {
 
 void check_failed(const char* condition, std::string_view sentence, const char* file, int line) noexcept {
   // Whoever reads stderr must not keep this process from its end.
@@ -15,4 +15,4 @@ void check_failed(const char* condition, std::string_view sentence, const char* 
   std::abort();
 }
 
-}  // namespace limpet::ipc
+}  // namespace limpet::base

@@ -5,16 +5,16 @@
 
 #include <string_view>
 
-namespace limpet::ipc {
+namespace limpet::base {
 
 /// Prints `check failed: CONDITION: SENTENCE (FILE:LINE)` to stderr and aborts.
 [[noreturn]] void check_failed(const char* condition, std::string_view sentence, const char* file,
                                int line) noexcept;
 
-}  // namespace limpet::ipc
+}  // namespace limpet::base
 
-#define CHECK(condition, sentence)                                             \
-  do {                                                                         \
-    if (!(condition)) [[unlikely]]                                             \
-      ::limpet::ipc::check_failed(#condition, (sentence), __FILE__, __LINE__); \
+#define CHECK(condition, sentence)                                              \
+  do {                                                                          \
+    if (!(condition)) [[unlikely]]                                              \
+      ::limpet::base::check_failed(#condition, (sentence), __FILE__, __LINE__); \
   } while (false)

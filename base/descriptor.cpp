@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace limpet::ipc {
+namespace limpet::base {
 
 Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
   if (this != &other) {
@@ -27,4 +27,4 @@ void throw_system_error(std::string_view attempt, int error) {
   throw std::system_error(error, std::generic_category(), std::string(attempt));
 }
 
-}  // namespace limpet::ipc
+}  // namespace limpet::base

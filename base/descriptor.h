@@ -7,7 +7,7 @@
 #include <system_error>
 #include <utility>
 
-namespace limpet::ipc {
+namespace limpet::base {
 
 class Descriptor {
  public:
@@ -39,4 +39,4 @@ inline int require(int result, std::string_view attempt) {
   return result;
 }
 
-}  // namespace limpet::ipc
+}  // namespace limpet::base

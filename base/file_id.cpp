@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace limpet::supervisor {
+namespace limpet::base {
 namespace {
 
 std::optional<FileId> id_if(int found, const struct stat& status) {
@@ -18,7 +18,7 @@ std::optional<FileId> file_at(int directory, const std::string& name) {
   return id_if(::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW), status);
 }
 
-std::optional<FileId> file_of(const ipc::Descriptor& opened) {
+std::optional<FileId> file_of(const Descriptor& opened) {
   struct stat status = {};
   return id_if(::fstat(opened.get(), &status), status);
 }
@@ -32,4 +32,4 @@ void remove_own(int directory, const std::string& name, const std::optional<File
   if (ours && file_at(directory, name) == ours) ::unlinkat(directory, name.c_str(), 0);
 }
 
-}  // namespace limpet::supervisor
+}  // namespace limpet::base

@@ -9,7 +9,7 @@
 
 #include "base/descriptor.h"
 
-namespace limpet::supervisor {
+namespace limpet::base {
 
 struct FileId {
   dev_t device = 0;
@@ -19,11 +19,11 @@ struct FileId {
 
 /// The one of that name in an open directory (AT_FDCWD: a path); a symlink is not followed.
 [[nodiscard]] std::optional<FileId> file_at(int directory, const std::string& name);
-[[nodiscard]] std::optional<FileId> file_of(const ipc::Descriptor& opened);
+[[nodiscard]] std::optional<FileId> file_of(const Descriptor& opened);
 /// The one that a path leads to, through symlinks.
 [[nodiscard]] std::optional<FileId> file_behind(const std::string& path);
 
 /// Only if it is still `ours`.
 void remove_own(int directory, const std::string& name, const std::optional<FileId>& ours) noexcept;
 
-}  // namespace limpet::supervisor
+}  // namespace limpet::base

@@ -8,7 +8,7 @@
 
 #include "base/cgroup.h"
 
-namespace limpet::ipc {
+namespace limpet::base {
 namespace {
 
 /// Of a machine whose kernel does not say.
@@ -45,4 +45,4 @@ std::uint64_t default_memory_of_worker(std::uint64_t workers) {
   return usable_memory() / 4 / std::max<std::uint64_t>(workers, 1);
 }
 
-}  // namespace limpet::ipc
+}  // namespace limpet::base

@@ -6,7 +6,7 @@
 
 #include <charconv>
 
-namespace limpet::ipc {
+namespace limpet::base {
 namespace {
 
 /// Is a bit behind the prefix set? Then the operator meant something else.
@@ -65,4 +65,4 @@ std::optional<Network> parse_network(std::string_view text, std::string* why) {
   return network;
 }
 
-}  // namespace limpet::ipc
+}  // namespace limpet::base

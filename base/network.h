@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace limpet::ipc {
+namespace limpet::base {
 
 struct Network {
   int family = 0;  ///< AF_INET, AF_INET6; AF_UNSPEC for `unix`
@@ -24,4 +24,4 @@ struct Network {
 /// nullopt, with what would be right in `*why`.
 [[nodiscard]] std::optional<Network> parse_network(std::string_view text, std::string* why);
 
-}  // namespace limpet::ipc
+}  // namespace limpet::base

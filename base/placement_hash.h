@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <span>
 
-namespace limpet::ipc {
+namespace limpet::base {
 
 class PlacementHash {
  public:
@@ -79,4 +79,4 @@ class PlacementHash {
   std::uint64_t seed_;
 };
 
-}  // namespace limpet::ipc
+}  // namespace limpet::base

@@ -3,7 +3,7 @@
 
 #include <sys/stat.h>
 
-namespace limpet::supervisor {
+namespace limpet::base {
 
 /// While it lives, this one.
 class Umask {
@@ -17,4 +17,4 @@ class Umask {
   mode_t before_;
 };
 
-}  // namespace limpet::supervisor
+}  // namespace limpet::base

@@ -13,7 +13,7 @@
 namespace limpet::supervisor {
 
 struct ControlSocket::Client {
-  Client(Loop& loop, ipc::Descriptor socket) : channel(std::move(socket)), silence(loop) {}
+  Client(Loop& loop, base::Descriptor socket) : channel(std::move(socket)), silence(loop) {}
   ipc::Channel channel;
   Timer silence;
   std::unique_ptr<Readiness> on_message;
@@ -23,12 +23,12 @@ struct ControlSocket::Client {
   bool open = true;
 };
 
-ControlSocket::ControlSocket(Loop& loop, ipc::Descriptor socket, Handler handler)
+ControlSocket::ControlSocket(Loop& loop, base::Descriptor socket, Handler handler)
     : loop_(loop), handler_(std::move(handler)), socket_(std::move(socket)), retry_(loop) {
   watch_for_clients();
 }
 
-void ControlSocket::listen_on(ipc::Descriptor socket) {
+void ControlSocket::listen_on(base::Descriptor socket) {
   retry_.cancel();
   // Lets go of the old one first.
   on_client_.reset();
@@ -45,7 +45,7 @@ ControlSocket::~ControlSocket() {
   for (const auto& client : std::list(clients_)) close(client);
 }
 
-bool ControlSocket::may_ask(const ipc::Descriptor& socket) {
+bool ControlSocket::may_ask(const base::Descriptor& socket) {
   ucred peer = {};
   socklen_t length = sizeof peer;
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
@@ -56,7 +56,7 @@ bool ControlSocket::may_ask(const ipc::Descriptor& socket) {
 }
 
 void ControlSocket::accept_clients() {
-  ipc::Descriptor accepted(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  base::Descriptor accepted(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!accepted && errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
     // No descriptor is free: the client keeps the socket readable, and we would spin.
     log(Level::Error, fmt::format("control socket: accept: {}; retried in 0.2 s", std::strerror(errno)));
@@ -72,7 +72,7 @@ void ControlSocket::accept_clients() {
   });
 }
 
-std::shared_ptr<ControlSocket::Client> ControlSocket::add(ipc::Descriptor socket) {
+std::shared_ptr<ControlSocket::Client> ControlSocket::add(base::Descriptor socket) {
   auto client = std::make_shared<Client>(loop_, std::move(socket));
   clients_.push_back(client);
   client->on_message = std::make_unique<Readiness>(loop_, client->channel.descriptor(), Readiness::Kind::Read,
@@ -89,7 +89,7 @@ std::vector<int> ControlSocket::waiting_clients() const {
   return result;
 }
 
-ControlSocket::Reply ControlSocket::adopt_client(ipc::Descriptor socket) {
+ControlSocket::Reply ControlSocket::adopt_client(base::Descriptor socket) {
   const auto client = add(std::move(socket));
   client->said_hello = true;
   client->has_asked = true;

@@ -28,14 +28,14 @@ class ControlSocket {
   static constexpr std::chrono::milliseconds kSilenceLimit{3000};
 
   /// `socket` listens; its file is the runtime directory's.
-  ControlSocket(Loop& loop, ipc::Descriptor socket, Handler handler);
+  ControlSocket(Loop& loop, base::Descriptor socket, Handler handler);
   /// From now on there. Who is connected stays so.
-  void listen_on(ipc::Descriptor socket);
+  void listen_on(base::Descriptor socket);
   [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
   /// Those that have asked and are still there.
   [[nodiscard]] std::vector<int> waiting_clients() const;
   /// A client that had asked the image before.
-  [[nodiscard]] Reply adopt_client(ipc::Descriptor socket);
+  [[nodiscard]] Reply adopt_client(base::Descriptor socket);
   /// What clients have not read yet stays readable for them.
   ~ControlSocket();
 
@@ -43,8 +43,8 @@ class ControlSocket {
   struct Client;
   void watch_for_clients();
   void accept_clients();
-  bool may_ask(const ipc::Descriptor& socket);
-  std::shared_ptr<Client> add(ipc::Descriptor socket);
+  bool may_ask(const base::Descriptor& socket);
+  std::shared_ptr<Client> add(base::Descriptor socket);
   [[nodiscard]] Reply reply_to(const std::shared_ptr<Client>& client);
   void make_room();
   [[nodiscard]] static bool has_gone(const Client& client);
@@ -56,7 +56,7 @@ class ControlSocket {
   Loop& loop_;
   Handler handler_;
   base::LogGate refusals_;
-  ipc::Descriptor socket_;
+  base::Descriptor socket_;
   std::list<std::shared_ptr<Client>> clients_;  ///< oldest first
   std::unique_ptr<Readiness> on_client_;
   Timer retry_;  ///< of accept, after a failure that does not go away by itself

@@ -70,7 +70,7 @@ void settle_with_system(const Options& options, const ClusterSize& size) {
 /// Not 0, which stands for none.
 std::uint64_t new_placement_seed() {
   std::uint64_t seed = 0;
-  while (seed == 0) ipc::require(static_cast<int>(::getrandom(&seed, sizeof seed, 0)), "read random bytes");
+  while (seed == 0) base::require(static_cast<int>(::getrandom(&seed, sizeof seed, 0)), "read random bytes");
   return seed;
 }
 

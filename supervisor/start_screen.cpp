@@ -17,7 +17,7 @@ namespace limpet::supervisor {
 namespace {
 
 std::uint64_t memory_of_worker(const Options& options, std::uint64_t workers) {
-  return options.memory != 0 ? options.memory : ipc::default_memory_of_worker(workers);
+  return options.memory != 0 ? options.memory : base::default_memory_of_worker(workers);
 }
 
 /// What each process may have open, and what that makes of the limit of connections.

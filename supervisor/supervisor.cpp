@@ -335,12 +335,12 @@ void Supervisor::upgrade(const Reply& reply) {
   upgrade_reply_ = reply;
   log(Level::Info, fmt::format("upgrade: trying {}", command_line_.place.binary));
   trial_ = std::make_unique<Trial>(loop_, command_line_.place, save(),
-                                   [this](ipc::Descriptor image, const std::string& objection) {
+                                   [this](base::Descriptor image, const std::string& objection) {
                                      take_verdict(std::move(image), objection);
                                    });
 }
 
-void Supervisor::take_verdict(ipc::Descriptor image, const std::string& objection) {
+void Supervisor::take_verdict(base::Descriptor image, const std::string& objection) {
   if (!objection.empty()) {
     // Not here: the trial itself is calling.
     return after_.start(milliseconds(0), [this, objection] { refuse_upgrade(objection); });
@@ -350,10 +350,10 @@ void Supervisor::take_verdict(ipc::Descriptor image, const std::string& objectio
   // From here on signals wait for the next image. Those that were caught before are read first.
   base::block_signals();
   after_.start(kHearSignals,
-               [this, kept = std::make_shared<ipc::Descriptor>(std::move(image))] { become(*kept); });
+               [this, kept = std::make_shared<base::Descriptor>(std::move(image))] { become(*kept); });
 }
 
-void Supervisor::become(const ipc::Descriptor& image) {
+void Supervisor::become(const base::Descriptor& image) {
   // Of whoever comes nothing is known; it will say so itself.
   cluster_.tell_level(0);
   std::string why = cluster_.obstacle_to_exec();

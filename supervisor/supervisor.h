@@ -50,8 +50,8 @@ class Supervisor {
   void scale(int workers, const Reply& reply);
   void finish_scaling(bool succeeded, const std::string& line, const Reply& reply);
   void upgrade(const Reply& reply);
-  void take_verdict(ipc::Descriptor image, const std::string& objection);
-  void become(const ipc::Descriptor& image);
+  void take_verdict(base::Descriptor image, const std::string& objection);
+  void become(const base::Descriptor& image);
   template <typename MakeLine>
   void log_refusal(MakeLine&& make_line);
   void refuse_upgrade(const std::string& why);

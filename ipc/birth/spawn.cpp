@@ -34,8 +34,8 @@ struct Plan {
   const char* executable = nullptr;
   int image = -1;  ///< parked; -1: the path
   std::vector<char*> environment;
-  std::vector<Descriptor> parked;  ///< duplicates of the sources, above every target
-  std::vector<Inherited> moves;    ///< parked number -> target
+  std::vector<base::Descriptor> parked;  ///< duplicates of the sources, above every target
+  std::vector<Inherited> moves;          ///< parked number -> target
   int lowest_free = kLowestParkingPlace;
   pid_t parent = -1;
   std::optional<int> cpu;
@@ -162,7 +162,7 @@ std::vector<char*> environment_of(const SpawnRequest& request) {
 /// The number of the duplicate.
 int park(Plan* plan, int source) {
   plan->parked.emplace_back(
-      require(::fcntl(source, F_DUPFD_CLOEXEC, plan->lowest_free), "park a descriptor for a child"));
+      base::require(::fcntl(source, F_DUPFD_CLOEXEC, plan->lowest_free), "park a descriptor for a child"));
   return plan->parked.back().get();
 }
 
@@ -175,7 +175,7 @@ Plan plan_for(const SpawnRequest& request) {
   plan.directory = request.directory;
   for (const Inherited& each : request.descriptors)
     plan.lowest_free = std::max(plan.lowest_free, each.target + 1);
-  const Descriptor nothing(require(::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null"));
+  const base::Descriptor nothing(base::require(::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null"));
   plan.moves.push_back({park(&plan, nothing.get()), STDIN_FILENO});
   for (const Inherited& each : request.descriptors)
     plan.moves.push_back({park(&plan, each.source), each.target});
@@ -213,9 +213,9 @@ Child launch(const SpawnRequest& request, const Plan& plan) {
   }
   // Boost reaps no child whose exec failed.
   if (launcher.pid > 0) kill_and_reap(launcher.pid);
-  if (launcher.pid <= 0) throw_system_error("fork", error.value());
+  if (launcher.pid <= 0) base::throw_system_error("fork", error.value());
   constexpr int kErrno = kEnterFailed - 1;
-  throw_system_error(words_for(error.value() & ~kErrno, request.executable), error.value() & kErrno);
+  base::throw_system_error(words_for(error.value() & ~kErrno, request.executable), error.value() & kErrno);
 }
 
 }  // namespace
@@ -235,7 +235,7 @@ std::string to_text(const ExitStatus& status) {
 }
 
 Child::Child(pid_t pid)
-    : pid_(pid), pidfd_(require(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)), "open a pidfd")) {}
+    : pid_(pid), pidfd_(base::require(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)), "open a pidfd")) {}
 
 Child::Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
 
@@ -262,8 +262,9 @@ bool Child::signal(int number) const noexcept {
 std::optional<ExitStatus> Child::try_reap() {
   if (pid_ <= 0) return std::nullopt;
   siginfo_t info = {};
-  require(::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG),
-          "take the status of a child");
+  base::require(
+      ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG),
+      "take the status of a child");
   if (info.si_pid == 0) return std::nullopt;
   pid_ = -1;
   return ExitStatus{info.si_code != CLD_EXITED, info.si_status};

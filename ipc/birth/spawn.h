@@ -33,7 +33,7 @@ class Child {
   /// Takes a child that nobody has reaped. Throws std::system_error if no pidfd can be had.
   explicit Child(pid_t pid);
   /// One whose pidfd is open already.
-  Child(pid_t pid, Descriptor pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {}
+  Child(pid_t pid, base::Descriptor pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {}
   Child(Child&&) noexcept;
   Child& operator=(Child&&) noexcept;
   ~Child();
@@ -50,7 +50,7 @@ class Child {
   void end_now() noexcept;
 
   pid_t pid_ = -1;
-  Descriptor pidfd_;
+  base::Descriptor pidfd_;
 };
 
 struct Inherited {

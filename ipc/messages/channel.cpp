@@ -37,8 +37,8 @@ void widen(int socket, int forced_option, int option) {
 std::size_t largest_message(int socket) {
   int bytes = 0;
   socklen_t size = sizeof bytes;
-  require(::getsockopt(socket, SOL_SOCKET, SO_SNDBUF, &bytes, &size),
-          "channel: read the size of the send buffer");
+  base::require(::getsockopt(socket, SOL_SOCKET, SO_SNDBUF, &bytes, &size),
+                "channel: read the size of the send buffer");
   return std::min<std::size_t>(kMessageLimitBytes, std::max(0, bytes - kSendBufferOverheadBytes));
 }
 
@@ -83,8 +83,8 @@ std::size_t queue_cost(std::size_t bytes, std::size_t descriptors) {
 
 }  // namespace
 
-std::vector<Descriptor> take_descriptors(msghdr& header) {
-  std::vector<Descriptor> taken;
+std::vector<base::Descriptor> take_descriptors(msghdr& header) {
+  std::vector<base::Descriptor> taken;
   for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -102,18 +102,19 @@ void widen_buffers(int socket) noexcept {
   widen(socket, SO_RCVBUFFORCE, SO_RCVBUF);
 }
 
-Channel::Channel(Descriptor socket, std::size_t queue_limit_bytes)
+Channel::Channel(base::Descriptor socket, std::size_t queue_limit_bytes)
     : socket_(std::move(socket)), queue_limit_bytes_(queue_limit_bytes) {
-  const int flags = require(::fcntl(socket_.get(), F_GETFL), "channel: read the flags of the socket");
-  require(::fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK), "channel: make the socket non-blocking");
+  const int flags = base::require(::fcntl(socket_.get(), F_GETFL), "channel: read the flags of the socket");
+  base::require(::fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK), "channel: make the socket non-blocking");
   widen_buffers(socket_.get());
   message_limit_bytes_ = largest_message(socket_.get());
 }
 
-std::pair<Descriptor, Descriptor> Channel::pair() {
+std::pair<base::Descriptor, base::Descriptor> Channel::pair() {
   int ends[2];
-  require(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), "create a channel");
-  return {Descriptor(ends[0]), Descriptor(ends[1])};
+  base::require(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends),
+                "create a channel");
+  return {base::Descriptor(ends[0]), base::Descriptor(ends[1])};
 }
 
 SendStatus Channel::send(std::span<const std::byte> bytes, std::span<const int> descriptors) {
@@ -148,7 +149,7 @@ SendStatus Channel::flush() {
   while (!queue_.empty()) {
     const Pending& next = queue_.front();
     std::vector<int> numbers;
-    for (const Descriptor& descriptor : next.descriptors) numbers.push_back(descriptor.get());
+    for (const base::Descriptor& descriptor : next.descriptors) numbers.push_back(descriptor.get());
     const SendStatus status = send_now(next.bytes, numbers);
     if (status == SendStatus::Full) return SendStatus::Queued;
     if (status != SendStatus::Sent) return status;
@@ -187,7 +188,7 @@ ReceiveStatus Channel::receive(Datagram* into) {
     if (errno == EAGAIN) return ReceiveStatus::Empty;
     return errno == ECONNRESET ? ReceiveStatus::Closed : ReceiveStatus::Failed;
   }
-  std::vector<Descriptor> descriptors = take_descriptors(header);
+  std::vector<base::Descriptor> descriptors = take_descriptors(header);
   const bool cut = (header.msg_flags & MSG_CTRUNC) != 0;
   // As many as there is room for: then it is the room that was too small, and the sender no Channel.
   const bool sent_too_many = cut && descriptors.size() >= kDescriptorsLimit;

@@ -26,12 +26,12 @@ inline constexpr std::size_t kDescriptorsLimit = 16;      ///< beside one messag
 /// Room for 4 MiB on its way, as far as the system allows. Channel does it for its own end.
 void widen_buffers(int socket) noexcept;
 /// The descriptors that recvmsg(2) has installed: to be taken in any case, or they stay open for ever.
-[[nodiscard]] std::vector<Descriptor> take_descriptors(msghdr& header);
+[[nodiscard]] std::vector<base::Descriptor> take_descriptors(msghdr& header);
 
 /// The bytes of one message and the descriptors that came with it; they belong to exactly this message.
 struct Datagram {
   std::vector<std::byte> bytes;  ///< storage aligned for Cap'n Proto words (operator new's alignment)
-  std::vector<Descriptor> descriptors;
+  std::vector<base::Descriptor> descriptors;
   bool descriptors_lost = false;  ///< some that were sent had no number here; `descriptors` are not all
 };
 
@@ -56,9 +56,9 @@ class Channel {
  public:
   /// Takes a connected SOCK_SEQPACKET socket; makes it non-blocking, with room for 4 MiB where the system
   /// allows.
-  explicit Channel(Descriptor socket, std::size_t queue_limit_bytes = 8u << 20);
+  explicit Channel(base::Descriptor socket, std::size_t queue_limit_bytes = 8u << 20);
   /// Two connected ends.
-  static std::pair<Descriptor, Descriptor> pair();
+  static std::pair<base::Descriptor, base::Descriptor> pair();
 
   [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
   /// `bytes` are not empty, `descriptors` at most kDescriptorsLimit (CHECKed). `descriptors` are lent:
@@ -72,12 +72,12 @@ class Channel {
  private:
   struct Pending {
     std::vector<std::byte> bytes;
-    std::vector<Descriptor> descriptors;
+    std::vector<base::Descriptor> descriptors;
   };
   SendStatus send_now(std::span<const std::byte> bytes, std::span<const int> descriptors);
   SendStatus enqueue(std::span<const std::byte> bytes, std::span<const int> descriptors);
 
-  Descriptor socket_;
+  base::Descriptor socket_;
   std::deque<Pending> queue_;
   std::size_t queued_bytes_ = 0;
   std::size_t queue_limit_bytes_;

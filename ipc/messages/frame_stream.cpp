@@ -30,17 +30,19 @@ union ControlRoom {
 
 }  // namespace
 
-FrameStream::FrameStream(Descriptor socket) : socket_(std::move(socket)) {
-  const int flags = require(::fcntl(socket_.get(), F_GETFL), "frame stream: read the flags of the socket");
-  require(::fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK), "frame stream: make the socket non-blocking");
+FrameStream::FrameStream(base::Descriptor socket) : socket_(std::move(socket)) {
+  const int flags =
+      base::require(::fcntl(socket_.get(), F_GETFL), "frame stream: read the flags of the socket");
+  base::require(::fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK),
+                "frame stream: make the socket non-blocking");
   widen_buffers(socket_.get());
 }
 
-std::pair<Descriptor, Descriptor> FrameStream::pair() {
+std::pair<base::Descriptor, base::Descriptor> FrameStream::pair() {
   int ends[2];
-  require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends),
-          "create a migration stream");
-  return {Descriptor(ends[0]), Descriptor(ends[1])};
+  base::require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends),
+                "create a migration stream");
+  return {base::Descriptor(ends[0]), base::Descriptor(ends[1])};
 }
 
 void FrameStream::end() noexcept {
@@ -204,7 +206,7 @@ ReceiveStatus FrameStream::read_some() {
     return errno == ECONNRESET ? ReceiveStatus::Closed : ReceiveStatus::Failed;
   }
   read_end_ += static_cast<std::size_t>(got);
-  for (Descriptor& each : take_descriptors(message)) arrived_.push_back(std::move(each));
+  for (base::Descriptor& each : take_descriptors(message)) arrived_.push_back(std::move(each));
   // Descriptors that had no number here are lost, and with them the order of the others.
   descriptors_lost_ = (message.msg_flags & MSG_CTRUNC) != 0;
   if (descriptors_lost_) broken_ = true;

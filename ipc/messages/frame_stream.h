@@ -28,9 +28,9 @@ inline constexpr std::size_t kFrameDescriptorsLimit = 64;
 class FrameStream {
  public:
   /// Takes a connected SOCK_STREAM Unix socket; makes it non-blocking.
-  explicit FrameStream(Descriptor socket);
+  explicit FrameStream(base::Descriptor socket);
   /// Two connected ends.
-  static std::pair<Descriptor, Descriptor> pair();
+  static std::pair<base::Descriptor, base::Descriptor> pair();
 
   [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
   /// Queues a frame, and writes it at once if it is not large. `descriptors` are lent until the frame is
@@ -87,7 +87,7 @@ class FrameStream {
   [[nodiscard]] bool take_frame(Datagram* into);
   [[nodiscard]] std::size_t read_ahead() const noexcept { return read_end_ - read_begin_; }
 
-  Descriptor socket_;
+  base::Descriptor socket_;
   std::deque<Pending> queue_;
   std::size_t queued_bytes_ = 0;
   bool broken_ = false;            // the format
@@ -99,7 +99,7 @@ class FrameStream {
   std::size_t read_begin_ = 0;   // from here
   std::size_t read_end_ = 0;     // to here nobody has taken yet
   std::optional<Coming> coming_;
-  std::deque<Descriptor> arrived_;
+  std::deque<base::Descriptor> arrived_;
 };
 
 }  // namespace limpet::ipc

@@ -15,8 +15,8 @@
 namespace limpet::ipc {
 
 struct Inbox {
-  Descriptor receiving;
-  Descriptor sending;
+  base::Descriptor receiving;
+  base::Descriptor sending;
 };
 
 /// Throws std::system_error.
@@ -29,7 +29,7 @@ struct Inbox {
 
 struct ReceivedHandover {
   Handover handover;
-  Descriptor socket;
+  base::Descriptor socket;
 };
 
 enum class InboxStatus : std::uint8_t {

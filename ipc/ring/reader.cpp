@@ -92,7 +92,7 @@ RingReader::StartPoint RingReader::start_point(const RingHeader& header, const I
   return {tail, tail == 0 ? std::optional<std::uint64_t>(1) : std::nullopt};
 }
 
-std::optional<RingReader> RingReader::attach(const Descriptor& ring, const Incarnation& writer,
+std::optional<RingReader> RingReader::attach(const base::Descriptor& ring, const Incarnation& writer,
                                              ReaderPage& page, std::string* why, Start start) {
   auto memory = Mapping::map_ring_read_only(ring, kRingHeaderBytes, why);
   if (!memory) return std::nullopt;

@@ -57,8 +57,8 @@ class RingReader {
   };
 
   /// `writer` is the one whose ring `ring` is said to be. nullopt, with the reason in `*why`, if it is not.
-  static std::optional<RingReader> attach(const Descriptor& ring, const Incarnation& writer, ReaderPage& page,
-                                          std::string* why, Start start = Start::Attached);
+  static std::optional<RingReader> attach(const base::Descriptor& ring, const Incarnation& writer,
+                                          ReaderPage& page, std::string* why, Start start = Start::Attached);
   RingReader(RingReader&&) noexcept = default;
   RingReader& operator=(RingReader&&) noexcept = default;
   ~RingReader() = default;

@@ -52,7 +52,7 @@ ReaderLine* ReaderPage::line(std::uint16_t lane) noexcept {
 ReaderPageView::ReaderPageView(Mapping memory, const Incarnation& who, std::uint16_t lanes)
     : memory_(std::move(memory)), who_(who), lanes_(lanes) {}
 
-std::optional<ReaderPageView> ReaderPageView::map(const Descriptor& memory, const Incarnation& who,
+std::optional<ReaderPageView> ReaderPageView::map(const base::Descriptor& memory, const Incarnation& who,
                                                   std::string* why) {
   auto mapping = Mapping::map_read_only(memory, reader_page_bytes(1), why);
   if (!mapping) return std::nullopt;

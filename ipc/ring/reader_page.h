@@ -45,7 +45,7 @@ class ReaderPage {
 class ReaderPageView {
  public:
   /// nullopt, with the reason in `*why`, if it is not a sealed page of `who`.
-  static std::optional<ReaderPageView> map(const Descriptor& memory, const Incarnation& who,
+  static std::optional<ReaderPageView> map(const base::Descriptor& memory, const Incarnation& who,
                                            std::string* why);
 
   [[nodiscard]] const Incarnation& who() const noexcept { return who_; }

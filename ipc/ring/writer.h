@@ -74,7 +74,7 @@ class BasicRingWriter {
   /// From now on the ring keeps for this reader what it has not read. `doorbell` is the reader's eventfd,
   /// non-blocking. False, with the reason in `*why`, if its page has no line for this ring. A reader already
   /// on that lane is detached first.
-  [[nodiscard]] bool attach_reader(ReaderPageView page, Descriptor doorbell, std::string* why);
+  [[nodiscard]] bool attach_reader(ReaderPageView page, base::Descriptor doorbell, std::string* why);
   /// The reader is gone. Nothing happens if there is none on that lane.
   void detach_reader(std::uint16_t lane);
   [[nodiscard]] std::size_t readers() const noexcept { return readers_.size(); }
@@ -84,7 +84,7 @@ class BasicRingWriter {
  private:
   struct Reader {
     ReaderPageView page;
-    Descriptor doorbell;
+    base::Descriptor doorbell;
     const ReaderLine* line;
     RingReaderEntry* entry;
     std::uint64_t joined = 0;

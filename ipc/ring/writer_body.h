@@ -262,7 +262,8 @@ void BasicRingWriter<kOrder>::flush() {
 }
 
 template <CommitOrder kOrder>
-bool BasicRingWriter<kOrder>::attach_reader(ReaderPageView page, Descriptor doorbell, std::string* why) {
+bool BasicRingWriter<kOrder>::attach_reader(ReaderPageView page, base::Descriptor doorbell,
+                                            std::string* why) {
   const ReaderLine* line = page.line(who_.lane);
   const std::uint16_t lane = page.who().lane;
   if (line == nullptr || lane >= header_->lanes) {

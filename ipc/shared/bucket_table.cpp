@@ -95,7 +95,7 @@ BucketTable BucketTable::create(std::uint16_t slots) {
   return table;
 }
 
-std::optional<BucketTable> BucketTable::map(const Descriptor& memory, std::string* why) {
+std::optional<BucketTable> BucketTable::map(const base::Descriptor& memory, std::string* why) {
   std::optional<Mapping> mapped = Mapping::map_read_only(memory, sizeof(Page), why);
   if (!mapped) return std::nullopt;
   const auto* page = reinterpret_cast<const Page*>(mapped->data());

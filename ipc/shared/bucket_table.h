@@ -25,7 +25,7 @@ class BucketTable {
   /// std::system_error.
   static BucketTable create(std::uint16_t slots);
   /// A worker's, from the inherited descriptor. nullopt, with the reason, if it is not such a page.
-  static std::optional<BucketTable> map(const Descriptor& memory, std::string* why);
+  static std::optional<BucketTable> map(const base::Descriptor& memory, std::string* why);
   BucketTable(BucketTable&&) noexcept;
   BucketTable& operator=(BucketTable&&) noexcept;
   ~BucketTable();

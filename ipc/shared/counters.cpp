@@ -78,7 +78,7 @@ struct CounterView::State {
   std::uint32_t count;
 };
 
-std::optional<CounterView> CounterView::map(const Descriptor& memory, const Incarnation& who,
+std::optional<CounterView> CounterView::map(const base::Descriptor& memory, const Incarnation& who,
                                             std::string* why) {
   std::optional<Mapping> mapped = Mapping::map_read_only(memory, sizeof(CounterHeader), why);
   if (!mapped) return std::nullopt;

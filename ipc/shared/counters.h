@@ -160,7 +160,8 @@ class CounterView {
  public:
   /// Maps a block that a worker sent. nullopt, with the reason in `*why`, if it is not a sealed block of
   /// `who`.
-  static std::optional<CounterView> map(const Descriptor& memory, const Incarnation& who, std::string* why);
+  static std::optional<CounterView> map(const base::Descriptor& memory, const Incarnation& who,
+                                        std::string* why);
   CounterView(CounterView&&) noexcept;
   CounterView& operator=(CounterView&&) noexcept;
   ~CounterView();

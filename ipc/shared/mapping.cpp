@@ -39,27 +39,27 @@ std::size_t whole_pages(std::size_t bytes) {
   return (bytes + page_bytes() - 1) / page_bytes() * page_bytes();
 }
 
-Descriptor open_memory(const char* name) {
+base::Descriptor open_memory(const char* name) {
   int number = ::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | kNoExecSeal);
   if (number == -1 && errno == EINVAL) number = ::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  return Descriptor(require(number, std::string("create shared memory ") + name));
+  return base::Descriptor(base::require(number, std::string("create shared memory ") + name));
 }
 
 // Allocated now: a full machine is an error here and not a SIGBUS in a publish.
-Descriptor create_memory(const char* name, std::size_t bytes) {
-  Descriptor memory = open_memory(name);
-  require(::fallocate(memory.get(), 0, 0, static_cast<off_t>(bytes)),
-          std::string("allocate shared memory ") + name);
-  require(::fcntl(memory.get(), F_ADD_SEALS, kSizeSeals), std::string("seal the size of ") + name);
+base::Descriptor create_memory(const char* name, std::size_t bytes) {
+  base::Descriptor memory = open_memory(name);
+  base::require(::fallocate(memory.get(), 0, 0, static_cast<off_t>(bytes)),
+                std::string("allocate shared memory ") + name);
+  base::require(::fcntl(memory.get(), F_ADD_SEALS, kSizeSeals), std::string("seal the size of ") + name);
   return memory;
 }
 
 // After this the mapping made before is the only writable one that there will ever be.
-void seal_for_good(const Descriptor& memory, const char* name) {
-  require(::fcntl(memory.get(), F_ADD_SEALS, kFinalSeals), std::string("seal shared memory ") + name);
+void seal_for_good(const base::Descriptor& memory, const char* name) {
+  base::require(::fcntl(memory.get(), F_ADD_SEALS, kFinalSeals), std::string("seal shared memory ") + name);
 }
 
-bip::mapped_region map_region(const Descriptor& memory, bip::mode_t mode, std::size_t offset,
+bip::mapped_region map_region(const base::Descriptor& memory, bip::mode_t mode, std::size_t offset,
                               std::size_t bytes, const std::byte* at = nullptr) {
   int options = mode == bip::read_write ? MAP_POPULATE : 0;
   if (at != nullptr) options |= MAP_FIXED;
@@ -67,12 +67,13 @@ bip::mapped_region map_region(const Descriptor& memory, bip::mode_t mode, std::s
     return bip::mapped_region(Mappable(memory.get()), mode, static_cast<bip::offset_t>(offset), bytes, at,
                               options);
   } catch (const bip::interprocess_exception& failure) {
-    throw_system_error("map shared memory", failure.get_native_error());
+    base::throw_system_error("map shared memory", failure.get_native_error());
   }
 }
 
 // The size of a peer's memory, or nullopt with the reason.
-std::optional<std::size_t> checked_size(const Descriptor& memory, std::size_t min_bytes, std::string* why) {
+std::optional<std::size_t> checked_size(const base::Descriptor& memory, std::size_t min_bytes,
+                                        std::string* why) {
   struct stat status {};
   const int seals = ::fcntl(memory.get(), F_GET_SEALS);
   if (seals == -1 || ::fstat(memory.get(), &status) == -1) {
@@ -95,15 +96,15 @@ std::optional<std::size_t> checked_size(const Descriptor& memory, std::size_t mi
 }  // namespace
 
 struct Mapping::Regions {
-  static std::unique_ptr<Regions> once(const Descriptor& memory, bip::mode_t mode, std::size_t bytes);
-  static std::unique_ptr<Regions> data_twice(const Descriptor& memory, bip::mode_t mode,
+  static std::unique_ptr<Regions> once(const base::Descriptor& memory, bip::mode_t mode, std::size_t bytes);
+  static std::unique_ptr<Regions> data_twice(const base::Descriptor& memory, bip::mode_t mode,
                                              std::size_t header_bytes, std::size_t data_bytes);
 
   bip::mapped_region whole;
   bip::mapped_region data_again;
 };
 
-std::unique_ptr<Mapping::Regions> Mapping::Regions::once(const Descriptor& memory, bip::mode_t mode,
+std::unique_ptr<Mapping::Regions> Mapping::Regions::once(const base::Descriptor& memory, bip::mode_t mode,
                                                          std::size_t bytes) {
   auto regions = std::make_unique<Regions>();
   regions->whole = map_region(memory, mode, 0, bytes);
@@ -111,14 +112,14 @@ std::unique_ptr<Mapping::Regions> Mapping::Regions::once(const Descriptor& memor
 }
 
 // Reserves the addresses first, so that MAP_FIXED replaces nothing of anybody else's.
-std::unique_ptr<Mapping::Regions> Mapping::Regions::data_twice(const Descriptor& memory, bip::mode_t mode,
-                                                               std::size_t header_bytes,
+std::unique_ptr<Mapping::Regions> Mapping::Regions::data_twice(const base::Descriptor& memory,
+                                                               bip::mode_t mode, std::size_t header_bytes,
                                                                std::size_t data_bytes) {
   auto regions = std::make_unique<Regions>();
   const std::size_t once_bytes = header_bytes + data_bytes;
   void* reserved =
       ::mmap(nullptr, once_bytes + data_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (reserved == MAP_FAILED) throw_system_error("reserve addresses for a ring");
+  if (reserved == MAP_FAILED) base::throw_system_error("reserve addresses for a ring");
   auto* base = static_cast<std::byte*>(reserved);
   std::size_t taken = 0;
   try {
@@ -132,7 +133,7 @@ std::unique_ptr<Mapping::Regions> Mapping::Regions::data_twice(const Descriptor&
   return regions;
 }
 
-Mapping::Mapping(std::unique_ptr<Regions> regions, Descriptor memory)
+Mapping::Mapping(std::unique_ptr<Regions> regions, base::Descriptor memory)
     : regions_(std::move(regions)),
       memory_(std::move(memory)),
       address_(static_cast<std::byte*>(regions_->whole.get_address())),
@@ -144,7 +145,7 @@ Mapping::~Mapping() = default;
 
 Mapping Mapping::create(const char* name, std::size_t bytes) {
   bytes = whole_pages(bytes);
-  Descriptor memory = create_memory(name, bytes);
+  base::Descriptor memory = create_memory(name, bytes);
   auto regions = Regions::once(memory, bip::read_write, bytes);
   seal_for_good(memory, name);
   return {std::move(regions), std::move(memory)};
@@ -153,31 +154,31 @@ Mapping Mapping::create(const char* name, std::size_t bytes) {
 Mapping Mapping::create_ring(const char* name, std::size_t header_bytes, std::size_t data_bytes) {
   CHECK(header_bytes == whole_pages(header_bytes) && data_bytes == whole_pages(data_bytes) && data_bytes > 0,
         "a ring's header and data are whole pages");
-  Descriptor memory = create_memory(name, header_bytes + data_bytes);
+  base::Descriptor memory = create_memory(name, header_bytes + data_bytes);
   auto regions = Regions::data_twice(memory, bip::read_write, header_bytes, data_bytes);
   seal_for_good(memory, name);
   return {std::move(regions), std::move(memory)};
 }
 
-std::optional<Mapping> Mapping::map_read_only(const Descriptor& memory, std::size_t min_bytes,
+std::optional<Mapping> Mapping::map_read_only(const base::Descriptor& memory, std::size_t min_bytes,
                                               std::string* why) {
   const auto size = checked_size(memory, min_bytes, why);
   if (!size) return std::nullopt;
   try {
-    return Mapping(Regions::once(memory, bip::read_only, *size), Descriptor());
+    return Mapping(Regions::once(memory, bip::read_only, *size), base::Descriptor());
   } catch (const std::system_error& failure) {
     *why = failure.what();
     return std::nullopt;
   }
 }
 
-std::optional<Mapping> Mapping::map_ring_read_only(const Descriptor& memory, std::size_t header_bytes,
+std::optional<Mapping> Mapping::map_ring_read_only(const base::Descriptor& memory, std::size_t header_bytes,
                                                    std::string* why) {
   const auto size = checked_size(memory, header_bytes + page_bytes(), why);
   if (!size) return std::nullopt;
   try {
     return Mapping(Regions::data_twice(memory, bip::read_only, header_bytes, *size - header_bytes),
-                   Descriptor());
+                   base::Descriptor());
   } catch (const std::system_error& failure) {
     *why = failure.what();
     return std::nullopt;

@@ -27,10 +27,10 @@ class Mapping {
   /// A peer's memory, read-only. nullopt, with the reason in `*why`, if it is shorter than `min_bytes` or not
   /// sealed against shrinking, growing, writable mappings and further seals. The descriptor may be closed
   /// afterwards.
-  static std::optional<Mapping> map_read_only(const Descriptor& memory, std::size_t min_bytes,
+  static std::optional<Mapping> map_read_only(const base::Descriptor& memory, std::size_t min_bytes,
                                               std::string* why);
   /// The same for a ring: everything behind the header is data and lies twice.
-  static std::optional<Mapping> map_ring_read_only(const Descriptor& memory, std::size_t header_bytes,
+  static std::optional<Mapping> map_ring_read_only(const base::Descriptor& memory, std::size_t header_bytes,
                                                    std::string* why);
 
   Mapping(Mapping&&) noexcept;
@@ -47,10 +47,10 @@ class Mapping {
 
  private:
   struct Regions;
-  Mapping(std::unique_ptr<Regions> regions, Descriptor memory);
+  Mapping(std::unique_ptr<Regions> regions, base::Descriptor memory);
 
   std::unique_ptr<Regions> regions_;
-  Descriptor memory_;  // open if this process created the memory
+  base::Descriptor memory_;  // open if this process created the memory
   std::byte* address_ = nullptr;
   std::size_t size_ = 0;
 };

@@ -71,7 +71,7 @@ SlotBoard SlotBoard::create(std::uint16_t slots) {
   return board;
 }
 
-std::optional<SlotBoard> SlotBoard::map(const Descriptor& memory, std::string* why) {
+std::optional<SlotBoard> SlotBoard::map(const base::Descriptor& memory, std::string* why) {
   std::optional<Mapping> mapped = Mapping::map_read_only(memory, sizeof(Page), why);
   if (!mapped) return std::nullopt;
   const auto* page = reinterpret_cast<const Page*>(mapped->data());

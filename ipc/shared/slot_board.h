@@ -18,7 +18,7 @@ class SlotBoard {
   /// The supervisor's; every slot takes part and has no session. Throws std::system_error.
   static SlotBoard create(std::uint16_t slots);
   /// A worker's, from the inherited descriptor. nullopt, with the reason, if it is not such a page.
-  static std::optional<SlotBoard> map(const Descriptor& memory, std::string* why);
+  static std::optional<SlotBoard> map(const base::Descriptor& memory, std::string* why);
   SlotBoard(SlotBoard&&) noexcept;
   SlotBoard& operator=(SlotBoard&&) noexcept;
   ~SlotBoard();

@@ -9,11 +9,11 @@
 #include "supervisor/upgrade/state.h"
 
 namespace limpet::supervisor {
-std::pair<ipc::Descriptor, ipc::Descriptor> migration_stream() {
+std::pair<base::Descriptor, base::Descriptor> migration_stream() {
   int ends[2];
-  ipc::require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
-               "migration stream");
-  return {ipc::Descriptor(ends[0]), ipc::Descriptor(ends[1])};
+  base::require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
+                "migration stream");
+  return {base::Descriptor(ends[0]), base::Descriptor(ends[1])};
 }
 
 Births::Births(Loop& loop, const Listeners& listeners, std::uint16_t capacity, std::vector<int> cpus)
@@ -67,10 +67,10 @@ std::unique_ptr<Worker> Births::start(std::uint16_t slot, const SharedProgram& p
     auto [ours, theirs] = ipc::Channel::pair();
     // Opened anew, for each worker a read position of its own.
     const std::string path = fmt::format("/proc/self/fd/{}", program->settings.get());
-    const ipc::Descriptor settings(
-        ipc::require(::open(path.c_str(), O_RDONLY | O_CLOEXEC), "open the settings"));
+    const base::Descriptor settings(
+        base::require(::open(path.c_str(), O_RDONLY | O_CLOEXEC), "open the settings"));
     auto [giver_end, taker_end] =
-        succeeds ? migration_stream() : std::pair<ipc::Descriptor, ipc::Descriptor>();
+        succeeds ? migration_stream() : std::pair<base::Descriptor, base::Descriptor>();
     ipc::SpawnResult result = ipc::spawn(request_for(who, *program, theirs.get(), settings.get()));
     if (result.child) {
       auto worker = std::make_unique<Worker>(loop_, who, program, *std::move(result.child), std::move(ours));
@@ -99,7 +99,7 @@ ipc::SpawnRequest Births::request_for(const ipc::Incarnation& who, const Program
   request.executable = program.file.name;
   request.image = program.image.get();
   // Whoever is in it already need not be allowed to enter it, or to look at "." in it.
-  if (file_of(program.directory) != file_behind("/proc/self/cwd"))
+  if (base::file_of(program.directory) != base::file_behind("/proc/self/cwd"))
     request.directory = program.directory.get();
   request.arguments = program.arguments;
   request.environment = {fmt::format("{}={}", ipc::kHeritageVariable, ipc::to_environment(heritage))};

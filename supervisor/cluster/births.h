@@ -20,7 +20,7 @@
 namespace limpet::supervisor {
 
 /// The stream on which sessions move: {giver's end, taker's end}. Throws std::system_error.
-[[nodiscard]] std::pair<ipc::Descriptor, ipc::Descriptor> migration_stream();
+[[nodiscard]] std::pair<base::Descriptor, base::Descriptor> migration_stream();
 
 class Births {
  public:

@@ -147,8 +147,8 @@ class Cluster {
   Cluster(Loop& loop, Listeners listeners, std::vector<int> cpus, const ipc::SupervisorState& state,
           const std::vector<SharedProgram>& programs);
   void watch(Worker& worker);
-  [[nodiscard]] ipc::Descriptor expect_sessions(std::uint16_t from, std::uint16_t to);
-  bool tell_to_move(std::uint16_t from, std::uint16_t to, const ipc::Descriptor& giver_end);
+  [[nodiscard]] base::Descriptor expect_sessions(std::uint16_t from, std::uint16_t to);
+  bool tell_to_move(std::uint16_t from, std::uint16_t to, const base::Descriptor& giver_end);
   /// What arrives at the sockets of a closed slot is served by an heir.
   void lend_closed_slots();
   void remove_closed_slots();

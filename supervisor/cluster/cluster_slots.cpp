@@ -39,7 +39,7 @@ void Cluster::remove_closed_slots() {
 
 std::map<std::pair<std::uint16_t, std::uint16_t>, bool> Cluster::deal_buckets(std::uint16_t slots) {
   const std::vector<std::uint16_t> owners = ipc::deal_buckets(slots);
-  std::map<std::pair<std::uint16_t, std::uint16_t>, ipc::Descriptor> giver_ends;
+  std::map<std::pair<std::uint16_t, std::uint16_t>, base::Descriptor> giver_ends;
   for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket) {
     const std::pair<std::uint16_t, std::uint16_t> pair(births_.owner(bucket), owners[bucket]);
     if (pair.first == pair.second || giver_ends.contains(pair)) continue;
@@ -70,7 +70,7 @@ bool Cluster::move_buckets(std::uint16_t from, std::uint16_t to) {
   return tell_to_move(from, to, expect_sessions(from, to));
 }
 
-ipc::Descriptor Cluster::expect_sessions(std::uint16_t from, std::uint16_t to) {
+base::Descriptor Cluster::expect_sessions(std::uint16_t from, std::uint16_t to) {
   Worker* const taker = slots_.at(to)->seated();
   if (taker == nullptr || slots_.at(from)->seated() == nullptr) return {};
   try {
@@ -84,7 +84,7 @@ ipc::Descriptor Cluster::expect_sessions(std::uint16_t from, std::uint16_t to) {
   }
 }
 
-bool Cluster::tell_to_move(std::uint16_t from, std::uint16_t to, const ipc::Descriptor& giver_end) {
+bool Cluster::tell_to_move(std::uint16_t from, std::uint16_t to, const base::Descriptor& giver_end) {
   Worker* const giver = slots_.at(from)->seated();
   if (giver == nullptr || !giver_end) return false;
   const Options& options = program_->options;

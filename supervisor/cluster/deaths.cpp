@@ -38,7 +38,7 @@ std::string how_it_ended(const Worker& worker, WorkerState last_state, Cause cau
   return text + (said_nothing ? " (it has not called limpet::run)" : "");
 }
 
-void ring(const ipc::Descriptor& doorbell) {
+void ring(const base::Descriptor& doorbell) {
   const std::uint64_t one = 1;
   // A full eventfd is rung already; any other failure is the gossip of whoever sent the descriptor.
   [[maybe_unused]] const ssize_t written = ::write(doorbell.get(), &one, sizeof one);

@@ -71,7 +71,8 @@ Program find_program(const Options& options, const StartPlace& place) {
                                          path.ends_with(".toml") ? "; did you mean -c " + path + "?" : ""));
   }
   if (!is_file(path)) throw std::runtime_error(fmt::format("application {}: is not a file", path));
-  ipc::Descriptor opened(ipc::require(::open(path.c_str(), O_PATH | O_CLOEXEC), "open application " + path));
+  base::Descriptor opened(
+      base::require(::open(path.c_str(), O_PATH | O_CLOEXEC), "open application " + path));
   result.file = running_file(path, opened);
   const auto interpreter = interpreter_of(path);
   if (!interpreter) {

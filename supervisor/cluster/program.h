@@ -17,11 +17,11 @@ struct Program {
   RunningFile file;
   /// The executable as it was when this was made: whoever replaces the file changes nothing before the next
   /// reload. Invalid for a script (#!), which its interpreter reads from the path.
-  ipc::Descriptor image;
+  base::Descriptor image;
   /// Working directory of its workers, as the name led when this was made. Invalid: that of the supervisor.
-  ipc::Descriptor directory;
+  base::Descriptor directory;
   std::vector<std::string> arguments;
-  ipc::Descriptor settings;  ///< sealed memfd
+  base::Descriptor settings;  ///< sealed memfd
 };
 
 /// Workers keep theirs while they live.

@@ -14,7 +14,7 @@
 namespace limpet::supervisor {
 
 Worker::Worker(Loop& loop, const ipc::Incarnation& who, SharedProgram its_program, ipc::Child process,
-               ipc::Descriptor control)
+               base::Descriptor control)
     : program(std::move(its_program)),
       child(std::move(process)),
       channel(std::move(control)),

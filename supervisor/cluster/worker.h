@@ -36,14 +36,14 @@ class Worker {
 
   /// What a worker made, for its peers.
   struct Memory {
-    ipc::Descriptor ring;
-    ipc::Descriptor reader_page;
-    ipc::Descriptor counters;
-    ipc::Descriptor doorbell;
+    base::Descriptor ring;
+    base::Descriptor reader_page;
+    base::Descriptor counters;
+    base::Descriptor doorbell;
   };
 
   Worker(Loop& loop, const ipc::Incarnation& who, SharedProgram program, ipc::Child child,
-         ipc::Descriptor control);
+         base::Descriptor control);
   /// One that an upgrade carries over. `state` has passed objection_to().
   Worker(Loop& loop, SharedProgram program, const ipc::WorkerState& state);
   /// Without its program.
@@ -99,7 +99,7 @@ class Worker {
   std::string last_words;
 
   /// Of a successor until it is seated: the giver's end of the stream on which sessions will come to it.
-  ipc::Descriptor giver_end;
+  base::Descriptor giver_end;
   /// Since it drains: its sessions move to whoever follows, instead of being closed.
   bool is_moving = false;
   TimePoint drained_by{};  ///< its own deadline

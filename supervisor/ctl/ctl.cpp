@@ -61,13 +61,13 @@ constexpr std::chrono::seconds kFirstAnswerDeadline{5};
 constexpr std::chrono::seconds kFirstWordDeadline{15};
 
 /// Through the directory that was looked at, which nobody can swap meanwhile.
-std::optional<ipc::Channel> connect_in(const ipc::Descriptor& runtime_dir, const std::string& its_path) {
+std::optional<ipc::Channel> connect_in(const base::Descriptor& runtime_dir, const std::string& its_path) {
   if (!runtime_dir) return std::nullopt;
   const std::string path = control_path(runtime_dir);
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  ipc::Descriptor socket(ipc::require(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), "socket"));
+  base::Descriptor socket(base::require(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), "socket"));
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
     return ipc::Channel(std::move(socket));
   const int error = errno;

@@ -22,14 +22,14 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 void set_option(int socket, int level, int name, int value, const std::string& what) {
-  ipc::require(::setsockopt(socket, level, name, &value, sizeof value), what);
+  base::require(::setsockopt(socket, level, name, &value, sizeof value), what);
 }
 
-ipc::Descriptor open_socket(const ipc::Address& address, bool ipv6_only) {
+base::Descriptor open_socket(const base::Address& address, bool ipv6_only) {
   const std::string name = to_text(address);
-  ipc::Descriptor result(
-      ipc::require(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP),
-                   "socket for " + name));
+  base::Descriptor result(
+      base::require(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP),
+                    "socket for " + name));
   set_option(result.get(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR of " + name);
   // The system's default may be either.
   if (address.family() == AF_INET6)
@@ -38,35 +38,35 @@ ipc::Descriptor open_socket(const ipc::Address& address, bool ipv6_only) {
 }
 
 /// True if bound; false if the address is in use.
-bool try_bind(const ipc::Descriptor& socket, const ipc::Address& address) {
+bool try_bind(const base::Descriptor& socket, const base::Address& address) {
   if (::bind(socket.get(), address.get(), address.length) == 0) return true;
   if (errno == EADDRINUSE) return false;
-  ipc::throw_system_error("bind " + to_text(address));
+  base::throw_system_error("bind " + to_text(address));
 }
 
 /// Binds without SO_REUSEPORT: with it, a second server of the same user would silently join the group of the
 /// first.
-ipc::Descriptor bind_alone(const ipc::Address& address, bool ipv6_only, milliseconds patience) {
+base::Descriptor bind_alone(const base::Address& address, bool ipv6_only, milliseconds patience) {
   const auto deadline = steady_clock::now() + patience;
   for (;;) {
-    ipc::Descriptor socket = open_socket(address, ipv6_only);
+    base::Descriptor socket = open_socket(address, ipv6_only);
     if (try_bind(socket, address)) return socket;
-    if (steady_clock::now() >= deadline) ipc::throw_system_error("bind " + to_text(address), EADDRINUSE);
+    if (steady_clock::now() >= deadline) base::throw_system_error("bind " + to_text(address), EADDRINUSE);
     if (base::is_any_pending({SIGTERM, SIGINT, SIGQUIT}))
       throw std::runtime_error("stopped by a signal before it served anybody");
     ::poll(nullptr, 0, 50);
   }
 }
 
-std::uint16_t bound_port(const ipc::Descriptor& socket, ipc::Address address) {
+std::uint16_t bound_port(const base::Descriptor& socket, base::Address address) {
   address.length = sizeof address.storage;
-  ipc::require(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address.storage), &address.length),
-               "getsockname");
+  base::require(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address.storage), &address.length),
+                "getsockname");
   return address.port();
 }
 
 /// IPv4 clients of this port are 0.0.0.0's, which could not be bound beside a [::] that takes them.
-bool leaves_ipv4(const ipc::Address& address, const std::vector<ListenAddress>& all) {
+bool leaves_ipv4(const base::Address& address, const std::vector<ListenAddress>& all) {
   if (address.family() != AF_INET6 || !address.is_any() || address.port() == 0) return false;
   return std::any_of(all.begin(), all.end(), [&address](const ListenAddress& other) {
     return other.address.family() == AF_INET && other.address.is_any() &&
@@ -82,7 +82,7 @@ std::vector<ListenAddress> addresses_of(const Options& options) {
   const std::vector<Options> all = options_of_listeners(options);
   for (std::size_t index = 0; index < options.listen.size(); ++index) {
     const Options& its = all[index];
-    result.push_back({.address = ipc::parse_address(options.listen[index], &why).value(),
+    result.push_back({.address = base::parse_address(options.listen[index], &why).value(),
                       .backlog = static_cast<int>(its.backlog),
                       .unix_mode = static_cast<mode_t>(its.unix_mode)});
   }
@@ -101,7 +101,7 @@ Listeners::Listeners(const std::vector<ipc::ListenerState>& inherited, std::uint
     : placement_seed_(placement_seed) {
   for (const ipc::ListenerState& each : inherited) {
     std::string why;
-    Group group{ipc::parse_address(each.address, &why).value(), {}, {}};
+    Group group{base::parse_address(each.address, &why).value(), {}, {}};
     if (group.address.is_unix()) {
       group.shared.emplace(group.address, adopt(each.sockets.at(0)), adopt(each.sockets.at(1)));
     } else {
@@ -115,7 +115,7 @@ std::vector<ipc::ListenerState> Listeners::save() const {
   std::vector<ipc::ListenerState> result;
   for (const Group& group : groups_) {
     ipc::ListenerState state{to_text(group.address), {}};
-    for (const ipc::Descriptor& each : group.sockets) state.sockets.push_back(each.get());
+    for (const base::Descriptor& each : group.sockets) state.sockets.push_back(each.get());
     if (group.shared) state.sockets = {group.shared->descriptor(), group.shared->lock()};
     result.push_back(std::move(state));
   }
@@ -124,7 +124,7 @@ std::vector<ipc::ListenerState> Listeners::save() const {
 
 Listeners::Group Listeners::open_group(const ListenAddress& wanted, bool ipv6_only, std::uint16_t slots,
                                        milliseconds patience) {
-  ipc::Address address = wanted.address;
+  base::Address address = wanted.address;
   Group group;
   if (address.is_unix()) {
     group.address = address;
@@ -141,11 +141,11 @@ Listeners::Group Listeners::open_group(const ListenAddress& wanted, bool ipv6_on
   for (std::uint16_t slot = 1; slot < slots; ++slot) {
     group.sockets.push_back(open_socket(address, ipv6_only));
     set_option(group.sockets.back().get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT of " + name);
-    ipc::require(::bind(group.sockets.back().get(), address.get(), address.length), "bind " + name);
+    base::require(::bind(group.sockets.back().get(), address.get(), address.length), "bind " + name);
   }
   // In the order of slots: the program's result counts sockets in the order in which they began to listen.
-  for (const ipc::Descriptor& each : group.sockets)
-    ipc::require(::listen(each.get(), wanted.backlog), "listen " + name);
+  for (const base::Descriptor& each : group.sockets)
+    base::require(::listen(each.get(), wanted.backlog), "listen " + name);
   return group;
 }
 
@@ -184,9 +184,9 @@ void Listeners::route(const std::vector<bool>& takes_part) {
   const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
   for (const Group& group : groups_) {
     if (group.shared) continue;  // whoever comes first accepts
-    ipc::require(::setsockopt(group.sockets.front().get(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
-                              sizeof program),
-                 "attach the routing program of " + to_text(group.address));
+    base::require(::setsockopt(group.sockets.front().get(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+                               sizeof program),
+                  "attach the routing program of " + to_text(group.address));
   }
 }
 

@@ -19,7 +19,7 @@ namespace limpet::supervisor {
 
 /// One address, and what its socket is opened with.
 struct ListenAddress {
-  ipc::Address address;
+  base::Address address;
   int backlog = 4096;
   mode_t unix_mode = 0660;
 };
@@ -57,10 +57,10 @@ class Listeners {
 
  private:
   struct Group {
-    ipc::Address address;
-    std::vector<ipc::Descriptor> sockets;  ///< TCP: index is the slot, and the order of listen()
-    std::optional<UnixListener> shared;    ///< Unix
-    bool was_restored = false;             ///< by the last restore()
+    base::Address address;
+    std::vector<base::Descriptor> sockets;  ///< TCP: index is the slot, and the order of listen()
+    std::optional<UnixListener> shared;     ///< Unix
+    bool was_restored = false;              ///< by the last restore()
   };
   static Group open_group(const ListenAddress& wanted, bool ipv6_only, std::uint16_t slots,
                           std::chrono::milliseconds patience);

@@ -19,7 +19,7 @@ constexpr std::uint32_t kMappedPrefix = 0x0000ffff;  // third word of ::ffff:a.b
 constexpr std::uint32_t kHashCell = 0;
 constexpr std::uint32_t kChoiceCell = 1;
 
-using Hash = ipc::PlacementHash;
+using Hash = base::PlacementHash;
 
 class Assembler {
  public:

@@ -15,22 +15,22 @@ std::string lock_of(const std::string& path) { return path + ".lock"; }
 
 }  // namespace
 
-UnixListener::UnixListener(const ipc::Address& address, mode_t mode, int backlog)
+UnixListener::UnixListener(const base::Address& address, mode_t mode, int backlog)
     : address_(address), path_(address.path()), lock_(take_lock()) {
   open(mode, backlog);
 }
 
-UnixListener::UnixListener(const ipc::Address& address, ipc::Descriptor socket, ipc::Descriptor lock)
+UnixListener::UnixListener(const base::Address& address, base::Descriptor socket, base::Descriptor lock)
     : address_(address),
       path_(address.path()),
       lock_(AT_FDCWD, lock_of(path_), std::move(lock)),
       socket_(std::move(socket)) {
   // Under our lock nobody else has made one.
-  if (lock_.is_in_place()) file_ = file_at(AT_FDCWD, path_);
+  if (lock_.is_in_place()) file_ = base::file_at(AT_FDCWD, path_);
 }
 
 UnixListener::~UnixListener() {
-  if (socket_) remove_own(AT_FDCWD, path_, file_);
+  if (socket_) base::remove_own(AT_FDCWD, path_, file_);
 }
 
 LockFile UnixListener::take_lock() const {
@@ -44,25 +44,25 @@ LockFile UnixListener::take_lock() const {
 void UnixListener::open(mode_t mode, int backlog) {
   const std::string name = to_text(address_);
   remove_stale_socket(AT_FDCWD, path_, "listen on " + name);
-  ipc::Descriptor socket(
-      ipc::require(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket for " + name));
+  base::Descriptor socket(
+      base::require(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket for " + name));
   bind_with_mode(socket, address_.get(), address_.length, mode, "bind " + name);
-  file_ = file_at(AT_FDCWD, path_);
+  file_ = base::file_at(AT_FDCWD, path_);
   socket_ = std::move(socket);
-  ipc::require(::listen(socket_.get(), backlog), "listen " + name);
+  base::require(::listen(socket_.get(), backlog), "listen " + name);
 }
 
 bool UnixListener::is_swept() const {
-  return !lock_.is_in_place() || !file_ || file_at(AT_FDCWD, path_) != file_;
+  return !lock_.is_in_place() || !file_ || base::file_at(AT_FDCWD, path_) != file_;
 }
 
 void UnixListener::restore(mode_t mode, int backlog) {
   if (!lock_.is_in_place()) lock_ = take_lock();
-  if (!file_ || file_at(AT_FDCWD, path_) != file_) open(mode, backlog);
+  if (!file_ || base::file_at(AT_FDCWD, path_) != file_) open(mode, backlog);
 }
 
 void UnixListener::withdraw() noexcept {
-  remove_own(AT_FDCWD, path_, file_);
+  base::remove_own(AT_FDCWD, path_, file_);
   file_.reset();
 }
 

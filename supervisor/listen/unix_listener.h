@@ -19,9 +19,9 @@ namespace limpet::supervisor {
 class UnixListener {
  public:
   /// `mode`: of the file. Throws std::system_error or std::runtime_error, naming the address.
-  UnixListener(const ipc::Address& address, mode_t mode, int backlog);
+  UnixListener(const base::Address& address, mode_t mode, int backlog);
   /// The one that an upgrade carries over.
-  UnixListener(const ipc::Address& address, ipc::Descriptor socket, ipc::Descriptor lock);
+  UnixListener(const base::Address& address, base::Descriptor socket, base::Descriptor lock);
   /// Whether somebody has removed the socket's file or the lock: nobody new gets in then.
   [[nodiscard]] bool is_swept() const;
   /// Both once more. Who is connected stays so; whoever accepts at the old socket hears of no new client.
@@ -41,11 +41,11 @@ class UnixListener {
   [[nodiscard]] LockFile take_lock() const;
   void open(mode_t mode, int backlog);
 
-  ipc::Address address_;
+  base::Address address_;
   std::string path_;
   LockFile lock_;  ///< before the socket: gone behind it, for whoever finds none may start
-  ipc::Descriptor socket_;
-  std::optional<FileId> file_;  ///< of the socket
+  base::Descriptor socket_;
+  std::optional<base::FileId> file_;  ///< of the socket
 };
 
 }  // namespace limpet::supervisor

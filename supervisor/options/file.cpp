@@ -44,7 +44,7 @@ std::string read_whole(const std::string& file) {
   };
   const auto fail_to_read = [&] { fail(fmt::format("cannot be read: {}", std::strerror(errno))); };
   // O_NONBLOCK: whoever opens a FIFO may wait for ever.
-  const ipc::Descriptor opened(::open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  const base::Descriptor opened(::open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   struct stat status = {};
   if (!opened || ::fstat(opened.get(), &status) != 0) fail_to_read();
   // A pipe would be empty at the next reload.

@@ -62,21 +62,21 @@ std::string settings_json(const Options& options, const std::vector<std::string>
   }
   const std::uint64_t workers = options.workers == 0 ? granted_cpus() : options.workers;
   if (options.memory == 0)
-    result["limits"].as_object()["memory_bytes"] = ipc::default_memory_of_worker(workers);
+    result["limits"].as_object()["memory_bytes"] = base::default_memory_of_worker(workers);
   result["app"] = json::parse(options.app_json);
   return json::serialize(result);
 }
 
-ipc::Descriptor sealed_memory(const char* name, std::string_view text) {
-  ipc::Descriptor memory(
-      ipc::require(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), "memfd for settings"));
+base::Descriptor sealed_memory(const char* name, std::string_view text) {
+  base::Descriptor memory(
+      base::require(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), "memfd for settings"));
   for (std::size_t done = 0; done < text.size();) {
-    done += static_cast<std::size_t>(ipc::require(
+    done += static_cast<std::size_t>(base::require(
         static_cast<int>(::write(memory.get(), text.data() + done, text.size() - done)), "write settings"));
   }
-  ipc::require(::lseek(memory.get(), 0, SEEK_SET) == 0 ? 0 : -1, "rewind settings");
-  ipc::require(::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL),
-               "seal settings");
+  base::require(::lseek(memory.get(), 0, SEEK_SET) == 0 ? 0 : -1, "rewind settings");
+  base::require(::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL),
+                "seal settings");
   return memory;
 }
 

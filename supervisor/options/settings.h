@@ -15,6 +15,6 @@ namespace limpet::supervisor {
                                         std::uint64_t placement_seed);
 
 /// A sealed memfd that holds `text`. Throws std::system_error.
-[[nodiscard]] ipc::Descriptor sealed_memory(const char* name, std::string_view text);
+[[nodiscard]] base::Descriptor sealed_memory(const char* name, std::string_view text);
 
 }  // namespace limpet::supervisor

@@ -256,8 +256,8 @@ std::vector<std::string> split_at_commas(const std::vector<std::string>& values)
 
 std::string check_element(const OptionRow& row, const std::string& text) {
   std::string why;
-  if (row.unit == Unit::Addresses) return ipc::parse_address(text, &why) ? "" : why;
-  if (row.unit == Unit::Networks) return ipc::parse_network(text, &why) ? "" : why;
+  if (row.unit == Unit::Addresses) return base::parse_address(text, &why) ? "" : why;
+  if (row.unit == Unit::Networks) return base::parse_network(text, &why) ? "" : why;
   if (row.unit == Unit::Transports && text != "polling" && text != "websocket") {
     return fmt::format("'{}' is no transport; polling and websocket are", text);
   }

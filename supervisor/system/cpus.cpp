@@ -48,7 +48,7 @@ std::vector<int> allowed_cpus() {
 
 unsigned quota_cpus(const std::string& root) {
   double least = 0;
-  for (const std::string& folder : ipc::cgroup_folders("cpu", root)) {
+  for (const std::string& folder : base::cgroup_folders("cpu", root)) {
     const double here = quota_of(folder);
     if (here > 0 && (least == 0 || here < least)) least = here;
   }

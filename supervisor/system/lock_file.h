@@ -15,7 +15,7 @@ class LockFile {
   /// Holds nothing.
   LockFile() = default;
   /// One that an upgrade carries over.
-  LockFile(int directory, std::string name, ipc::Descriptor held);
+  LockFile(int directory, std::string name, base::Descriptor held);
   /// Nullopt, with the holder's process id ("unknown" if it has not written it yet) in `*holder`, if another
   /// has it. `name`: in the open `directory`, which outlives the lock; or a path, with AT_FDCWD. `path`: what
   /// it is called in complaints. Throws std::system_error or std::runtime_error.
@@ -35,7 +35,7 @@ class LockFile {
 
   int directory_ = -1;
   std::string name_;
-  ipc::Descriptor held_;
+  base::Descriptor held_;
 };
 
 }  // namespace limpet::supervisor

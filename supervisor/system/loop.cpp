@@ -117,11 +117,11 @@ SignalSource::~SignalSource() {
 
 namespace {
 
-ipc::Descriptor descriptor_of(int number) {
+base::Descriptor descriptor_of(int number) {
   sigset_t one;
   ::sigemptyset(&one);
   ::sigaddset(&one, number);
-  return ipc::Descriptor(ipc::require(::signalfd(-1, &one, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd"));
+  return base::Descriptor(base::require(::signalfd(-1, &one, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd"));
 }
 
 }  // namespace

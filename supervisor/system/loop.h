@@ -87,7 +87,7 @@ class BlockedSignal {
   BlockedSignal(Loop& loop, int number, std::function<void()> on_signal);
 
  private:
-  ipc::Descriptor descriptor_;
+  base::Descriptor descriptor_;
   Readiness on_readable_;
 };
 

@@ -11,7 +11,7 @@
 namespace limpet::supervisor {
 namespace {
 
-ipc::FileMark mark_of(const ipc::Descriptor& opened) {
+ipc::FileMark mark_of(const base::Descriptor& opened) {
   struct stat status = {};
   if (::fstat(opened.get(), &status) != 0) return {};
   return {.device = status.st_dev,
@@ -22,14 +22,14 @@ ipc::FileMark mark_of(const ipc::Descriptor& opened) {
 
 }  // namespace
 
-RunningFile running_file(const std::string& name, const ipc::Descriptor& opened) {
+RunningFile running_file(const std::string& name, const base::Descriptor& opened) {
   std::error_code failure;
   const auto resolved = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", opened.get()), failure);
   return {name, failure ? name : resolved.string(), mark_of(opened)};
 }
 
 RunningFile running_limpet(const StartPlace& place) {
-  return running_file(place.binary, ipc::Descriptor(::open("/proc/self/exe", O_PATH | O_CLOEXEC)));
+  return running_file(place.binary, base::Descriptor(::open("/proc/self/exe", O_PATH | O_CLOEXEC)));
 }
 
 std::string to_text(const RunningFile& file) {

@@ -17,7 +17,7 @@ struct RunningFile {
 };
 
 /// Of the open file (O_PATH will do) that `name` led to.
-[[nodiscard]] RunningFile running_file(const std::string& name, const ipc::Descriptor& opened);
+[[nodiscard]] RunningFile running_file(const std::string& name, const base::Descriptor& opened);
 
 /// Of this process, whose binary `place` names.
 [[nodiscard]] RunningFile running_limpet(const StartPlace& place);

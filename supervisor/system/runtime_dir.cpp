@@ -28,9 +28,9 @@ void create_private(const std::string& path) {
   std::error_code error;
   const auto parent = std::filesystem::path(path).parent_path();
   if (!parent.empty()) std::filesystem::create_directories(parent, error);
-  const Umask umask(0077);
+  const base::Umask umask(0077);
   if (::mkdir(path.c_str(), 0700) == -1 && errno != EEXIST)
-    ipc::throw_system_error("create runtime directory " + path);
+    base::throw_system_error("create runtime directory " + path);
 }
 
 [[noreturn]] void refuse(const std::string& path, const std::string& why) {
@@ -39,12 +39,12 @@ void create_private(const std::string& path) {
 }
 
 /// Without O_DIRECTORY, to tell a symlink from what is no directory.
-ipc::Descriptor open_as(const std::string& path, RuntimeDirTrust trust) {
+base::Descriptor open_as(const std::string& path, RuntimeDirTrust trust) {
   const int follow = trust == RuntimeDirTrust::Operator ? 0 : O_NOFOLLOW;
-  return ipc::Descriptor(::open(path.c_str(), O_PATH | O_CLOEXEC | follow));
+  return base::Descriptor(::open(path.c_str(), O_PATH | O_CLOEXEC | follow));
 }
 
-std::string objection_to(const ipc::Descriptor& directory, RuntimeDirTrust trust) {
+std::string objection_to(const base::Descriptor& directory, RuntimeDirTrust trust) {
   struct stat found = {};
   if (::fstat(directory.get(), &found) != 0) return std::strerror(errno);
   return objection_to(found, trust, ::geteuid(), ::getegid());
@@ -85,15 +85,15 @@ std::string objection_to(const struct stat& found, RuntimeDirTrust trust, uid_t 
   return "";
 }
 
-ipc::Descriptor open_to_ask(const std::string& path, RuntimeDirTrust trust) {
-  ipc::Descriptor directory = open_as(path, trust);
+base::Descriptor open_to_ask(const std::string& path, RuntimeDirTrust trust) {
+  base::Descriptor directory = open_as(path, trust);
   // Root asks a supervisor of anybody whose directory it names.
   if (!directory || trust == RuntimeDirTrust::Operator) return directory;
   if (const std::string why = objection_to(directory, trust); !why.empty()) refuse(path, why);
   return directory;
 }
 
-std::string control_path(const ipc::Descriptor& directory) {
+std::string control_path(const base::Descriptor& directory) {
   return fmt::format("/proc/self/fd/{}/{}", directory.get(), kControl);
 }
 
@@ -101,31 +101,31 @@ RuntimeDir::RuntimeDir(std::string path, RuntimeDirTrust trust, std::string limp
     : path_(std::move(path)), trust_(trust), limpet_(std::move(limpet)) {
   directory_ = open_directory();
   lock_ = lock_in(directory_);
-  was_left_in_haste_ = file_at(directory_.get(), kControl).has_value();
+  was_left_in_haste_ = base::file_at(directory_.get(), kControl).has_value();
 }
 
-RuntimeDir::RuntimeDir(std::string path, RuntimeDirTrust trust, std::string limpet, ipc::Descriptor lock)
+RuntimeDir::RuntimeDir(std::string path, RuntimeDirTrust trust, std::string limpet, base::Descriptor lock)
     : path_(std::move(path)),
       trust_(trust),
       limpet_(std::move(limpet)),
       directory_(open_as(path_, trust)),
       lock_(directory_.get(), kLock, std::move(lock)) {
   // Under our lock nobody else has made one.
-  if (lock_.is_in_place()) control_ = file_at(directory_.get(), kControl);
+  if (lock_.is_in_place()) control_ = base::file_at(directory_.get(), kControl);
 }
 
 // The lock goes last, as a member: whoever finds none may start.
-RuntimeDir::~RuntimeDir() { remove_own(directory_.get(), kControl, control_); }
+RuntimeDir::~RuntimeDir() { base::remove_own(directory_.get(), kControl, control_); }
 
-ipc::Descriptor RuntimeDir::open_directory() const {
+base::Descriptor RuntimeDir::open_directory() const {
   create_private(path_);
-  ipc::Descriptor directory = open_as(path_, trust_);
-  if (!directory) ipc::throw_system_error("open runtime directory " + path_);
+  base::Descriptor directory = open_as(path_, trust_);
+  if (!directory) base::throw_system_error("open runtime directory " + path_);
   if (const std::string why = objection_to(directory, trust_); !why.empty()) refuse(path_, why);
   return directory;
 }
 
-LockFile RuntimeDir::lock_in(const ipc::Descriptor& directory) const {
+LockFile RuntimeDir::lock_in(const base::Descriptor& directory) const {
   std::string holder;
   auto lock = LockFile::take(directory.get(), kLock, path_ + "/" + kLock, &holder);
   if (lock) return *std::move(lock);
@@ -135,35 +135,35 @@ LockFile RuntimeDir::lock_in(const ipc::Descriptor& directory) const {
                   path_, holder, ctl_command(limpet_, path_)));
 }
 
-ipc::Descriptor RuntimeDir::listen_for_control() {
+base::Descriptor RuntimeDir::listen_for_control() {
   const std::string name = path_ + "/" + kControl;
   remove_stale_socket(directory_.get(), kControl, "control socket in " + path_);
-  ipc::Descriptor socket(
-      ipc::require(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "control socket"));
+  base::Descriptor socket(
+      base::require(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "control socket"));
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   const std::string path = control_path(directory_);
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   bind_with_mode(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address, 0600,
                  "bind control socket " + name);
-  control_ = file_at(directory_.get(), kControl);
-  ipc::require(::listen(socket.get(), 64), "listen on control socket " + name);
+  control_ = base::file_at(directory_.get(), kControl);
+  base::require(::listen(socket.get(), 64), "listen on control socket " + name);
   return socket;
 }
 
 RuntimeDir::Restored RuntimeDir::restore() {
   Restored result;
   // Its name may lead to another directory by now: a new one after a sweep, or that of another release.
-  ipc::Descriptor named = open_directory();
-  const bool is_another = file_of(named) != file_of(directory_);
+  base::Descriptor named = open_directory();
+  const bool is_another = base::file_of(named) != base::file_of(directory_);
   if (is_another || !lock_.is_in_place()) {
     LockFile lock = lock_in(named);  // throws: nothing has changed
-    if (is_another) remove_own(directory_.get(), kControl, std::exchange(control_, std::nullopt));
+    if (is_another) base::remove_own(directory_.get(), kControl, std::exchange(control_, std::nullopt));
     lock_ = std::move(lock);
     directory_ = std::move(named);  // behind the lock, which has just looked into the old one
     result.names.emplace_back(kLock);
   }
-  if (!control_ || file_at(directory_.get(), kControl) != control_) {
+  if (!control_ || base::file_at(directory_.get(), kControl) != control_) {
     result.control = listen_for_control();
     result.names.emplace_back(kControl);
   }

@@ -38,9 +38,9 @@ enum class RuntimeDirTrust {
 [[nodiscard]] std::string objection_to(const struct stat& found, RuntimeDirTrust trust, uid_t user,
                                        gid_t group);
 /// O_PATH. Invalid if there is none. Throws std::runtime_error if one of a default name is not to be trusted.
-[[nodiscard]] ipc::Descriptor open_to_ask(const std::string& path, RuntimeDirTrust trust);
+[[nodiscard]] base::Descriptor open_to_ask(const std::string& path, RuntimeDirTrust trust);
 /// For bind and connect: no length of the directory's path is too long, and nobody can swap it.
-[[nodiscard]] std::string control_path(const ipc::Descriptor& directory);
+[[nodiscard]] std::string control_path(const base::Descriptor& directory);
 
 class RuntimeDir {
  public:
@@ -49,7 +49,7 @@ class RuntimeDir {
   RuntimeDir(std::string path, RuntimeDirTrust trust, std::string limpet = "limpet");
   /// The one that an upgrade carries over: its lock is held. Never throws: what was swept meanwhile is made
   /// again by restore().
-  RuntimeDir(std::string path, RuntimeDirTrust trust, std::string limpet, ipc::Descriptor lock);
+  RuntimeDir(std::string path, RuntimeDirTrust trust, std::string limpet, base::Descriptor lock);
   ~RuntimeDir();
   RuntimeDir(const RuntimeDir&) = delete;
   RuntimeDir& operator=(const RuntimeDir&) = delete;
@@ -61,26 +61,26 @@ class RuntimeDir {
   [[nodiscard]] bool was_left_in_haste() const noexcept { return was_left_in_haste_; }
 
   /// A socket that listens at RUNTIME_DIR/control, in place of what a killed supervisor left there.
-  [[nodiscard]] ipc::Descriptor listen_for_control();
+  [[nodiscard]] base::Descriptor listen_for_control();
 
   struct Restored {
     std::vector<std::string> names;  ///< what had to be made again: "lock", "control"
-    ipc::Descriptor control;         ///< listens; invalid if the old one is still to be found
+    base::Descriptor control;        ///< listens; invalid if the old one is still to be found
   };
   /// Makes again what was swept (systemd-tmpfiles clears directories that look unused).
   [[nodiscard]] Restored restore();
 
  private:
   /// The one that the path leads to, made if need be.
-  [[nodiscard]] ipc::Descriptor open_directory() const;
-  [[nodiscard]] LockFile lock_in(const ipc::Descriptor& directory) const;
+  [[nodiscard]] base::Descriptor open_directory() const;
+  [[nodiscard]] LockFile lock_in(const base::Descriptor& directory) const;
 
   std::string path_;
   RuntimeDirTrust trust_;
   std::string limpet_;
-  ipc::Descriptor directory_;
+  base::Descriptor directory_;
   LockFile lock_;
-  std::optional<FileId> control_;  ///< our socket's file
+  std::optional<base::FileId> control_;  ///< our socket's file
   bool was_left_in_haste_ = false;
 };
 

@@ -16,7 +16,7 @@ void remove_stale_socket(int directory, const std::string& name, const std::stri
 
 /// Binds to an address with a path, whose file gets that mode from the first moment on. Never follows a
 /// symlink of that name. Throws std::system_error.
-void bind_with_mode(const ipc::Descriptor& socket, const sockaddr* address, socklen_t length, mode_t mode,
+void bind_with_mode(const base::Descriptor& socket, const sockaddr* address, socklen_t length, mode_t mode,
                     const std::string& what);
 
 }  // namespace limpet::supervisor

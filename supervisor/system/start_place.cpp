@@ -18,8 +18,8 @@ namespace {
 constexpr const char* kRunningFile = "/proc/self/exe";
 
 bool is_same(const std::string& one, const char* other) {
-  const auto file = file_behind(one);
-  return file && file == file_behind(other);
+  const auto file = base::file_behind(one);
+  return file && file == base::file_behind(other);
 }
 
 bool is_executable_file(const std::string& path) {
@@ -65,10 +65,10 @@ std::string StartPlace::at(const std::string& path) const {
   return directory + (directory.back() == '/' ? "" : "/") + path.substr(begin);
 }
 
-ipc::Descriptor StartPlace::open_directory() const {
+base::Descriptor StartPlace::open_directory() const {
   const std::string path = directory.empty() ? "." : directory;
-  return ipc::Descriptor(
-      ipc::require(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC), "working directory " + path));
+  return base::Descriptor(
+      base::require(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC), "working directory " + path));
 }
 
 std::string StartPlace::command() const {

@@ -22,7 +22,7 @@ struct StartPlace {
   /// An absolute path as it is; a relative one behind `directory`. As text: ".." and links are the kernel's.
   [[nodiscard]] std::string at(const std::string& path) const;
   /// `directory`, as its name leads now: for fchdir. Throws std::system_error in words.
-  [[nodiscard]] ipc::Descriptor open_directory() const;
+  [[nodiscard]] base::Descriptor open_directory() const;
 };
 
 /// As one word of a shell's command, with quotes if it needs them.

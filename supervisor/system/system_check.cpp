@@ -52,7 +52,7 @@ void require_proc() {
 
 void require_kernel_interfaces() {
   require_proc();
-  const ipc::Descriptor self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+  const base::Descriptor self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
   if (!self) {
     throw std::runtime_error(fmt::format(
         "pidfd_open: {}: limpet needs this call (Linux 5.3), and a seccomp profile may be what forbids it",

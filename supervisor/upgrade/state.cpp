@@ -63,10 +63,10 @@ std::string objection_to(const ipc::WorkerState& worker, const ipc::SupervisorSt
 
 }  // namespace
 
-ipc::Descriptor adopt(int number) {
+base::Descriptor adopt(int number) {
   if (number == -1) return {};
-  ipc::require(::fcntl(number, F_SETFD, FD_CLOEXEC), fmt::format("adopt descriptor {}", number));
-  return ipc::Descriptor(number);
+  base::require(::fcntl(number, F_SETFD, FD_CLOEXEC), fmt::format("adopt descriptor {}", number));
+  return base::Descriptor(number);
 }
 
 std::vector<int> descriptors_of(const ipc::SupervisorState& state) {
@@ -130,7 +130,7 @@ Options restore_options(const ipc::ProgramState& state) {
 
 namespace {
 
-RunningFile restore_file(const ipc::ProgramState& state, const ipc::Descriptor& image) {
+RunningFile restore_file(const ipc::ProgramState& state, const base::Descriptor& image) {
   // Of a script nothing is open, and an older build has told no mark.
   RunningFile file =
       image ? running_file(state.executable, image) : RunningFile{state.executable, state.executable, {}};
@@ -169,7 +169,7 @@ std::string objection_to(const ipc::SupervisorState& state) {
     return "its table of buckets names a slot that there is not";
   std::string why;
   for (const ipc::ListenerState& each : state.listeners) {
-    const auto address = ipc::parse_address(each.address, &why);
+    const auto address = base::parse_address(each.address, &why);
     if (!address) return why;
     // Of a Unix address: the socket of all, and its lock.
     if (each.sockets.size() != (address->is_unix() ? 2 : slots))

@@ -17,7 +17,7 @@
 namespace limpet::supervisor {
 
 /// A descriptor that was open across the exec; from now on close-on-exec. -1: none.
-[[nodiscard]] ipc::Descriptor adopt(int number);
+[[nodiscard]] base::Descriptor adopt(int number);
 /// Every descriptor that the state names.
 [[nodiscard]] std::vector<int> descriptors_of(const ipc::SupervisorState& state);
 

@@ -33,7 +33,7 @@ constexpr std::chrono::milliseconds kTrialDeadline{10'000};
 constexpr std::size_t kSaidLimit = 4096;
 
 /// A sealed memfd: whoever reads it reads what was written.
-ipc::Descriptor memory_with(const ipc::SupervisorState& state) {
+base::Descriptor memory_with(const ipc::SupervisorState& state) {
   const std::vector<std::byte> bytes = encode(state);
   return sealed_memory("limpet state", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
@@ -47,7 +47,7 @@ std::vector<std::string> own_command_line() {
 }
 
 void keep_open(int descriptor) {
-  ipc::require(::fcntl(descriptor, F_SETFD, 0), fmt::format("keep descriptor {} open", descriptor));
+  base::require(::fcntl(descriptor, F_SETFD, 0), fmt::format("keep descriptor {} open", descriptor));
 }
 
 }  // namespace
@@ -64,14 +64,14 @@ Trial::Trial(Loop& loop, const StartPlace& place, const ipc::SupervisorState& st
 
 void Trial::begin(const StartPlace& place, const ipc::SupervisorState& state) {
   const std::string& binary = place.binary;
-  const ipc::Descriptor directory = place.open_directory();
-  image_ = ipc::Descriptor(ipc::require(::open(binary.c_str(), O_PATH | O_CLOEXEC), "open " + binary));
-  const ipc::Descriptor memory = memory_with(state);
+  const base::Descriptor directory = place.open_directory();
+  image_ = base::Descriptor(base::require(::open(binary.c_str(), O_PATH | O_CLOEXEC), "open " + binary));
+  const base::Descriptor memory = memory_with(state);
   int ends[2];
-  ipc::require(::pipe2(ends, O_CLOEXEC), "pipe");
-  output_ = ipc::Descriptor(ends[0]);
-  const ipc::Descriptor writing(ends[1]);
-  ipc::require(::fcntl(output_.get(), F_SETFL, O_NONBLOCK), "pipe");
+  base::require(::pipe2(ends, O_CLOEXEC), "pipe");
+  output_ = base::Descriptor(ends[0]);
+  const base::Descriptor writing(ends[1]);
+  base::require(::fcntl(output_.get(), F_SETFL, O_NONBLOCK), "pipe");
   ipc::SpawnRequest request;
   request.executable = binary;
   request.image = image_.get();
@@ -128,21 +128,21 @@ void Trial::object(const std::string& why) {
   verdict_({}, why);
 }
 
-std::string become_image(const ipc::Descriptor& image, const StartPlace& place,
+std::string become_image(const base::Descriptor& image, const StartPlace& place,
                          const ipc::SupervisorState& state) {
   try {
-    const ipc::Descriptor before(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-    const ipc::Descriptor directory = place.open_directory();
-    const ipc::Descriptor memory = memory_with(state);
+    const base::Descriptor before(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const base::Descriptor directory = place.open_directory();
+    const base::Descriptor memory = memory_with(state);
     std::vector<std::string> words = own_command_line();
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
     // Whatever some library has left open.
-    ipc::require(::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC), "close on exec");
+    base::require(::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC), "close on exec");
     for (const int each : descriptors_of(state)) keep_open(each);
     keep_open(memory.get());
-    ipc::require(::fchdir(directory.get()), "enter " + place.directory);
+    base::require(::fchdir(directory.get()), "enter " + place.directory);
     ::setenv(kVariable, fmt::format("{}:{}", kNow, memory.get()).c_str(), 1);
     ::execveat(image.get(), "", arguments.data(), environ, AT_EMPTY_PATH);
     const int error = errno;
@@ -177,7 +177,7 @@ std::optional<ipc::SupervisorState> read_state(const TakeoverOrder& order, std::
     *why = fmt::format("{}: is set, and there is no state", kVariable);
     return std::nullopt;
   }
-  const ipc::Descriptor memory(order.state);
+  const base::Descriptor memory(order.state);
   ipc::Datagram file;
   file.bytes.resize(static_cast<std::size_t>(status.st_size));
   for (std::size_t done = 0; done < file.bytes.size();) {

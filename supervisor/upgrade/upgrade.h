@@ -26,7 +26,7 @@ namespace limpet::supervisor {
 class Trial {
  public:
   /// `objection`: "" if `image` can take over; else why not, and no image. Called once, from the loop.
-  using Verdict = std::function<void(ipc::Descriptor image, const std::string& objection)>;
+  using Verdict = std::function<void(base::Descriptor image, const std::string& objection)>;
 
   /// `place`: whose binary, as the names lead now, is tried in that directory.
   Trial(Loop& loop, const StartPlace& place, const ipc::SupervisorState& state, Verdict verdict);
@@ -41,8 +41,8 @@ class Trial {
 
   Loop& loop_;
   Verdict verdict_;
-  ipc::Descriptor image_;
-  ipc::Descriptor output_;
+  base::Descriptor image_;
+  base::Descriptor output_;
   std::optional<ipc::Child> child_;
   std::string said_;
   std::unique_ptr<Readiness> on_output_;
@@ -52,7 +52,7 @@ class Trial {
 
 /// Returns only if it failed, with the reason: nothing has changed then. Signals are blocked, and stay so in
 /// the new image until it handles them.
-[[nodiscard]] std::string become_image(const ipc::Descriptor& image, const StartPlace& place,
+[[nodiscard]] std::string become_image(const base::Descriptor& image, const StartPlace& place,
                                        const ipc::SupervisorState& state);
 
 // ---- in the new image ----

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace limpet::ipc {
+namespace limpet::base {
 namespace {
 
 using testing::HasSubstr;
@@ -76,4 +76,4 @@ TEST(Address, WhatIsNoneIsToldWithWhatWouldBeRight) {
 }
 
 }  // namespace
-}  // namespace limpet::ipc
+}  // namespace limpet::base

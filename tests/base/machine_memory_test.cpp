@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace limpet::ipc {
+namespace limpet::base {
 namespace {
 
 class MachineMemory : public testing::Test {
@@ -58,4 +58,4 @@ TEST_F(MachineMemory, IsSharedByTheWorkers) {
 }
 
 }  // namespace
-}  // namespace limpet::ipc
+}  // namespace limpet::base

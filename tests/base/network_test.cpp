@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace limpet::ipc {
+namespace limpet::base {
 namespace {
 
 using testing::HasSubstr;
@@ -71,4 +71,4 @@ TEST(Network, MistakesAreToldWithWhatWouldBeRight) {
 }
 
 }  // namespace
-}  // namespace limpet::ipc
+}  // namespace limpet::base

@@ -15,18 +15,18 @@
 namespace {
 
 using namespace limpet;
-using process::AddressHeader;
-using process::PeerAddress;
+using client::AddressHeader;
+using client::PeerAddress;
 
 void require(bool condition) {
   if (!condition) std::abort();
 }
 
-const std::vector<ipc::Network>& proxies() {
-  static const std::vector<ipc::Network> networks = [] {
+const std::vector<base::Network>& proxies() {
+  static const std::vector<base::Network> networks = [] {
     std::string why;
-    return std::vector{ipc::parse_network("10.0.0.0/8", &why).value(),
-                       ipc::parse_network("fd00::/8", &why).value()};
+    return std::vector{base::parse_network("10.0.0.0/8", &why).value(),
+                       base::parse_network("fd00::/8", &why).value()};
   }();
   return networks;
 }
@@ -48,7 +48,7 @@ std::optional<std::string> client(AddressHeader header, const std::string& lines
   if (parsed.status != http::HeadStatus::Complete || parsed.head.raw.size() != bytes.size())
     return std::nullopt;
   const auto found =
-      process::forwarded_client(PeerAddress::from_text(peer, 1), proxies(), header, parsed.head.raw);
+      client::forwarded_client(PeerAddress::from_text(peer, 1), proxies(), header, parsed.head.raw);
   if (!found) return "-";
   const PeerAddress again = PeerAddress::from_text(found->text(), found->port());
   require(again.family() == found->family() && again.text() == found->text() &&
@@ -57,7 +57,7 @@ std::optional<std::string> client(AddressHeader header, const std::string& lines
 }
 
 bool is_nobody_or_proxy(const std::string& text) {
-  return text == "-" || process::is_trusted(PeerAddress::from_text(text, 0), proxies());
+  return text == "-" || client::is_trusted(PeerAddress::from_text(text, 0), proxies());
 }
 
 void check(AddressHeader header, std::string_view invented, std::string_view written) {

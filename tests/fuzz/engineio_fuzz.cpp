@@ -118,7 +118,7 @@ class Steps {
   void send() {
     auto* to = session();
     if (to == nullptr) return;
-    const http::Buffer frames[] = {test::text_message(bytes()), test::binary_message(bytes())};
+    const loop::Buffer frames[] = {test::text_message(bytes()), test::binary_message(bytes())};
     to->send(frames);
   }
   void half_a_post() {

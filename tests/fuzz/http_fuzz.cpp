@@ -14,7 +14,7 @@ using namespace limpet;
 
 class Echo final : public http::RequestHandler {
  public:
-  Route route(http::Stream&, const http::RequestHead&, std::size_t) override { return Route::Here; }
+  Route route(loop::Stream&, const http::RequestHead&, std::size_t) override { return Route::Here; }
   std::size_t body_limit(const http::RequestHead&) override { return 1000; }
   void on_request(http::Exchange exchange, const http::Request& request) override {
     std::string body(request.head.method);

@@ -30,13 +30,13 @@ ipc::Datagram datagram_of(const std::uint8_t* data, std::size_t size) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const ipc::Datagram datagram = datagram_of(data, size);
   std::string why;
-  const auto message = process::decode_migration_message(datagram, &why);
+  const auto message = migration::decode_migration_message(datagram, &why);
   require(message.has_value() == why.empty());
   if (!message) return 0;
   // Our own writing of it has one form, so the bytes say whether anything was changed.
   ipc::Datagram again{.bytes = process::encode(*message), .descriptors = {}};
   again.descriptors.resize(datagram.descriptors.size());
-  const auto back = process::decode_migration_message(again, &why);
+  const auto back = migration::decode_migration_message(again, &why);
   require(back.has_value());
   require(process::encode(*back) == again.bytes);
   return 0;

@@ -41,7 +41,7 @@ void require(bool condition) {
 
 /// The name of a file that holds `text`, until the next call.
 const std::string& file_with(std::string_view text) {
-  static const ipc::Descriptor memory(::memfd_create("options", MFD_CLOEXEC));
+  static const base::Descriptor memory(::memfd_create("options", MFD_CLOEXEC));
   static const std::string name = "/proc/self/fd/" + std::to_string(memory.get());
   require(::ftruncate(memory.get(), 0) == 0);
   require(::pwrite(memory.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
@@ -80,7 +80,7 @@ void check_options(const Options& options) {
   require(again == options);
   for (const std::string& each : options.application) has_no_zero(each);
   std::string why;
-  for (const std::string& each : options.listen) require(ipc::parse_address(each, &why).has_value());
+  for (const std::string& each : options.listen) require(base::parse_address(each, &why).has_value());
   require(options_of_listeners(options).size() == options.listen.size());
 }
 

@@ -25,7 +25,7 @@ Bytes joined(std::span<const std::span<const std::byte>> parts) {
 
 void check_broadcast(const socketio::Broadcast& broadcast, Bytes bytes) {
   require(!broadcast.frames.empty());
-  for (const http::Buffer& frame : broadcast.frames) {
+  for (const loop::Buffer& frame : broadcast.frames) {
     const websocket::Opcode opcode = websocket::opcode_of(frame);
     require(opcode == websocket::Opcode::Text || opcode == websocket::Opcode::Binary);
   }

@@ -29,8 +29,8 @@ class Session final : public engineio::Session {
   [[nodiscard]] engineio::Transport transport() const noexcept override {
     return engineio::Transport::Polling;
   }
-  void send(std::span<const http::Buffer> frames) override {
-    for (const http::Buffer& frame : frames)
+  void send(std::span<const loop::Buffer> frames) override {
+    for (const loop::Buffer& frame : frames)
       if (websocket::opcode_of(frame) == websocket::Opcode::Text) check(frame.payload());
   }
   [[nodiscard]] bool writable() const noexcept override { return true; }
@@ -80,7 +80,7 @@ void add_handlers(Socket& socket) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  http::Clock clock;
+  loop::Clock clock;
   std::uint64_t ids = 0;
   socketio::Server server(clock, {}, [&ids](std::span<char, 20> id) {
     id.back() = static_cast<char>('a' + ids++ % 26);

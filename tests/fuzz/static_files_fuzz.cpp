@@ -148,7 +148,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const http::ParsedHead parsed = http::parse_head(bytes, 1 << 20);
   if (parsed.status != http::HeadStatus::Complete || parsed.head.raw.size() != bytes.size()) return 0;
   if (parsed.head.path.substr(1) != path) return 0;  // with a query
-  http::Clock clock;
+  loop::Clock clock;
   clock.set_wall_time(4'000'000'000);
   static socketio::StaticFiles* files = nullptr;
   if (files == nullptr || data[0] >= 128) {  // with nothing in memory

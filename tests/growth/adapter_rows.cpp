@@ -28,12 +28,14 @@ struct Ringer {
             [this](const socketio::Broadcast& broadcast) { rooms += broadcast.rooms.size(), ++got; },
             [this](const ipc::Gap&) { ++gaps; }) {}
   void join(const Ringer& peer) {
-    const auto lend = [](int descriptor) { return ipc::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); };
+    const auto lend = [](int descriptor) {
+      return base::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
+    };
     rings.join(peer.who, lend(peer.rings.ring()), lend(peer.rings.reader_page()),
                lend(peer.rings.doorbell()));
   }
   void publish(std::span<const std::string_view> to = {}) {
-    const std::vector<http::Buffer> frames{websocket::make_frame(websocket::Opcode::Text, "42[\"e\"]")};
+    const std::vector<loop::Buffer> frames{websocket::make_frame(websocket::Opcode::Text, "42[\"e\"]")};
     (void)rings.publish({.nsp = "/", .rooms = to, .except = {}, .is_volatile = false, .frames = frames});
   }
 
@@ -95,7 +97,7 @@ void rooms_of_a_broadcast(std::size_t n) {
 /// Kept while sessions are on their way, of several writers, replayed to those that come; then more come
 /// than may be kept.
 void retained(std::size_t n) {
-  const std::vector<http::Buffer> frames{websocket::make_frame(websocket::Opcode::Text, "42[\"e\"]")};
+  const std::vector<loop::Buffer> frames{websocket::make_frame(websocket::Opcode::Text, "42[\"e\"]")};
   std::size_t replayed = 0;
   counted([&] {
     Retained kept(n * 200);

@@ -82,7 +82,7 @@ void chunks_passed_on(std::size_t n) {
 }
 
 void fifo(std::size_t n) {
-  http::Fifo<std::string> queue;
+  loop::Fifo<std::string> queue;
   std::size_t sum = 0;
   counted([&] {
     for (std::size_t i = 0; i < n; ++i) queue.push_back("a");
@@ -98,7 +98,7 @@ void fifo(std::size_t n) {
 /// The cache is full, and asked for n other files, again and again.
 void files_that_are_not_kept(std::size_t n) {
   http::FileCache cache;
-  const auto file = [] { return http::KeptFile{http::Buffer::copy_of("content"), "\"etag\"", {}, {}}; };
+  const auto file = [] { return http::KeptFile{loop::Buffer::copy_of("content"), "\"etag\"", {}, {}}; };
   const auto name = [](std::size_t i) { return "images/" + std::to_string(i) + ".png"; };
   for (std::size_t i = 0; i < http::FileCache::kMaxFiles; ++i) cache.keep("full" + name(i), file());
   std::size_t missed = 0;
@@ -115,10 +115,10 @@ void files_that_are_not_kept(std::size_t n) {
 /// Each grows step by step, some go, and the others are shed, the largest first.
 void large_holders(std::size_t n) {
   struct Holder {
-    http::Noted noted;
+    loop::Noted noted;
   };
-  http::MemoryTotal total;
-  http::Accounts<Holder> accounts(total);
+  loop::MemoryTotal total;
+  loop::Accounts<Holder> accounts(total);
   std::vector<Holder> holders(n);
   std::size_t shed = 0;
   counted([&] {

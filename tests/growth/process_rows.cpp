@@ -21,21 +21,21 @@ namespace limpet::growth {
 namespace {
 
 using namespace std::chrono_literals;
-using process::test::Cluster;
-using process::test::Peer;
-using process::test::Tenant;
+using client::test::Peer;
+using migration::test::Cluster;
+using migration::test::Tenant;
 using test::client_frame;
 
 constexpr std::size_t kPiece = 64 * 1024;
 
 /// A worker's connections with HTTP and Engine.IO behind them; large payloads are welcome.
-class Site final : public process::test::ClientsTest,
+class Site final : public client::test::ClientsTest,
                    public http::RequestHandler,
                    public engineio::SessionHandler {
  public:
   ~Site() override { clients_.close_all(); }  // while those live whom it tells
 
-  Route route(http::Stream&, const http::RequestHead&, std::size_t) override { return Route::Here; }
+  Route route(loop::Stream&, const http::RequestHead&, std::size_t) override { return Route::Here; }
   std::size_t body_limit(const http::RequestHead&) override { return kPayload; }
   void on_request(http::Exchange exchange, const http::Request& request) override {
     if (engine_.matches(request.head)) return engine_.on_request(std::move(exchange), request);
@@ -52,7 +52,7 @@ class Site final : public process::test::ClientsTest,
 
   /// A connection that speaks HTTP.
   Peer connect() {
-    auto [ours, theirs] = process::test::socket_pair();
+    auto [ours, theirs] = client::test::socket_pair();
     http_.adopt(*adopt(std::move(ours), recorder_));
     return Peer(std::move(theirs));
   }
@@ -66,7 +66,7 @@ class Site final : public process::test::ClientsTest,
     return peer;
   }
   void one_turn() {
-    allowance_ = http::Allowance::unlimited();
+    allowance_ = loop::Allowance::unlimited();
     turn();
     engine_.tick(test::plenty());
   }
@@ -88,9 +88,9 @@ class Site final : public process::test::ClientsTest,
   [[nodiscard]] std::size_t open() const { return clients_.open(); }
   [[nodiscard]] http::Server& http() { return http_; }
   /// A connection whose bytes nobody looks at, with little room in the kernel.
-  std::pair<process::ClientConnection*, Peer> connect_slow() {
-    auto [ours, theirs] = process::test::socket_pair();
-    process::test::shrink_send_buffer(ours);
+  std::pair<client::ClientConnection*, Peer> connect_slow() {
+    auto [ours, theirs] = client::test::socket_pair();
+    client::test::shrink_send_buffer(ours);
     return {adopt(std::move(ours), recorder_), Peer(std::move(theirs))};
   }
 
@@ -170,7 +170,7 @@ void pipelined_requests(std::size_t n) {
   Site site;
   Peer peer = site.connect();
   std::string bytes;
-  for (std::size_t i = 0; i < n; ++i) bytes += process::test::get("/a");
+  for (std::size_t i = 0; i < n; ++i) bytes += client::test::get("/a");
   counted([&] {
     site.receive(peer, bytes, kPiece);
     for (std::size_t i = 0; i < n && site.requests < n; ++i) {
@@ -204,7 +204,7 @@ void queued_frames(std::size_t n) {
   auto slow = site.connect_slow();
   auto& connection = slow.first;
   auto& peer = slow.second;
-  const http::Buffer frame = process::test::buffer(std::string(100, 'x'));
+  const loop::Buffer frame = client::test::buffer(std::string(100, 'x'));
   std::size_t got = 0;
   counted([&] {
     for (std::size_t i = 0; i < n; ++i) connection->send(frame);
@@ -261,19 +261,19 @@ void idle_connections_end(std::size_t n) {
 
 /// One connection and two handshakes of each, and once they are gone, the same of as many others.
 void addresses(std::size_t n) {
-  process::Limits limits;
+  client::Limits limits;
   limits.connections_per_address = 1;
   limits.handshakes_per_second = 1;
-  http::Clock clock{http::TimePoint(1000s)};
+  loop::Clock clock{loop::TimePoint(1000s)};
   ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
-  process::Admission admission(limits, clock, counters);
-  std::vector<process::PeerAddress> clients;
+  client::Admission admission(limits, clock, counters);
+  std::vector<client::PeerAddress> clients;
   for (std::size_t i = 0; i < 2 * n; ++i)
-    clients.push_back(process::PeerAddress::from_text(
+    clients.push_back(client::PeerAddress::from_text(
         "10." + std::to_string(i >> 16) + "." + std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255),
         1));
   std::size_t let_in = 0;
-  const auto come = [&](const process::PeerAddress& client) {
+  const auto come = [&](const client::PeerAddress& client) {
     EXPECT_TRUE(admission.admits_one_more_of(client));
     for (int i = 0; i < 2; ++i) let_in += admission.admits_handshake(0, client) ? 1 : 0;
   };
@@ -292,28 +292,28 @@ void addresses(std::size_t n) {
 
 void forwarded_addresses(std::size_t n) {
   std::string why;
-  const std::vector<ipc::Network> trusted{ipc::parse_network("10.0.0.0/8", &why).value()};
+  const std::vector<base::Network> trusted{base::parse_network("10.0.0.0/8", &why).value()};
   std::string head = "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.7";
   for (std::size_t i = 1; i < n; ++i) head += ", 10.1.2.3";
   head += "\r\n\r\n";
-  std::optional<process::PeerAddress> client;
+  std::optional<client::PeerAddress> client;
   counted([&] {
-    client = process::forwarded_client(process::PeerAddress::from_text("10.0.0.1", 1), trusted,
-                                       process::AddressHeader::XForwardedFor, head);
+    client = client::forwarded_client(client::PeerAddress::from_text("10.0.0.1", 1), trusted,
+                                      client::AddressHeader::XForwardedFor, head);
   });
   EXPECT_EQ(client ? client->text() : "-", "192.0.2.7");
 }
 
 void forwarded_lines(std::size_t n) {
   std::string why;
-  const std::vector<ipc::Network> trusted{ipc::parse_network("10.0.0.0/8", &why).value()};
+  const std::vector<base::Network> trusted{base::parse_network("10.0.0.0/8", &why).value()};
   std::string head = "GET / HTTP/1.1\r\nHost: x\r\nForwarded: for=192.0.2.7\r\n";
   for (std::size_t i = 1; i < n; ++i) head += "Forwarded: for=\"10.1.2.3\"\r\n";
   head += "\r\n";
-  std::optional<process::PeerAddress> client;
+  std::optional<client::PeerAddress> client;
   counted([&] {
-    client = process::forwarded_client(process::PeerAddress::from_text("10.0.0.1", 1), trusted,
-                                       process::AddressHeader::Forwarded, head);
+    client = client::forwarded_client(client::PeerAddress::from_text("10.0.0.1", 1), trusted,
+                                      client::AddressHeader::Forwarded, head);
   });
   EXPECT_EQ(client ? client->text() : "-", "192.0.2.7");
 }
@@ -396,10 +396,10 @@ void handovers(std::size_t n) {
   there.sids.fill(std::span<char, engineio::kSidBytes>(sid.data(), sid.size()));
   std::vector<Peer> peers;
   for (std::size_t i = 0; i < n; ++i) {
-    auto [ours, theirs] = process::test::socket_pair();
-    here.front.welcome(std::move(ours), process::PeerAddress::from_text("127.0.0.9", 99), 3);
+    auto [ours, theirs] = client::test::socket_pair();
+    here.front.welcome(std::move(ours), client::PeerAddress::from_text("127.0.0.9", 99), 3);
     peers.emplace_back(std::move(theirs));
-    peers.back().write(process::test::poll_of(sid));
+    peers.back().write(client::test::poll_of(sid));
   }
   counted([&] {
     turn_both(here, there, 10 * n, [&] { return there.count(ipc::Counter::HandoversIn) == n; });

@@ -28,7 +28,7 @@ struct File {
     EXPECT_EQ(::write(descriptor.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
   }
   [[nodiscard]] std::string name() const { return "/proc/self/fd/" + std::to_string(descriptor.get()); }
-  ipc::Descriptor descriptor;
+  base::Descriptor descriptor;
 };
 
 LoadedOptions load(const File& file) { return load_options({file.name(), {}, {}, false}); }

@@ -29,7 +29,9 @@
 
 namespace {
 
+using namespace limpet;
 using namespace limpet::ipc;
+using base::Descriptor;
 
 Heritage heritage() {
   std::string why;

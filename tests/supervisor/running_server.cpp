@@ -37,8 +37,8 @@ TemporaryDirectory::~TemporaryDirectory() {
 RunningProgram::RunningProgram(const std::string& name, std::vector<std::string> arguments) {
   int ends[2];
   EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-  reading_ = ipc::Descriptor(ends[0]);
-  const ipc::Descriptor writing(ends[1]);
+  reading_ = base::Descriptor(ends[0]);
+  const base::Descriptor writing(ends[1]);
   ipc::SpawnRequest request;
   request.executable = name.starts_with('/') ? name : beside_this_test(name);
   request.arguments = std::move(arguments);
@@ -187,8 +187,8 @@ pid_t RunningServer::pid_of_slot(std::uint16_t slot) {
 
 std::string RunningServer::ask(const std::string& from) { return read_all(connect_to(port_, from)); }
 
-ipc::Descriptor connect_to(std::uint16_t port, const std::string& from) {
-  ipc::Descriptor client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+base::Descriptor connect_to(std::uint16_t port, const std::string& from) {
+  base::Descriptor client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   ::inet_pton(AF_INET, from.c_str(), &address.sin_addr);
@@ -199,7 +199,7 @@ ipc::Descriptor connect_to(std::uint16_t port, const std::string& from) {
   return client;
 }
 
-std::string read_all(const ipc::Descriptor& client) {
+std::string read_all(const base::Descriptor& client) {
   std::string text;
   char buffer[256];
   for (;;) {

@@ -46,7 +46,7 @@ class RunningProgram {
  private:
   bool read_more(int timeout_ms);
 
-  ipc::Descriptor reading_;
+  base::Descriptor reading_;
   std::optional<ipc::Child> child_;
   std::string output_;
   std::size_t waited_to_ = 0;
@@ -99,8 +99,8 @@ class RunningServer {
 };
 
 /// A connected client; invalid if refused.
-[[nodiscard]] ipc::Descriptor connect_to(std::uint16_t port, const std::string& from = "127.0.0.1");
+[[nodiscard]] base::Descriptor connect_to(std::uint16_t port, const std::string& from = "127.0.0.1");
 /// Up to the end of the connection; "" after 10 s of silence.
-[[nodiscard]] std::string read_all(const ipc::Descriptor& client);
+[[nodiscard]] std::string read_all(const base::Descriptor& client);
 
 }  // namespace limpet::supervisor

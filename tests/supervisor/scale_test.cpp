@@ -90,7 +90,7 @@ TEST(Scale, what_waits_in_the_queue_of_a_slot_that_closes_is_served_by_its_heir)
   server.wait_until_serving();
   const pid_t closing = server.pid_of_slot(1);
   ::kill(closing, SIGSTOP);
-  std::vector<ipc::Descriptor> waiting;
+  std::vector<base::Descriptor> waiting;
   for (int client = 1; client <= 40; ++client)
     waiting.push_back(connect_to(server.port(), "127.0.0." + std::to_string(client)));
   EXPECT_EQ(server.ctl({"scale", "1", "--no-wait"}).exit_code, 0);

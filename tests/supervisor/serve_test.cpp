@@ -68,7 +68,7 @@ TEST(Serve, connections_in_the_accept_queue_of_a_killed_worker_are_served_by_its
   server.wait_until_serving();
   const pid_t victim = server.pid_of_slot(0);
   ::kill(victim, SIGSTOP);
-  std::vector<ipc::Descriptor> waiting;
+  std::vector<base::Descriptor> waiting;
   for (int client = 0; client < 200; ++client) waiting.push_back(connect_to(server.port()));
   ::kill(victim, SIGKILL);
   for (const auto& client : waiting) EXPECT_THAT(read_all(client), HasSubstr("slot 0 gen 2 "));
@@ -388,8 +388,8 @@ TEST(Serve, when_the_supervisor_is_killed_its_workers_leave_and_the_next_start_b
   EXPECT_EQ(server.program().wait_for_end(), (ipc::ExitStatus{true, SIGKILL}));
 }
 
-ipc::Descriptor connect_control(const std::string& runtime_dir) {
-  ipc::Descriptor client(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+base::Descriptor connect_control(const std::string& runtime_dir) {
+  base::Descriptor client(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   const std::string path = runtime_dir + "/control";
@@ -415,7 +415,7 @@ TEST(Serve, nonsense_on_the_control_socket_harms_nobody_else) {
 TEST(Serve, silent_clients_of_the_control_socket_do_not_lock_the_operator_out) {
   RunningServer server({"--workers", "1"});
   server.wait_until_serving();
-  std::vector<ipc::Descriptor> silent;
+  std::vector<base::Descriptor> silent;
   for (int client = 0; client < 200; ++client) {
     silent.push_back(connect_control(server.runtime_dir()));
     ASSERT_TRUE(silent.back()) << client;

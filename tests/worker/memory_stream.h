@@ -1,4 +1,4 @@
-// An http::Stream over memory: what the test "sends" goes to the receiver as a socket's bytes would, what the
+// An loop::Stream over memory: what the test "sends" goes to the receiver as a socket's bytes would, what the
 // server sends is collected.
 #pragma once
 
@@ -14,18 +14,18 @@
 
 namespace limpet::test {
 
-class MemoryStream final : public http::Stream {
+class MemoryStream final : public loop::Stream {
  public:
   explicit MemoryStream(std::string address = "127.0.0.1") : address_(std::move(address)) {}
 
-  // http::Stream
-  void send(http::Buffer bytes) override {
+  // loop::Stream
+  void send(loop::Buffer bytes) override {
     if (!finished_ && !aborted_) sent_ += bytes.view();
   }
-  void send_all(http::LongFifo<http::Buffer> frames, std::size_t) override {
-    for (const http::Buffer& frame : frames) send(frame);
+  void send_all(loop::LongFifo<loop::Buffer> frames, std::size_t) override {
+    for (const loop::Buffer& frame : frames) send(frame);
   }
-  void send_file(http::FileRange range) override {
+  void send_file(loop::FileRange range) override {
     std::string content(range.length, '\0');
     const ssize_t got =
         ::pread(range.file.descriptor(), content.data(), content.size(), static_cast<off_t>(range.offset));
@@ -87,11 +87,11 @@ class MemoryStream final : public http::Stream {
   [[nodiscard]] Waiting waiting() const noexcept { return waiting_; }
 
   bool may_travel = true;
-  std::vector<http::FileRange> files;  ///< that were sent
+  std::vector<loop::FileRange> files;  ///< that were sent
   std::size_t unsent = 0;              ///< what unsent_bytes() says
   std::ptrdiff_t held = 0;             ///< sum of hold()
   std::size_t discounted = 0;          ///< sum of discount()
-  http::Allowance allowance = http::Allowance::unlimited();
+  loop::Allowance allowance = loop::Allowance::unlimited();
 
  private:
   std::string address_;

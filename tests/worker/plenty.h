@@ -5,9 +5,9 @@
 
 namespace limpet::test {
 
-inline http::Allowance& plenty() {
-  static http::Allowance allowance;
-  return allowance = http::Allowance::unlimited();
+inline loop::Allowance& plenty() {
+  static loop::Allowance allowance;
+  return allowance = loop::Allowance::unlimited();
 }
 
 }  // namespace limpet::test

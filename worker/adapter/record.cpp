@@ -83,12 +83,12 @@ std::span<const std::span<const std::byte>> RecordWriter::write(const socketio::
       append_name(head_, name);
     }
   }
-  for (const http::Buffer& frame : broadcast.frames) {
+  for (const loop::Buffer& frame : broadcast.frames) {
     head_.push_back(static_cast<char>(websocket::opcode_of(frame)));
     append_number<std::uint32_t>(head_, frame.payload().size());
   }
   parts_.push_back(std::as_bytes(std::span(head_)));
-  for (const http::Buffer& frame : broadcast.frames)
+  for (const loop::Buffer& frame : broadcast.frames)
     parts_.push_back(std::as_bytes(std::span(frame.payload())));
   return parts_;
 }

@@ -50,7 +50,7 @@ class RecordReader {
  private:
   socketio::Broadcast broadcast_;
   std::vector<std::string_view> names_;
-  std::vector<http::Buffer> frames_;
+  std::vector<loop::Buffer> frames_;
 };
 
 }  // namespace limpet::adapter

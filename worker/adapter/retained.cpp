@@ -14,7 +14,7 @@ void Retained::keep(const ipc::Incarnation& writer, std::uint64_t sequence,
                 .is_volatile = broadcast.is_volatile,
                 .frames = {broadcast.frames.begin(), broadcast.frames.end()},
                 .bytes = sizeof(Record)};
-  for (const http::Buffer& frame : record.frames) record.bytes += frame.size();
+  for (const loop::Buffer& frame : record.frames) record.bytes += frame.size();
   for (const std::string& name : record.rooms) record.bytes += sizeof(std::string) + name.size();
   for (const std::string& name : record.except) record.bytes += sizeof(std::string) + name.size();
   bytes_ += record.bytes;

@@ -35,7 +35,7 @@ class Retained {
     std::vector<std::string> rooms;
     std::vector<std::string> except;
     bool is_volatile;
-    std::vector<http::Buffer> frames;
+    std::vector<loop::Buffer> frames;
     std::size_t bytes;
   };
 

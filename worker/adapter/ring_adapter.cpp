@@ -62,10 +62,10 @@ RingAdapter::RingAdapter(const ipc::Incarnation& who, const ipc::RingOptions& op
       on_gap_(std::move(on_gap)),
       writer_(ipc::RingWriter::create(who, options)),
       page_(ipc::ReaderPage::create(who, options.lanes)),
-      doorbell_(ipc::require(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "create a doorbell")) {}
+      doorbell_(base::require(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "create a doorbell")) {}
 
-void RingAdapter::join(const ipc::Incarnation& peer, ipc::Descriptor ring, ipc::Descriptor page,
-                       ipc::Descriptor doorbell) {
+void RingAdapter::join(const ipc::Incarnation& peer, base::Descriptor ring, base::Descriptor page,
+                       base::Descriptor doorbell) {
   std::string why;
   // Our ring first keeps records for the peer, then we read the peer's: in this order no record of ours that
   // the peer's start position covers can be overwritten.
@@ -113,7 +113,7 @@ socketio::EmitResult RingAdapter::publish(const socketio::Broadcast& broadcast) 
   return socketio::EmitResult::Lost;
 }
 
-bool RingAdapter::poll(http::Allowance& allowance) {
+bool RingAdapter::poll(loop::Allowance& allowance) {
   bool more = false;
   // Another one first each time: the allowance may not reach all.
   const std::size_t first = peers_.empty() ? 0 : ++first_peer_ % peers_.size();
@@ -134,7 +134,7 @@ bool RingAdapter::poll(http::Allowance& allowance) {
   return more;
 }
 
-ipc::PollResult RingAdapter::read_some(Peer& peer, http::Allowance& allowance) {
+ipc::PollResult RingAdapter::read_some(Peer& peer, loop::Allowance& allowance) {
   for (std::uint64_t records = 0; records < kPollBudget.records; records += kStepBudget.records) {
     if (!allowance.take(kUnitsOfStep)) return ipc::PollResult::More;
     const ipc::PollResult result = read(peer, kStepBudget);

@@ -42,15 +42,15 @@ class RingAdapter final : public socketio::Adapter {
   [[nodiscard]] int doorbell() const noexcept { return doorbell_.get(); }
 
   /// Keeps our ring for `peer` from now on, and reads its ring from where it keeps it for us.
-  void join(const ipc::Incarnation& peer, ipc::Descriptor ring, ipc::Descriptor page,
-            ipc::Descriptor doorbell);
+  void join(const ipc::Incarnation& peer, base::Descriptor ring, base::Descriptor page,
+            base::Descriptor doorbell);
   /// The process of `peer` is gone: its ring is read to the end, and then forgotten.
   void leave(const ipc::Incarnation& peer);
 
   socketio::EmitResult publish(const socketio::Broadcast& broadcast) override;
 
   /// Reads a bounded number of records of each ring, as far as `allowance` goes. True if more may be waiting.
-  bool poll(http::Allowance& allowance);
+  bool poll(loop::Allowance& allowance);
   /// Rings the doorbells of sleeping peers, and retries what was deferred. Once per turn.
   void flush(TimePoint now);
   /// Something waits for room in the own ring: flush() again within a millisecond or so.
@@ -88,14 +88,14 @@ class RingAdapter final : public socketio::Adapter {
   };
   class Sink;
   ipc::PollResult read(Peer& peer, const ipc::PollBudget& budget);
-  ipc::PollResult read_some(Peer& peer, http::Allowance& allowance);
+  ipc::PollResult read_some(Peer& peer, loop::Allowance& allowance);
 
   ipc::CounterBlock& counters_;
   Deliver deliver_;
   OnGap on_gap_;
   ipc::RingWriter writer_;
   ipc::ReaderPage page_;
-  ipc::Descriptor doorbell_;
+  base::Descriptor doorbell_;
   std::vector<Peer> peers_;
   std::size_t first_peer_ = 0;  ///< counts turns, so that each peer is first in some
   RecordWriter record_writer_;

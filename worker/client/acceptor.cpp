@@ -12,7 +12,7 @@
 #include "base/descriptor_limit.h"
 #include "base/log.h"
 
-namespace limpet::process {
+namespace limpet::client {
 namespace {
 
 /// Connections accepted from one listener in one turn.
@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds kPauseWithoutDescriptors{100};
 
 }  // namespace
 
-Acceptor::Acceptor(Poller& poller, http::Clock& clock, ipc::CounterBlock& counters, OnAccept on_accept)
+Acceptor::Acceptor(loop::Poller& poller, loop::Clock& clock, ipc::CounterBlock& counters, OnAccept on_accept)
     : poller_(poller),
       clock_(clock),
       counters_(counters),
@@ -32,9 +32,9 @@ Acceptor::Acceptor(Poller& poller, http::Clock& clock, ipc::CounterBlock& counte
 
 Acceptor::~Acceptor() { close(); }
 
-void Acceptor::add(ipc::Descriptor listener) { add_to(*this, listeners_, std::move(listener)); }
+void Acceptor::add(base::Descriptor listener) { add_to(*this, listeners_, std::move(listener)); }
 
-void Acceptor::add_to(Acceptor& owner, Listeners& listeners, ipc::Descriptor listener) {
+void Acceptor::add_to(Acceptor& owner, Listeners& listeners, base::Descriptor listener) {
   // Accepted sockets inherit it. Fails on a Unix socket, which needs none.
   const int on = 1;
   ::setsockopt(listener.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -46,10 +46,10 @@ void Acceptor::add_to(Acceptor& owner, Listeners& listeners, ipc::Descriptor lis
   listeners.back()->accepts_per_turn = domain == AF_UNIX ? kSharedAcceptsPerTurn : kAcceptsPerTurn;
 }
 
-void Acceptor::borrow(std::uint16_t slot, std::vector<ipc::Descriptor> listeners) {
+void Acceptor::borrow(std::uint16_t slot, std::vector<base::Descriptor> listeners) {
   give_back(slot);
   Listeners& place = borrowed_[slot];
-  for (ipc::Descriptor& listener : listeners) add_to(*this, place, std::move(listener));
+  for (base::Descriptor& listener : listeners) add_to(*this, place, std::move(listener));
   if (watching_) watch(place);
 }
 
@@ -63,7 +63,7 @@ void Acceptor::give_back(std::uint16_t slot) {
 void Acceptor::watch(const Listeners& listeners) {
   for (const auto& listener : listeners) {
     if (!poller_.add(listener->descriptor.get(), EPOLLIN, *listener))
-      ipc::throw_system_error("watch a listening socket");
+      base::throw_system_error("watch a listening socket");
   }
 }
 
@@ -72,7 +72,7 @@ void Acceptor::unwatch(const Listeners& listeners) {
 }
 
 void Acceptor::start() {
-  retry_at_ = http::TimePoint::max();
+  retry_at_ = loop::TimePoint::max();
   if (std::exchange(watching_, true)) return;
   watch(listeners_);
   for (const auto& [slot, listeners] : borrowed_) watch(listeners);
@@ -85,7 +85,7 @@ void Acceptor::pause_watching() {
 }
 
 void Acceptor::stop() {
-  retry_at_ = http::TimePoint::max();
+  retry_at_ = loop::TimePoint::max();
   pause_watching();
   borrowed_.clear();
 }
@@ -126,7 +126,7 @@ void Acceptor::accept_from(Listener& listener) {
                                  SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (socket >= 0) {
       counters_.add(ipc::Counter::ConnectionsAccepted);
-      on_accept_(ipc::Descriptor(socket), PeerAddress::from(address), listener.index);
+      on_accept_(base::Descriptor(socket), PeerAddress::from(address), listener.index);
       last_number_ = static_cast<std::uint64_t>(socket);
       // All slots share this socket: whoever wakes first must not take everything that waits.
       if (address.ss_family == AF_UNIX) return;
@@ -141,4 +141,4 @@ void Acceptor::accept_from(Listener& listener) {
   }
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::client

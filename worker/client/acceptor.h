@@ -17,20 +17,20 @@
 #include "worker/loop/clock.h"
 #include "worker/loop/poller.h"
 
-namespace limpet::process {
+namespace limpet::client {
 
 class Acceptor {
  public:
   using OnAccept =
-      std::function<void(ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener)>;
+      std::function<void(base::Descriptor socket, const PeerAddress& peer, std::uint16_t listener)>;
 
-  Acceptor(Poller& poller, http::Clock& clock, ipc::CounterBlock& counters, OnAccept on_accept);
+  Acceptor(loop::Poller& poller, loop::Clock& clock, ipc::CounterBlock& counters, OnAccept on_accept);
   ~Acceptor();
 
   /// A bound, listening socket; the order of calls is the number of the listener.
-  void add(ipc::Descriptor listener);
+  void add(base::Descriptor listener);
   /// The sockets of a closed slot as well, in the same order. Again: the new ones take the place of the old.
-  void borrow(std::uint16_t slot, std::vector<ipc::Descriptor> listeners);
+  void borrow(std::uint16_t slot, std::vector<base::Descriptor> listeners);
   void give_back(std::uint16_t slot);
   void start();
   /// The borrowed ones are forgotten.
@@ -42,20 +42,20 @@ class Acceptor {
   void keep_free(std::uint64_t descriptors) noexcept { kept_free_ = descriptors; }
   /// Listens again after a pause that has passed.
   void tick();
-  [[nodiscard]] http::TimePoint next_deadline() const noexcept { return retry_at_; }
+  [[nodiscard]] loop::TimePoint next_deadline() const noexcept { return retry_at_; }
 
  private:
-  struct Listener final : Poller::Subscriber {
-    Listener(Acceptor& owner, ipc::Descriptor socket, std::uint16_t number)
+  struct Listener final : loop::Poller::Subscriber {
+    Listener(Acceptor& owner, base::Descriptor socket, std::uint16_t number)
         : acceptor(owner), descriptor(std::move(socket)), index(number) {}
     void on_ready(std::uint32_t events) override;
     Acceptor& acceptor;
-    ipc::Descriptor descriptor;
+    base::Descriptor descriptor;
     std::uint16_t index;
     int accepts_per_turn = 1;
   };
   using Listeners = std::vector<std::unique_ptr<Listener>>;
-  static void add_to(Acceptor& owner, Listeners& listeners, ipc::Descriptor listener);
+  static void add_to(Acceptor& owner, Listeners& listeners, base::Descriptor listener);
   void watch(const Listeners& listeners);
   void unwatch(const Listeners& listeners);
   void pause_watching();
@@ -66,8 +66,8 @@ class Acceptor {
     return kept_free_ > 0 && last_number_ + kept_free_ >= descriptor_limit_;
   }
 
-  Poller& poller_;
-  http::Clock& clock_;
+  loop::Poller& poller_;
+  loop::Clock& clock_;
   ipc::CounterBlock& counters_;
   OnAccept on_accept_;
   base::LogGate log_gate_;
@@ -76,8 +76,8 @@ class Acceptor {
   std::uint64_t descriptor_limit_;
   std::uint64_t kept_free_ = 0;
   std::uint64_t last_number_ = 0;  ///< of what was accepted last
-  http::TimePoint retry_at_ = http::TimePoint::max();
+  loop::TimePoint retry_at_ = loop::TimePoint::max();
   bool watching_ = false;
 };
 
-}  // namespace limpet::process
+}  // namespace limpet::client

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 
-namespace limpet::process {
+namespace limpet::client {
 namespace {
 
 /// Addresses whose rates are remembered at the most: whoever comes from more at a time is not held back by
@@ -86,4 +86,4 @@ void Admission::forget_old_rates() {
   }
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::client

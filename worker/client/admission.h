@@ -15,12 +15,12 @@
 #include "worker/loop/clock.h"
 #include "worker/loop/fifo.h"
 
-namespace limpet::process {
+namespace limpet::client {
 
 class Admission {
  public:
   /// All are borrowed for life.
-  Admission(const Limits& limits, const http::Clock& clock, ipc::CounterBlock& counters)
+  Admission(const Limits& limits, const loop::Clock& clock, ipc::CounterBlock& counters)
       : limits_(limits), clock_(clock), counters_(counters) {}
 
   /// `open`: connections that are here already. False is counted by its cause.
@@ -47,7 +47,7 @@ class Admission {
   /// second, and no more are saved up.
   struct Rate {
     std::uint64_t millis = 0;
-    http::TimePoint at{};
+    loop::TimePoint at{};
   };
 
   [[nodiscard]] bool admits_rate_of(Address address);
@@ -55,13 +55,13 @@ class Admission {
   [[nodiscard]] bool refuse(ipc::Counter cause);
 
   const Limits& limits_;
-  const http::Clock& clock_;
+  const loop::Clock& clock_;
   ipc::CounterBlock& counters_;
   base::LogGate refusals_;
   bool short_of_memory_ = false;
   std::map<Address, std::uint32_t> connections_;
   std::map<Address, Rate> rates_;
-  http::Fifo<Address> rates_by_age_;  ///< in the order in which they came in; each is in rates_
+  loop::Fifo<Address> rates_by_age_;  ///< in the order in which they came in; each is in rates_
 };
 
-}  // namespace limpet::process
+}  // namespace limpet::client

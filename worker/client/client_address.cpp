@@ -7,7 +7,7 @@
 
 #include "worker/http/request.h"
 
-namespace limpet::process {
+namespace limpet::client {
 namespace {
 
 std::string_view trim(std::string_view text) {
@@ -106,14 +106,15 @@ std::vector<std::string_view> nodes_of(AddressHeader header, std::string_view ra
 
 }  // namespace
 
-bool is_trusted(const PeerAddress& peer, const std::vector<ipc::Network>& trusted) noexcept {
-  return std::any_of(trusted.begin(), trusted.end(), [&peer](const ipc::Network& network) {
+bool is_trusted(const PeerAddress& peer, const std::vector<base::Network>& trusted) noexcept {
+  return std::any_of(trusted.begin(), trusted.end(), [&peer](const base::Network& network) {
     return network.contains(peer.family(), peer.bytes());
   });
 }
 
-std::optional<PeerAddress> forwarded_client(const PeerAddress& peer, const std::vector<ipc::Network>& trusted,
-                                            AddressHeader header, std::string_view raw_head) {
+std::optional<PeerAddress> forwarded_client(const PeerAddress& peer,
+                                            const std::vector<base::Network>& trusted, AddressHeader header,
+                                            std::string_view raw_head) {
   if (!is_trusted(peer, trusted)) return std::nullopt;
   std::optional<PeerAddress> client;
   for (const std::string_view node : nodes_of(header, raw_head)) {
@@ -125,4 +126,4 @@ std::optional<PeerAddress> forwarded_client(const PeerAddress& peer, const std::
   return client;
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::client

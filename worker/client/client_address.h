@@ -11,17 +11,17 @@
 #include "base/network.h"
 #include "worker/client/peer_address.h"
 
-namespace limpet::process {
+namespace limpet::client {
 
 enum class AddressHeader : std::uint8_t { XForwardedFor, Forwarded };
 
-[[nodiscard]] bool is_trusted(const PeerAddress& peer, const std::vector<ipc::Network>& trusted) noexcept;
+[[nodiscard]] bool is_trusted(const PeerAddress& peer, const std::vector<base::Network>& trusted) noexcept;
 
 /// The rightmost address of the header that is not trusted; the leftmost if all are. Stops at what is no
 /// address ("unknown", "_hidden", nonsense): the one right of it is the last that is known. Nothing if `peer`
 /// is not trusted or the header names nobody. `raw_head`: as RequestHead::raw.
 [[nodiscard]] std::optional<PeerAddress> forwarded_client(const PeerAddress& peer,
-                                                          const std::vector<ipc::Network>& trusted,
+                                                          const std::vector<base::Network>& trusted,
                                                           AddressHeader header, std::string_view raw_head);
 
-}  // namespace limpet::process
+}  // namespace limpet::client

@@ -12,7 +12,7 @@
 #include "worker/client/clients.h"
 #include "worker/http/server.h"
 
-namespace limpet::process {
+namespace limpet::client {
 namespace {
 
 /// Buffers handed to one sendmsg(2); Linux takes 1,024.
@@ -44,7 +44,7 @@ bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULD
 
 }  // namespace
 
-ClientConnection::ClientConnection(Clients& clients, ipc::Descriptor socket, const PeerAddress& peer,
+ClientConnection::ClientConnection(Clients& clients, base::Descriptor socket, const PeerAddress& peer,
                                    std::uint16_t listener)
     : clients_(clients), socket_(std::move(socket)), peer_(peer), listener_(listener) {}
 
@@ -52,7 +52,7 @@ ClientConnection::~ClientConnection() {
   if (backlog_ != nullptr) clients_.give_back(std::move(backlog_));
 }
 
-void ClientConnection::send(http::Buffer bytes) {
+void ClientConnection::send(loop::Buffer bytes) {
   if (state_ != State::Open || bytes.size() == 0) return;
   if (unsent_ > clients_.limits_.send_queue_bytes && !has_room()) [[unlikely]]
     return;
@@ -70,26 +70,26 @@ void ClientConnection::send(http::Buffer bytes) {
 }
 
 /// Limits are looked at before the next send(), as behind a single one of any size.
-void ClientConnection::send_all(http::LongFifo<http::Buffer> frames, std::size_t bytes) {
+void ClientConnection::send_all(loop::LongFifo<loop::Buffer> frames, std::size_t bytes) {
   if (state_ != State::Open) return clients_.released_.add(std::move(frames), bytes);
   if (frames.empty()) return;
   unsent_ += bytes;
   if (!first_) first_ = frames.pop_front();
   // Few: answers to what it has sent.
-  http::LongFifo<http::Buffer>& before = backlog().frames;
+  loop::LongFifo<loop::Buffer>& before = backlog().frames;
   for (std::size_t left = before.size(); left > 0; --left) frames.push_front(std::move(before[left - 1]));
   before = std::move(frames);
   drop_empty_backlog();
   make_dirty();
 }
 
-void ClientConnection::send_file(http::FileRange range) {
+void ClientConnection::send_file(loop::FileRange range) {
   if (state_ != State::Open || range.length == 0) return;
   backlog().files.push_back(std::move(range));
   send(clients_.file_mark_);
 }
 
-bool ClientConnection::is_file_mark(const http::Buffer& frame) const noexcept {
+bool ClientConnection::is_file_mark(const loop::Buffer& frame) const noexcept {
   return frame.view().data() == clients_.file_mark_.view().data();
 }
 
@@ -247,7 +247,7 @@ void ClientConnection::read() {
   if (got > 0) {
     clients_.counters_.add(ipc::Counter::BytesIn, static_cast<std::uint64_t>(got));
     if (waiting_ == Waiting::Body) count_moved(static_cast<std::size_t>(got));
-    (void)clients_.allowance_.take(http::units_of_bytes(static_cast<std::size_t>(got)));
+    (void)clients_.allowance_.take(loop::units_of_bytes(static_cast<std::size_t>(got)));
     deliver({buffer.data(), static_cast<std::size_t>(got)});
   } else if (got == 0) {
     end_of_input();
@@ -278,7 +278,7 @@ void ClientConnection::deliver(std::span<char> fresh) {
 std::size_t ClientConnection::feed(std::span<char> bytes) {
   std::size_t consumed = 0;
   while (consumed < bytes.size() && state_ == State::Open && !paused_ && receiver() != nullptr) {
-    http::StreamReceiver* const before = receiver();
+    loop::StreamReceiver* const before = receiver();
     const std::size_t taken = before->on_bytes(*this, bytes.subspan(consumed));
     const char* const from = std::exchange(clients_.taken_from_, nullptr);
     consumed = from == nullptr ? consumed + taken : static_cast<std::size_t>(from - bytes.data());
@@ -368,7 +368,7 @@ ClientConnection::Detached ClientConnection::detach() {
   if (backlog_ != nullptr) {
     const std::span<char> unread = backlog_->unread_bytes();
     detached.unread.assign(unread.begin(), unread.end());
-    for (const http::Buffer& frame : backlog_->frames) detached.unsent += frame.view();
+    for (const loop::Buffer& frame : backlog_->frames) detached.unsent += frame.view();
   }
   clients_.poller_.remove(socket_.get(), *this);
   detached.socket = std::move(socket_);
@@ -420,7 +420,7 @@ bool ClientConnection::write_many() {
   std::size_t total = vectors[0].iov_len;
   std::size_t count = 1;
   int flags = MSG_NOSIGNAL;
-  for (const http::Buffer& frame : backlog_->frames) {
+  for (const loop::Buffer& frame : backlog_->frames) {
     if (is_file_mark(frame)) {
       flags |= MSG_MORE;  // the head of an answer need not be a segment of its own
       break;
@@ -438,7 +438,7 @@ bool ClientConnection::write_many() {
 /// All: a part of it was taken, or the whole.
 ClientConnection::Written ClientConnection::write_file(std::uint64_t& allowed) {
   if (allowed == 0) return Written::Later;
-  http::FileRange& range = backlog_->files.front();
+  loop::FileRange& range = backlog_->files.front();
   auto offset = static_cast<off_t>(range.offset);
   const ssize_t sent =
       ::sendfile(socket_.get(), range.file.descriptor(), &offset, std::min(range.length, allowed));
@@ -475,7 +475,7 @@ bool ClientConnection::note_written(ssize_t written, std::size_t wanted) {
 void ClientConnection::drop_written(std::size_t written) {
   clients_.counters_.add(ipc::Counter::BytesOut, written);
   if (taking_ || state_ != State::Open) count_moved(written);
-  std::uint32_t units = http::units_of_bytes(written);
+  std::uint32_t units = loop::units_of_bytes(written);
   if (written == unsent_) {
     unsent_ = 0;
     sent_of_first_ = 0;
@@ -562,4 +562,4 @@ void ClientConnection::watch(std::uint32_t events) noexcept {
   clients_.poller_.modify(socket_.get(), events, *this);
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::client

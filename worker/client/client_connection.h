@@ -1,4 +1,4 @@
-// One client's socket as an http::Stream: non-blocking reads and writes of our own, bytes that nobody has
+// One client's socket as an loop::Stream: non-blocking reads and writes of our own, bytes that nobody has
 // consumed, bytes that the kernel has not taken. Owned by Clients; destroyed at the end of a turn only, so
 // that pointers stay good during it. Never calls its receiver from inside a Stream function.
 #pragma once
@@ -20,7 +20,7 @@
 #include "worker/loop/poller.h"
 #include "worker/loop/stream.h"
 
-namespace limpet::process {
+namespace limpet::client {
 
 class Clients;
 class ClientConnection;
@@ -36,29 +36,30 @@ struct Backlog : AutoUnlinkHook {
   explicit Backlog(ClientConnection& of) : connection(&of) {}
 
   ClientConnection* connection;
-  http::LongFifo<http::Buffer> frames;  ///< behind the connection's first one
+  loop::LongFifo<loop::Buffer> frames;  ///< behind the connection's first one
   /// Where one of these stands among the frames, Clients::file_mark_ does: a byte that is never sent.
-  http::Fifo<http::FileRange> files;
+  loop::Fifo<loop::FileRange> files;
   std::vector<char> unread;  ///< received and not consumed, from `unread_begin` on
   std::size_t unread_begin = 0;
   std::size_t answers = 0;        ///< bytes that its own input has made us queue, and that are unsent
   std::size_t held = 0;           ///< bytes that its receiver holds for it
-  http::TimePoint progress_at{};  ///< the kernel took something; counts while it is in Clients::stalling_
-  http::Noted noted;
+  loop::TimePoint progress_at{};  ///< the kernel took something; counts while it is in Clients::stalling_
+  loop::Noted noted;
 
   [[nodiscard]] bool has_unread() const noexcept { return unread_begin < unread.size(); }
   [[nodiscard]] std::span<char> unread_bytes() noexcept { return std::span(unread).subspan(unread_begin); }
 };
 
-class ClientConnection final : public http::Stream, public Poller::Subscriber, public AutoUnlinkHook {
+class ClientConnection final : public loop::Stream, public loop::Poller::Subscriber, public AutoUnlinkHook {
  public:
-  ClientConnection(Clients& clients, ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener);
+  ClientConnection(Clients& clients, base::Descriptor socket, const PeerAddress& peer,
+                   std::uint16_t listener);
   ~ClientConnection();
 
-  // http::Stream
-  void send(http::Buffer bytes) override;
-  void send_all(http::LongFifo<http::Buffer> frames, std::size_t bytes) override;
-  void send_file(http::FileRange range) override;
+  // loop::Stream
+  void send(loop::Buffer bytes) override;
+  void send_all(loop::LongFifo<loop::Buffer> frames, std::size_t bytes) override;
+  void send_file(loop::FileRange range) override;
   void finish() override;
   void abort() override;
   void drop_unsent() override;
@@ -93,7 +94,7 @@ class ClientConnection final : public http::Stream, public Poller::Subscriber, p
   /// Everything that the connection is, for another process to go on with. It is taken away from here: no
   /// receiver hears of it any more. Not from inside a call of its receiver, and not while closing().
   struct Detached {
-    ipc::Descriptor socket;
+    base::Descriptor socket;
     std::string unread;  ///< received and not consumed
     std::string unsent;  ///< queued and not taken by the kernel
   };
@@ -154,7 +155,7 @@ class ClientConnection final : public http::Stream, public Poller::Subscriber, p
   bool write_many();
   Written write_file(std::uint64_t& allowed);
   [[nodiscard]] bool has_file() const noexcept { return backlog_ != nullptr && !backlog_->files.empty(); }
-  [[nodiscard]] bool is_file_mark(const http::Buffer& frame) const noexcept;
+  [[nodiscard]] bool is_file_mark(const loop::Buffer& frame) const noexcept;
   bool send_now(std::string_view bytes);
   bool note_written(ssize_t written, std::size_t wanted);
   void drop_written(std::size_t written);
@@ -168,10 +169,10 @@ class ClientConnection final : public http::Stream, public Poller::Subscriber, p
 
   // What a broadcast touches stands together: with thousands of connections, each cache line counts.
   Clients& clients_;
-  http::Buffer first_;
+  loop::Buffer first_;
   std::unique_ptr<Backlog> backlog_;
   std::size_t unsent_ = 0;
-  ipc::Descriptor socket_;
+  base::Descriptor socket_;
   std::uint32_t sent_of_first_ = 0;
   std::uint32_t moved_ = 0;          ///< bytes of the body, or of the answer, since its time-out began to run
   std::uint32_t waiting_since_ = 0;  ///< Clients::milliseconds()
@@ -202,4 +203,4 @@ class ClientConnection final : public http::Stream, public Poller::Subscriber, p
 // There is one for each client, and the allocator's next size is 160.
 static_assert(sizeof(ClientConnection) <= 128);
 
-}  // namespace limpet::process
+}  // namespace limpet::client

@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 
-namespace limpet::process {
+namespace limpet::client {
 namespace {
 
 /// How long a peer may take to close its end after ours; then it gets a reset.
@@ -29,8 +29,8 @@ constexpr std::uint32_t kUnitsOfBurial = 2;
 
 }  // namespace
 
-Clients::Clients(Poller& poller, http::Clock& clock, http::Allowance& allowance, http::MemoryTotal& memory,
-                 ipc::CounterBlock& counters, const Limits& limits,
+Clients::Clients(loop::Poller& poller, loop::Clock& clock, loop::Allowance& allowance,
+                 loop::MemoryTotal& memory, ipc::CounterBlock& counters, const Limits& limits,
                  const std::vector<ListenerSettings>& listeners)
     : poller_(poller),
       clock_(clock),
@@ -50,13 +50,13 @@ Clients::Clients(Poller& poller, http::Clock& clock, http::Allowance& allowance,
 
 Clients::~Clients() { close_all(); }
 
-ClientConnection* Clients::adopt(ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener,
+ClientConnection* Clients::adopt(base::Descriptor socket, const PeerAddress& peer, std::uint16_t listener,
                                  std::string_view unread) {
   const int number = socket.get();
   auto connection = std::make_unique<ClientConnection>(*this, std::move(socket), peer, listener);
   connection->watched_ = EPOLLIN | EPOLLRDHUP;
   if (!poller_.add(number, connection->watched_, *connection)) return nullptr;
-  put_in_list(*connection, static_cast<std::size_t>(http::Stream::Waiting::Nothing));
+  put_in_list(*connection, static_cast<std::size_t>(loop::Stream::Waiting::Nothing));
   if (!unread.empty()) {
     connection->backlog().unread.assign(unread.begin(), unread.end());
     connection->note_account();
@@ -108,7 +108,7 @@ void Clients::settle(ClientConnection& connection, ClientConnection::Written wri
 void Clients::wait_for_room(ClientConnection& connection, bool some_was_taken) {
   const bool open = connection.state_ == ClientConnection::State::Open;
   if (!connection.dirty_) connection.watch(open ? connection.watched_ | EPOLLOUT : EPOLLOUT);
-  if (open && !connection.taking_ && connection.waiting_ == http::Stream::Waiting::NextRequest) {
+  if (open && !connection.taking_ && connection.waiting_ == loop::Stream::Waiting::NextRequest) {
     connection.taking_ = true;
     connection.moved_ = 0;
     put_in_list(connection, kTaking);
@@ -161,7 +161,7 @@ void Clients::check(std::size_t waiting, Lists& lists) {
 void Clients::time_out(ClientConnection& connection, std::size_t waiting) {
   if (waiting == kLingering) return connection.die(ETIMEDOUT);
   if (waiting == kLate) return check_late(connection);
-  const bool moves = waiting == static_cast<std::size_t>(http::Stream::Waiting::Body) ||
+  const bool moves = waiting == static_cast<std::size_t>(loop::Stream::Waiting::Body) ||
                      waiting == kFinishing || waiting == kTaking;
   if (moves && connection.moved_ >= limits_.min_rate) return put_in_list(connection, kLate);
   if (moves && connection.moved_ > 0) note_drop(connection, ipc::Counter::DroppedSlow);
@@ -250,7 +250,7 @@ void Clients::close_all() {
       while (!list.empty()) list.front().die(0);
   }
   while (!dead_.empty()) {
-    for (http::Fifo<ClientConnection*>* list : {&dirty_, &redeliver_}) {
+    for (loop::Fifo<ClientConnection*>* list : {&dirty_, &redeliver_}) {
       for (ClientConnection* connection : *list) connection->dirty_ = connection->redeliver_ = false;
       list->clear();
     }
@@ -264,8 +264,8 @@ void Clients::limit_header_timeouts(std::chrono::milliseconds most) {
   for (const auto& lists : lists_) lists->header_timeout = std::min(lists->header_timeout, most);
 }
 
-http::TimePoint Clients::next_deadline() const noexcept {
-  auto next = http::TimePoint::max();
+loop::TimePoint Clients::next_deadline() const noexcept {
+  auto next = loop::TimePoint::max();
   for (const auto& lists : lists_) {
     for (std::size_t waiting = 0; waiting < kWaitings; ++waiting) {
       const auto timeout = lists->timeout_of(waiting);
@@ -281,15 +281,15 @@ std::chrono::milliseconds Clients::Lists::timeout_of(std::size_t waiting) const 
   if (waiting == kLingering) return kLingerTimeout;
   if (waiting == kLate) return kLateInterval;
   if (waiting == kFinishing || waiting == kTaking) return body_timeout;
-  switch (static_cast<http::Stream::Waiting>(waiting)) {
-    case http::Stream::Waiting::Header:
+  switch (static_cast<loop::Stream::Waiting>(waiting)) {
+    case loop::Stream::Waiting::Header:
       return header_timeout;
-    case http::Stream::Waiting::Body:
+    case loop::Stream::Waiting::Body:
       return body_timeout;
-    case http::Stream::Waiting::NextRequest:
+    case loop::Stream::Waiting::NextRequest:
       return idle_timeout;
-    case http::Stream::Waiting::Response:
-    case http::Stream::Waiting::Nothing:
+    case loop::Stream::Waiting::Response:
+    case loop::Stream::Waiting::Nothing:
       break;
   }
   return std::chrono::milliseconds::max();
@@ -321,7 +321,7 @@ Clients::Lists& Clients::lists_of(const ClientConnection& connection) noexcept {
 
 std::string_view Clients::gather(const ClientConnection& connection) {
   const auto& rest = connection.backlog_->frames;
-  const auto same = [](const http::Buffer& a, const http::Buffer& b) {
+  const auto same = [](const loop::Buffer& a, const loop::Buffer& b) {
     return a.view().data() == b.view().data();
   };
   const bool made_already = connection.sent_of_first_ == 0 && gathered_frames_.size() == rest.size() + 1 &&
@@ -329,7 +329,7 @@ std::string_view Clients::gather(const ClientConnection& connection) {
                             std::equal(rest.begin(), rest.end(), gathered_frames_.begin() + 1, same);
   if (made_already) return gathered_;
   gathered_.assign(connection.first_.view().substr(connection.sent_of_first_));
-  for (const http::Buffer& frame : rest) gathered_.append(frame.view());
+  for (const loop::Buffer& frame : rest) gathered_.append(frame.view());
   gathered_frames_.clear();
   // Worth remembering only if somebody else has the frames too.
   if (connection.sent_of_first_ == 0 && connection.first_.shared()) {
@@ -351,7 +351,7 @@ void Clients::give_back(std::unique_ptr<Backlog> backlog) {
   accounts_.forget(*backlog->connection, backlog->noted);
   backlog->unlink();
   // A short one keeps its block for the next connection.
-  if (backlog->frames.size() > http::ReleasedFrames::kAtOnce)
+  if (backlog->frames.size() > loop::ReleasedFrames::kAtOnce)
     released_.add(std::exchange(backlog->frames, {}), backlog->connection->unsent_bytes());
   if (spare_backlogs_.size() >= kSpareBacklogs || backlog->frames.footprint() > kSpareBacklogBytes) return;
   backlog->frames.clear();
@@ -361,4 +361,4 @@ void Clients::give_back(std::unique_ptr<Backlog> backlog) {
   spare_backlogs_.push_back(std::move(backlog));
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::client

@@ -18,17 +18,17 @@
 #include "worker/loop/clock.h"
 #include "worker/loop/released_frames.h"
 
-namespace limpet::process {
+namespace limpet::client {
 
 class Clients {
  public:
   /// Gives a connection that has to leave to the slot that owns its request. `unread` starts at the request's
   /// head.
-  using Mover = std::function<void(ipc::Descriptor socket, const ClientConnection& from,
+  using Mover = std::function<void(base::Descriptor socket, const ClientConnection& from,
                                    std::uint16_t to_slot, std::string_view unread)>;
 
   /// `listeners`: time-outs of the connections of each; those of others are in `limits`.
-  Clients(Poller& poller, http::Clock& clock, http::Allowance& allowance, http::MemoryTotal& memory,
+  Clients(loop::Poller& poller, loop::Clock& clock, loop::Allowance& allowance, loop::MemoryTotal& memory,
           ipc::CounterBlock& counters, const Limits& limits,
           const std::vector<ListenerSettings>& listeners = {});
   ~Clients();
@@ -42,7 +42,7 @@ class Clients {
   /// Watches a connected, non-blocking socket. `unread` is delivered to the receiver in this turn or the
   /// next. The caller sets the receiver before it returns to the loop. Null if the kernel refuses: the socket
   /// is closed.
-  ClientConnection* adopt(ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener,
+  ClientConnection* adopt(base::Descriptor socket, const PeerAddress& peer, std::uint16_t listener,
                           std::string_view unread = {});
 
   /// Gives bytes to receivers that had to wait for a later turn, were resumed, or adopted with bytes.
@@ -61,7 +61,7 @@ class Clients {
   [[nodiscard]] bool has_work() const noexcept {
     return !redeliver_.empty() || !dirty_.empty() || !dead_.empty() || !released_.empty();
   }
-  [[nodiscard]] http::TimePoint next_deadline() const noexcept;
+  [[nodiscard]] loop::TimePoint next_deadline() const noexcept;
   [[nodiscard]] std::size_t open() const noexcept { return open_ - dead_.size(); }
   /// None is open, and none waits to be buried.
   [[nodiscard]] bool is_empty() const noexcept { return open_ == 0; }
@@ -121,11 +121,11 @@ class Clients {
   std::unique_ptr<Backlog> take_backlog(ClientConnection& connection);
   void give_back(std::unique_ptr<Backlog> backlog);
 
-  Poller& poller_;
-  http::Clock& clock_;
-  http::Allowance& allowance_;
-  http::MemoryTotal& memory_;
-  http::Accounts<ClientConnection> accounts_;
+  loop::Poller& poller_;
+  loop::Clock& clock_;
+  loop::Allowance& allowance_;
+  loop::MemoryTotal& memory_;
+  loop::Accounts<ClientConnection> accounts_;
   ipc::CounterBlock& counters_;
   Limits limits_;
   Mover mover_;
@@ -134,20 +134,20 @@ class Clients {
   std::vector<std::unique_ptr<Lists>> lists_;
   /// With more than limits.send_queue unsent, by when the kernel took something, the longest ago first.
   boost::intrusive::list<Backlog, boost::intrusive::constant_time_size<false>> stalling_;
-  http::Fifo<ClientConnection*> dirty_;
-  http::Fifo<ClientConnection*> redeliver_;
-  http::Fifo<ClientConnection*> dead_;
+  loop::Fifo<ClientConnection*> dirty_;
+  loop::Fifo<ClientConnection*> redeliver_;
+  loop::Fifo<ClientConnection*> dead_;
   std::vector<std::unique_ptr<Backlog>> spare_backlogs_;
   /// Long queues of connections that have ended: each frame may be the last to hold its buffer.
-  http::ReleasedFrames released_;
+  loop::ReleasedFrames released_;
   base::LogGate drops_;
   std::unique_ptr<std::array<char, 64 * 1024>> read_buffer_;
   std::string gathered_;
   /// Stands for a file in a connection's queue; told by its place in memory.
-  http::Buffer file_mark_ = http::Buffer::copy_of("F");
+  loop::Buffer file_mark_ = loop::Buffer::copy_of("F");
   /// The frames that gathered_ was made of, the first one whole. Handles, so that no other frame can take
   /// their place in memory. Forgotten at the end of flush().
-  std::vector<http::Buffer> gathered_frames_;
+  std::vector<loop::Buffer> gathered_frames_;
   /// Of the connection whose receiver is running: see ClientConnection::take_from().
   const char* taken_from_ = nullptr;
   /// The connection whose receiver is running, and what it may still take.
@@ -158,4 +158,4 @@ class Clients {
   std::size_t open_ = 0;
 };
 
-}  // namespace limpet::process
+}  // namespace limpet::client

@@ -7,7 +7,7 @@
 
 #include "worker/client/client_address.h"
 
-namespace limpet::process {
+namespace limpet::client {
 
 struct Limits {
   std::size_t header_bytes = 16384;
@@ -30,7 +30,7 @@ struct ListenerSettings {
   std::chrono::milliseconds body_timeout{30000};
   std::chrono::milliseconds idle_timeout{60000};
   bool proxy_protocol = false;  ///< each connection begins with a PROXY protocol header
-  std::vector<ipc::Network> trusted;
+  std::vector<base::Network> trusted;
   AddressHeader address_header = AddressHeader::XForwardedFor;
 };
 
@@ -44,4 +44,4 @@ struct ListenerSettings {
   return listener;
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::client

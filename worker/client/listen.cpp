@@ -9,35 +9,35 @@
 
 #include "base/address.h"
 
-namespace limpet::process {
+namespace limpet::client {
 namespace {
 
 constexpr int kBacklog = 4096;
 
 /// The file of a Unix socket whose server has died: nobody listens there.
-bool remove_stale(const ipc::Address& address) {
-  const ipc::Descriptor probe(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+bool remove_stale(const base::Address& address) {
+  const base::Descriptor probe(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (::connect(probe.get(), address.get(), address.length) == 0 || errno != ECONNREFUSED) return false;
   return ::unlink(address.path().c_str()) == 0;
 }
 
-void bind_to(const ipc::Descriptor& socket, const ipc::Address& address, const std::string& attempt) {
+void bind_to(const base::Descriptor& socket, const base::Address& address, const std::string& attempt) {
   if (::bind(socket.get(), address.get(), address.length) == 0) return;
   const int error = errno;
   if (!address.is_unix() || error != EADDRINUSE || !remove_stale(address))
-    ipc::throw_system_error(attempt, error);
-  ipc::require(::bind(socket.get(), address.get(), address.length), attempt);
+    base::throw_system_error(attempt, error);
+  base::require(::bind(socket.get(), address.get(), address.length), attempt);
 }
 
 }  // namespace
 
-ipc::Descriptor listen_on(std::string_view text) {
+base::Descriptor listen_on(std::string_view text) {
   std::string why;
-  const auto address = ipc::parse_address(text, &why);
+  const auto address = base::parse_address(text, &why);
   if (!address) throw std::invalid_argument("listen: " + why);
   const std::string attempt = "listen on " + std::string(text);
-  ipc::Descriptor listener(
-      ipc::require(::socket(address->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), attempt));
+  base::Descriptor listener(
+      base::require(::socket(address->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), attempt));
   const int on = 1;
   const int off = 0;
   ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -45,16 +45,16 @@ ipc::Descriptor listen_on(std::string_view text) {
     ::setsockopt(listener.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   }
   bind_to(listener, *address, attempt);
-  ipc::require(::listen(listener.get(), kBacklog), attempt);
+  base::require(::listen(listener.get(), kBacklog), attempt);
   return listener;
 }
 
-std::string address_of(const ipc::Descriptor& listener) {
-  ipc::Address address;
+std::string address_of(const base::Descriptor& listener) {
+  base::Address address;
   address.length = sizeof address.storage;
-  ipc::require(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address.storage), &address.length),
-               "name a listening socket");
+  base::require(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address.storage), &address.length),
+                "name a listening socket");
   return to_text(address);
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::client

@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-namespace limpet::process {
+namespace limpet::client {
 
 PeerAddress PeerAddress::from(const sockaddr_storage& address) noexcept {
   PeerAddress peer;
@@ -68,4 +68,4 @@ std::string PeerAddress::text() const {
   return text.data();
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::client

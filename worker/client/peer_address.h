@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace limpet::process {
+namespace limpet::client {
 
 class PeerAddress {
  public:
@@ -40,4 +40,4 @@ class PeerAddress {
   std::uint8_t family_ = AF_UNSPEC;
 };
 
-}  // namespace limpet::process
+}  // namespace limpet::client

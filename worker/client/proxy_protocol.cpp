@@ -5,7 +5,7 @@
 #include <charconv>
 #include <span>
 
-namespace limpet::process {
+namespace limpet::client {
 namespace {
 
 using Status = ProxyHeader::Status;
@@ -102,4 +102,4 @@ ProxyHeader parse_proxy_header(std::string_view bytes) {
   return bytes.size() < kLineBegin.size() ? ProxyHeader{} : parse_line(bytes);
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::client

@@ -10,7 +10,7 @@
 
 #include "worker/client/peer_address.h"
 
-namespace limpet::process {
+namespace limpet::client {
 
 /// Of a whole header: addresses and TLVs. The protocol asks senders to stay within one segment (536 bytes);
 /// certificates in TLVs need more.
@@ -27,4 +27,4 @@ struct ProxyHeader {
 /// `bytes`: everything that came so far.
 [[nodiscard]] ProxyHeader parse_proxy_header(std::string_view bytes);
 
-}  // namespace limpet::process
+}  // namespace limpet::client

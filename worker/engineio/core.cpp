@@ -44,7 +44,7 @@ OpenSession::OpenSession(Core& core, std::string_view handshake_head, std::strin
                          std::int64_t issued_ms)
     : core_(core), handshake_(handshake_head, address), issued_ms_(issued_ms) {}
 
-void OpenSession::send(std::span<const http::Buffer> frames) { core_.send(*this, frames); }
+void OpenSession::send(std::span<const loop::Buffer> frames) { core_.send(*this, frames); }
 
 void OpenSession::hold(std::ptrdiff_t bytes) noexcept {
   core_.memory_.add(bytes);
@@ -65,7 +65,7 @@ bool OpenSession::writable() const noexcept {
 
 void OpenSession::close(CloseReason why) { core_.close(*this, why, websocket::CloseCode::Normal); }
 
-Core::Core(Options options, const http::Clock& clock, SessionHandler& handler, Hooks hooks)
+Core::Core(Options options, const loop::Clock& clock, SessionHandler& handler, Hooks hooks)
     : options_(std::move(options)),
       clock_(clock),
       handler_(handler),
@@ -123,11 +123,11 @@ OpenSession* Core::find_open(std::string_view sid) const noexcept {
 }
 
 OpenSession* Core::first_open() const noexcept {
-  TimerHook* const hook = next_ping_.front() != nullptr ? next_ping_.front() : pong_overdue_.front();
+  loop::TimerHook* const hook = next_ping_.front() != nullptr ? next_ping_.front() : pong_overdue_.front();
   return static_cast<OpenSession*>(hook);
 }
 
-void Core::send(OpenSession& session, std::span<const http::Buffer> frames) {
+void Core::send(OpenSession& session, std::span<const loop::Buffer> frames) {
   if (!session.open()) return;
   if (session.polling) {
     queue(session, frames);
@@ -182,7 +182,7 @@ void Core::release(OpenSession& session) {
   if (session.reported) ended_.push_back(&session);
 }
 
-void Core::report_ended(http::Allowance& allowance) {
+void Core::report_ended(loop::Allowance& allowance) {
   while (!ended_.empty() && allowance.take(kUnitsOfEnd)) {
     OpenSession* const session = ended_.pop_front();
     if (!session->reported) {
@@ -204,7 +204,7 @@ void Core::forget_handshake(OpenSession& session) {
   count_memory(session, true);
 }
 
-void Core::free_ended(http::Allowance& allowance) {
+void Core::free_ended(loop::Allowance& allowance) {
   for (std::size_t left = freed_.size(); left > 0 && allowance.take(); --left) {
     OpenSession* const session = freed_.pop_front();
     // The lists of polls and posts may name it: they are worked off first.
@@ -228,8 +228,8 @@ void Core::on_pong(OpenSession& session) {
   next_ping_.join(session, clock_.now() + options_.ping_interval);
 }
 
-void Core::send_pings(http::TimePoint now, http::Allowance& allowance) {
-  for (TimerHook* hook = next_ping_.due(now); hook != nullptr && allowance.take();
+void Core::send_pings(loop::TimePoint now, loop::Allowance& allowance) {
+  for (loop::TimerHook* hook = next_ping_.due(now); hook != nullptr && allowance.take();
        hook = next_ping_.due(now)) {
     auto& session = static_cast<OpenSession&>(*hook);
     session.awaits_pong = true;
@@ -239,27 +239,28 @@ void Core::send_pings(http::TimePoint now, http::Allowance& allowance) {
   }
 }
 
-void Core::end_overdue(http::TimePoint now, http::Allowance& allowance) {
-  const auto next_due = [now, &allowance](TimerWheel& list) -> TimerHook* {
-    TimerHook* const hook = list.due(now);
+void Core::end_overdue(loop::TimePoint now, loop::Allowance& allowance) {
+  const auto next_due = [now, &allowance](loop::TimerWheel& list) -> loop::TimerHook* {
+    loop::TimerHook* const hook = list.due(now);
     return hook != nullptr && allowance.take() ? hook : nullptr;
   };
-  while (TimerHook* hook = next_due(pong_overdue_)) {
+  while (loop::TimerHook* hook = next_due(pong_overdue_)) {
     auto& session = static_cast<OpenSession&>(*hook);
     // Nobody there takes what is queued: waiting for it to be written would keep the stream.
     if (session.stream != nullptr && session.stream->unsent_bytes() > 0) session.stream->abort();
     end(session, CloseReason::PingTimeout, websocket::CloseCode::Normal);
   }
-  while (TimerHook* hook = next_due(linger_)) release(static_cast<OpenSession&>(*hook));
-  while (TimerHook* hook = next_due(probe_overdue_)) abandon_probe(*static_cast<PollingHook*>(hook)->session);
-  while (TimerHook* hook = next_due(next_noop_)) {
+  while (loop::TimerHook* hook = next_due(linger_)) release(static_cast<OpenSession&>(*hook));
+  while (loop::TimerHook* hook = next_due(probe_overdue_))
+    abandon_probe(*static_cast<PollingHook*>(hook)->session);
+  while (loop::TimerHook* hook = next_due(next_noop_)) {
     next_noop_.join(*hook, now + kNoopInterval);
     answer_poll_with_noop(*static_cast<PollingHook*>(hook)->session);
   }
 }
 
-void Core::tick(http::Allowance& allowance) {
-  const http::TimePoint now = clock_.now();
+void Core::tick(loop::Allowance& allowance) {
+  const loop::TimePoint now = clock_.now();
   // Long posts use up what all have: in every second turn the others are first.
   posts_first_ = !posts_first_;
   if (posts_first_) continue_posts(allowance);
@@ -274,12 +275,12 @@ void Core::tick(http::Allowance& allowance) {
 }
 
 void Core::note_held(OpenSession& session, std::size_t before) noexcept {
-  constexpr std::size_t kLarge = std::size_t{http::Accounts<OpenSession>::kLargeKib} << 10;
+  constexpr std::size_t kLarge = std::size_t{loop::Accounts<OpenSession>::kLargeKib} << 10;
   if (!session.open()) return;
   if (before < kLarge && session.held() < kLarge) return;
   if (session.polling) return note_account(session);
   // In the total already: only the rank is to be noted.
-  http::Noted& noted = large_held_[&session];
+  loop::Noted& noted = large_held_[&session];
   accounts_.note(session, noted, 0, session.held());
   if (noted.rank_kib == 0) large_held_.erase(&session);
 }
@@ -304,12 +305,12 @@ void Core::forget_held(OpenSession& session) {
   large_held_.erase(found);
 }
 
-std::optional<http::TimePoint> Core::next_deadline() const noexcept {
+std::optional<loop::TimePoint> Core::next_deadline() const noexcept {
   const bool has_work = !ended_.empty() || !freed_.empty() || !poll_flush_.empty() || !posts_.empty();
   if (has_work || !released_.empty()) return clock_.now();
-  std::optional<http::TimePoint> next;
-  for (const TimerWheel* list : {&next_ping_, &pong_overdue_, &linger_, &probe_overdue_, &next_noop_}) {
-    const TimerHook* first = list->front();
+  std::optional<loop::TimePoint> next;
+  for (const loop::TimerWheel* list : {&next_ping_, &pong_overdue_, &linger_, &probe_overdue_, &next_noop_}) {
+    const loop::TimerHook* first = list->front();
     if (first != nullptr && (!next || first->due < *next)) next = first->due;
   }
   return next;

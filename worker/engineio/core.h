@@ -30,29 +30,29 @@ inline constexpr std::chrono::milliseconds kNoopInterval{100};
 
 class Core {
  public:
-  Core(Options options, const http::Clock& clock, SessionHandler& handler, Hooks hooks);
+  Core(Options options, const loop::Clock& clock, SessionHandler& handler, Hooks hooks);
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
   void on_request(http::Exchange exchange, const http::Request& request);
   std::unique_ptr<http::AwaitedBody> on_body_awaited(const http::RequestHead& head);
-  void tick(http::Allowance& allowance);
-  [[nodiscard]] std::optional<http::TimePoint> next_deadline() const noexcept;
+  void tick(loop::Allowance& allowance);
+  [[nodiscard]] std::optional<loop::TimePoint> next_deadline() const noexcept;
   [[nodiscard]] OpenSession* find_open(std::string_view sid) const noexcept;
   [[nodiscard]] bool knows(std::string_view sid) const noexcept { return table_.find(sid) != nullptr; }
   /// Of those that are open: who is to hear of its time-out first; nullptr if none is.
   [[nodiscard]] OpenSession* first_open() const noexcept;
 
   // moving.cpp
-  [[nodiscard]] std::vector<Session*> go_round(Round& round, std::size_t at_most, http::Allowance& allowance,
+  [[nodiscard]] std::vector<Session*> go_round(Round& round, std::size_t at_most, loop::Allowance& allowance,
                                                const std::function<bool(const Session&)>& which) const;
   [[nodiscard]] bool can_depart(const OpenSession& session) const noexcept;
   [[nodiscard]] static std::size_t bytes_of(const OpenSession& session) noexcept;
   [[nodiscard]] Departure depart(OpenSession& session);
-  OpenSession* arrive(SessionImage image, http::Stream* stream);
+  OpenSession* arrive(SessionImage image, loop::Stream* stream);
 
-  void send(OpenSession& session, std::span<const http::Buffer> frames);
+  void send(OpenSession& session, std::span<const loop::Buffer> frames);
   /// Ends the session as its server wishes: a polling client that has no poll parked is told by its next one.
   void close(OpenSession& session, CloseReason reason, websocket::CloseCode code);
 
@@ -69,31 +69,31 @@ class Core {
   friend class OpenSession;
 
   /// The stream of a session whose transport is WebSocket; the attachment is the session.
-  class WebSocketReceiver final : public http::StreamReceiver {
+  class WebSocketReceiver final : public loop::StreamReceiver {
    public:
     explicit WebSocketReceiver(Core& core) : core_(core) {}
-    std::size_t on_bytes(http::Stream& stream, std::span<char> bytes) override;
-    void on_closed(http::Stream& stream, int error) override;
-    void on_shed(http::Stream& stream) override;
+    std::size_t on_bytes(loop::Stream& stream, std::span<char> bytes) override;
+    void on_closed(loop::Stream& stream, int error) override;
+    void on_shed(loop::Stream& stream) override;
 
    private:
     Core& core_;
   };
   /// The WebSocket that may take over from polling; the attachment is the session.
-  class ProbeReceiver final : public http::StreamReceiver {
+  class ProbeReceiver final : public loop::StreamReceiver {
    public:
     explicit ProbeReceiver(Core& core) : core_(core) {}
-    std::size_t on_bytes(http::Stream& stream, std::span<char> bytes) override;
-    void on_closed(http::Stream& stream, int error) override;
+    std::size_t on_bytes(loop::Stream& stream, std::span<char> bytes) override;
+    void on_closed(loop::Stream& stream, int error) override;
 
    private:
     Core& core_;
   };
   /// A stream that has nothing more to say.
-  class Discarder final : public http::StreamReceiver {
+  class Discarder final : public loop::StreamReceiver {
    public:
-    std::size_t on_bytes(http::Stream&, std::span<char> bytes) override { return bytes.size(); }
-    void on_closed(http::Stream&, int) override {}
+    std::size_t on_bytes(loop::Stream&, std::span<char> bytes) override { return bytes.size(); }
+    void on_closed(loop::Stream&, int) override {}
   };
 
   /// What a request asks for, as it stands in its query.
@@ -128,11 +128,11 @@ class Core {
   void end(OpenSession& session, CloseReason reason, websocket::CloseCode code);
   void mark_closed(OpenSession& session, OpenSession::Phase phase, CloseReason reason);
   void release(OpenSession& session);
-  void report_ended(http::Allowance& allowance);
+  void report_ended(loop::Allowance& allowance);
   void forget_handshake(OpenSession& session);
-  void free_ended(http::Allowance& allowance);
-  void send_pings(http::TimePoint now, http::Allowance& allowance);
-  void end_overdue(http::TimePoint now, http::Allowance& allowance);
+  void free_ended(loop::Allowance& allowance);
+  void send_pings(loop::TimePoint now, loop::Allowance& allowance);
+  void end_overdue(loop::TimePoint now, loop::Allowance& allowance);
   void count_memory(const OpenSession& session, bool here) noexcept;
   void on_pong(OpenSession& session);
 
@@ -146,7 +146,7 @@ class Core {
       OpenSession& session, std::string_view payload, const std::function<bool()>& may_go_on,
       const std::function<void(std::uint32_t)>& charge);
   void keep_post(OpenSession& session, http::Exchange exchange, std::string_view rest);
-  void continue_posts(http::Allowance& allowance);
+  void continue_posts(loop::Allowance& allowance);
   void end_post(OpenSession& session);
   [[nodiscard]] bool makes_room(OpenSession& session);
   void note_account(OpenSession& session);
@@ -161,8 +161,8 @@ class Core {
   /// Answers the parked poll with what is queued and then `last`. What that cost, in units.
   std::uint32_t answer_poll(OpenSession& session, std::string_view last);
   void answer_poll_with_noop(OpenSession& session);
-  void queue(OpenSession& session, std::span<const http::Buffer> frames);
-  void flush_polls(http::Allowance& allowance);
+  void queue(OpenSession& session, std::span<const loop::Buffer> frames);
+  void flush_polls(loop::Allowance& allowance);
 
   // moving.cpp
   [[nodiscard]] std::string poll_again(const OpenSession& session,
@@ -178,11 +178,11 @@ class Core {
   void complete_upgrade(OpenSession& session);
   void abandon_probe(OpenSession& session);
   void forget_probe(OpenSession& session);
-  void hang_up(http::Stream& stream, websocket::CloseCode code);
+  void hang_up(loop::Stream& stream, websocket::CloseCode code);
   void deliver_base64(OpenSession& session, std::string_view text);
 
   Options options_;
-  const http::Clock& clock_;
+  const loop::Clock& clock_;
   SessionHandler& handler_;
   Hooks hooks_;
   Counts counts_;
@@ -191,23 +191,23 @@ class Core {
   WebSocketReceiver websocket_receiver_{*this};
   ProbeReceiver probe_receiver_{*this};
   Discarder discarder_;
-  const http::Buffer ping_frame_;
+  const loop::Buffer ping_frame_;
   // An open session is in one of the first two, a lingering one in the third.
-  TimerWheel next_ping_{options_.ping_interval};
-  TimerWheel pong_overdue_{options_.ping_timeout};
-  TimerWheel linger_{kLinger};
-  TimerWheel probe_overdue_{options_.upgrade_timeout};
-  TimerWheel next_noop_{kNoopInterval};
-  http::Fifo<OpenSession*> ended_;       // to be reported, then freed
-  http::Fifo<OpenSession*> freed_;       // reported; freed as soon as no list names them
-  http::ReleasedFrames released_;        // long queues of polling sessions that ended
-  http::Fifo<OpenSession*> poll_flush_;  // have something for their parked poll
-  http::Fifo<OpenSession*> posts_;       // have packets of a post that wait for their turn
+  loop::TimerWheel next_ping_{options_.ping_interval};
+  loop::TimerWheel pong_overdue_{options_.ping_timeout};
+  loop::TimerWheel linger_{kLinger};
+  loop::TimerWheel probe_overdue_{options_.upgrade_timeout};
+  loop::TimerWheel next_noop_{kNoopInterval};
+  loop::Fifo<OpenSession*> ended_;       // to be reported, then freed
+  loop::Fifo<OpenSession*> freed_;       // reported; freed as soon as no list names them
+  loop::ReleasedFrames released_;        // long queues of polling sessions that ended
+  loop::Fifo<OpenSession*> poll_flush_;  // have something for their parked poll
+  loop::Fifo<OpenSession*> posts_;       // have packets of a post that wait for their turn
   bool posts_first_ = false;             ///< in this turn
-  http::MemoryTotal own_memory_;
-  http::MemoryTotal& memory_;
-  http::Accounts<OpenSession> accounts_;
-  std::map<OpenSession*, http::Noted> large_held_;  // those for which the layer above holds much
+  loop::MemoryTotal own_memory_;
+  loop::MemoryTotal& memory_;
+  loop::Accounts<OpenSession> accounts_;
+  std::map<OpenSession*, loop::Noted> large_held_;  // those for which the layer above holds much
 };
 
 }  // namespace limpet::engineio

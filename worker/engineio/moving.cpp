@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 /// waited for. Its client takes that or sends the rest, or it is drained with what cannot move.
 constexpr std::size_t kMostMoved = std::size_t{16} << 20;
 
-milliseconds time_until(http::TimePoint due, http::TimePoint now) {
+milliseconds time_until(loop::TimePoint due, loop::TimePoint now) {
   return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(due - now));
 }
 
@@ -33,7 +33,7 @@ bool Core::can_depart(const OpenSession& session) const noexcept {
          !session.polling->post && !session.flush_pending && session.polling->probe == nullptr;
 }
 
-std::vector<Session*> Core::go_round(Round& round, std::size_t at_most, http::Allowance& allowance,
+std::vector<Session*> Core::go_round(Round& round, std::size_t at_most, loop::Allowance& allowance,
                                      const std::function<bool(const Session&)>& which) const {
   std::vector<Session*> sessions;
   SessionTable::Place place{round.part, round.chain};
@@ -59,7 +59,7 @@ std::size_t Core::bytes_of(const OpenSession& session) noexcept {
 }
 
 Departure Core::depart(OpenSession& session) {
-  const http::TimePoint now = clock_.now();
+  const loop::TimePoint now = clock_.now();
   Departure departure;
   SessionImage& image = departure.image;
   image.sid = session.sid();
@@ -110,13 +110,13 @@ std::string Core::poll_again(const OpenSession& session, const http::Exchange::W
   return request + "\r\n\r\n";
 }
 
-OpenSession* Core::arrive(SessionImage image, http::Stream* stream) {
+OpenSession* Core::arrive(SessionImage image, loop::Stream* stream) {
   if (table_.find(image.sid) != nullptr) return nullptr;
   auto* session = new OpenSession(*this, image.handshake_head, image.address, image.issued_ms);
   std::copy_n(image.sid.begin(), kSidBytes, session->sid_bytes().begin());
   table_.insert(*session);
-  const http::TimePoint now = clock_.now();
-  const http::TimePoint due = now + image.timer;
+  const loop::TimePoint now = clock_.now();
+  const loop::TimePoint due = now + image.timer;
   if (stream != nullptr) {
     session->stream = stream;
     stream->set_receiver(&websocket_receiver_, session);
@@ -130,9 +130,9 @@ OpenSession* Core::arrive(SessionImage image, http::Stream* stream) {
     session->polling = std::make_unique<Polling>();
     Polling& polling = *session->polling;
     polling.probe_overdue.session = polling.next_noop.session = session;
-    for (http::Buffer& frame : image.queue) polling.queue.push_back(std::move(frame));
+    for (loop::Buffer& frame : image.queue) polling.queue.push_back(std::move(frame));
     polling.taken_at = clock_.now();
-    for (const http::Buffer& frame : polling.queue) polling.queued_bytes += cost_of(frame);
+    for (const loop::Buffer& frame : polling.queue) polling.queued_bytes += cost_of(frame);
     note_account(*session);
   }
   count_memory(*session, true);

@@ -40,14 +40,14 @@ class HandshakeRecord {
   std::unique_ptr<char[]> bytes_;
 };
 
-struct PollingHook : TimerHook {
+struct PollingHook : loop::TimerHook {
   OpenSession* session = nullptr;
 };
 
 /// Of a queued frame, beside its bytes: its handle and its block.
 inline constexpr std::size_t kFrameCost = 48;
 /// What a frame counts against Options::max_queued_bytes.
-inline std::size_t cost_of(const http::Buffer& frame) noexcept { return frame.size() + kFrameCost; }
+inline std::size_t cost_of(const loop::Buffer& frame) noexcept { return frame.size() + kFrameCost; }
 
 /// A post of which packets wait for a later turn; it is answered when all are taken.
 struct UnfinishedPost {
@@ -58,23 +58,23 @@ struct UnfinishedPost {
 
 /// What a session has while its transport is polling.
 struct Polling {
-  http::LongFifo<http::Buffer> queue;  // messages as WebSocket frames, the oldest first
+  loop::LongFifo<loop::Buffer> queue;  // messages as WebSocket frames, the oldest first
   std::size_t queued_bytes = 0;
   http::Exchange poll;      // the parked GET, if open()
   std::string jsonp_index;  // of that GET; empty: no JSONP
   bool jsonp = false;
   std::uint32_t awaited_posts = 0;  // posts whose bodies have not arrived completely
   std::unique_ptr<UnfinishedPost> post;
-  http::TimePoint taken_at{};  // a poll took something
-  http::Noted noted;
+  loop::TimePoint taken_at{};  // a poll took something
+  loop::Noted noted;
   // The upgrade: the WebSocket that may take over.
-  http::Stream* probe = nullptr;
+  loop::Stream* probe = nullptr;
   std::unique_ptr<websocket::Fragments> probe_fragments;
   PollingHook probe_overdue;
   PollingHook next_noop;
 };
 
-class OpenSession final : public Session, public TimerHook {
+class OpenSession final : public Session, public loop::TimerHook {
  public:
   enum class Phase : std::uint8_t {
     Open,
@@ -88,7 +88,7 @@ class OpenSession final : public Session, public TimerHook {
   [[nodiscard]] Transport transport() const noexcept override {
     return polling ? Transport::Polling : Transport::WebSocket;
   }
-  void send(std::span<const http::Buffer> frames) override;
+  void send(std::span<const loop::Buffer> frames) override;
   void expect_send() const noexcept override {
     // The stream's first line names its functions, the second holds its queue.
     __builtin_prefetch(stream);
@@ -111,7 +111,7 @@ class OpenSession final : public Session, public TimerHook {
   [[nodiscard]] std::span<char, kSidBytes> sid_bytes() noexcept { return sid_; }
 
   OpenSession* next_in_bucket = nullptr;  // SessionTable's
-  http::Stream* stream = nullptr;         // the WebSocket, once that is the transport
+  loop::Stream* stream = nullptr;         // the WebSocket, once that is the transport
   std::unique_ptr<Polling> polling;       // while polling is the transport
   std::unique_ptr<websocket::Fragments> fragments;
 

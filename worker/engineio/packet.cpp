@@ -139,7 +139,7 @@ constexpr std::array<std::int8_t, 256> make_digits() {
 }
 constexpr std::array<std::int8_t, 256> kDigits = make_digits();
 
-void append_frame(std::string& payload, const http::Buffer& frame) {
+void append_frame(std::string& payload, const loop::Buffer& frame) {
   if (websocket::opcode_of(frame) == websocket::Opcode::Binary) {
     payload += 'b';
     payload += base64(frame.payload());
@@ -167,7 +167,7 @@ std::string_view next_packet(std::string_view& payload, bool& more) noexcept {
   return packet;
 }
 
-std::string make_payload(std::span<const http::Buffer> frames, std::string_view last) {
+std::string make_payload(std::span<const loop::Buffer> frames, std::string_view last) {
   std::size_t size = last.size();
   for (const auto& frame : frames) size += frame.size() + 1;
   std::string payload;

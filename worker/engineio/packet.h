@@ -27,7 +27,7 @@ struct Packet {
 
 /// The polling rendering of messages made by websocket::FrameBuilder, then `last` (a whole packet) if not
 /// empty.
-[[nodiscard]] std::string make_payload(std::span<const http::Buffer> frames, std::string_view last);
+[[nodiscard]] std::string make_payload(std::span<const loop::Buffer> frames, std::string_view last);
 
 [[nodiscard]] std::string base64(std::string_view bytes);
 /// As Node decodes: both alphabets, ends at `=`, ignores what is no base64.

@@ -55,14 +55,14 @@ http::Response make_poll_response(const Polling& polling, std::string payload) {
 }
 
 /// What was done for an answer, beside kUnitsOfAnswer.
-std::uint32_t units_of_answer(const Polling& polling, std::span<const http::Buffer> frames) {
+std::uint32_t units_of_answer(const Polling& polling, std::span<const loop::Buffer> frames) {
   std::size_t bytes = 0, encoded = 0;
-  for (const http::Buffer& frame : frames) {
+  for (const loop::Buffer& frame : frames) {
     bytes += frame.size();
     if (websocket::opcode_of(frame) == websocket::Opcode::Binary) encoded += frame.size();
   }
-  return http::units_of_bytes(bytes) * (polling.jsonp ? kCopiesOfJsonp : kCopies) +
-         http::units_of_bytes(encoded) * kCopiesOfBase64;
+  return loop::units_of_bytes(bytes) * (polling.jsonp ? kCopiesOfJsonp : kCopies) +
+         loop::units_of_bytes(encoded) * kCopiesOfBase64;
 }
 
 void answer_post(http::Exchange exchange) {
@@ -111,7 +111,7 @@ void Core::on_poll(OpenSession& session, http::Exchange exchange, const Query& q
   note_jsonp(polling, query.jsonp);
   polling.poll = std::move(exchange);
   if (!polling.queue.empty()) {
-    http::Stream& stream = polling.poll.stream();
+    loop::Stream& stream = polling.poll.stream();
     if (const std::uint32_t units = answer_poll(session, {}); units > 0) stream.charge(units);
     // It takes what is left for it: that may be many answers.
     if (!session.open()) linger_.join(session, clock_.now() + kLinger);
@@ -135,8 +135,8 @@ void Core::on_post(OpenSession& session, http::Exchange exchange, const http::Re
     end(session, CloseReason::TransportError, websocket::CloseCode::Normal);
     return;
   }
-  http::Stream& stream = exchange.stream();
-  if (const std::uint32_t units = http::units_of_bytes(request.body.size()); units > 0)
+  loop::Stream& stream = exchange.stream();
+  if (const std::uint32_t units = loop::units_of_bytes(request.body.size()); units > 0)
     stream.charge(units * (query.jsonp ? kCopiesOfJsonp : kCopies));
   const std::string unwrapped = query.jsonp ? unwrap_jsonp(request.body) : std::string();
   const std::string_view payload = query.jsonp ? unwrapped : request.body;
@@ -159,7 +159,7 @@ std::optional<std::string_view> Core::take_payload(OpenSession& session, std::st
     const std::string_view packet = next_packet(payload, more);
     if (!take_polled_packet(session, packet)) break;
     // Afterwards: a packet may be longer than any turn allows.
-    if (const std::uint32_t units = http::units_of_bytes(packet.size()); units > 0)
+    if (const std::uint32_t units = loop::units_of_bytes(packet.size()); units > 0)
       charge(units * kCopiesOfPacket);
   }
   return std::nullopt;
@@ -176,7 +176,7 @@ void Core::keep_post(OpenSession& session, http::Exchange exchange, std::string_
 }
 
 /// One visit for each: those that have more to take wait behind the others.
-void Core::continue_posts(http::Allowance& allowance) {
+void Core::continue_posts(loop::Allowance& allowance) {
   for (std::size_t visits = posts_.size(); visits > 0 && allowance.take(); --visits) {
     OpenSession& session = *posts_.pop_front();
     session.has_post = false;
@@ -246,7 +246,7 @@ void Core::deliver_base64(OpenSession& session, std::string_view text) {
   handler_.on_binary(session, from_base64(text));
 }
 
-void Core::queue(OpenSession& session, std::span<const http::Buffer> frames) {
+void Core::queue(OpenSession& session, std::span<const loop::Buffer> frames) {
   Polling& polling = *session.polling;
   if (polling.queued_bytes > options_.max_queued_bytes && !makes_room(session)) return;
   for (const auto& frame : frames) {
@@ -294,7 +294,7 @@ void Core::forget_account(OpenSession& session, Polling& polling) {
 
 /// What an answer costs is known when it is made: the next one waits if that was much. At the end of the
 /// turn, so that what was sent in one turn goes out in one response.
-void Core::flush_polls(http::Allowance& allowance) {
+void Core::flush_polls(loop::Allowance& allowance) {
   while (!poll_flush_.empty() && allowance.take(kUnitsOfAnswer)) {
     OpenSession* const session = poll_flush_.pop_front();
     session->flush_pending = false;
@@ -307,7 +307,7 @@ void Core::flush_polls(http::Allowance& allowance) {
 std::uint32_t Core::answer_poll(OpenSession& session, std::string_view last) {
   Polling& polling = *session.polling;
   const std::size_t most = polling.jsonp ? kMostPerJsonpPoll : kMostPerPoll;
-  std::vector<http::Buffer> frames;
+  std::vector<loop::Buffer> frames;
   std::size_t bytes = 0;
   while (!polling.queue.empty() && (frames.empty() || bytes + cost_of(polling.queue.front()) <= most)) {
     bytes += cost_of(polling.queue.front());

@@ -25,7 +25,7 @@ std::string_view to_string(CloseReason reason) noexcept {
   return "unknown";
 }
 
-Server::Server(Options options, const http::Clock& clock, SessionHandler& handler, Hooks hooks)
+Server::Server(Options options, const loop::Clock& clock, SessionHandler& handler, Hooks hooks)
     : core_(std::make_unique<Core>(std::move(options), clock, handler, std::move(hooks))) {}
 
 Server::~Server() = default;
@@ -44,9 +44,9 @@ void Server::on_request(http::Exchange exchange, const http::Request& request) {
   core_->on_request(std::move(exchange), request);
 }
 
-void Server::tick(http::Allowance& allowance) { core_->tick(allowance); }
+void Server::tick(loop::Allowance& allowance) { core_->tick(allowance); }
 
-std::optional<http::TimePoint> Server::next_deadline() const noexcept { return core_->next_deadline(); }
+std::optional<loop::TimePoint> Server::next_deadline() const noexcept { return core_->next_deadline(); }
 
 Session* Server::find(std::string_view sid) noexcept { return core_->find_open(sid); }
 
@@ -54,7 +54,7 @@ void Server::close_transport(Session& session, std::uint16_t code, CloseReason r
   core_->close(static_cast<OpenSession&>(session), reason, static_cast<websocket::CloseCode>(code));
 }
 
-std::size_t Server::drain(std::size_t count, std::uint16_t code, http::Allowance& allowance) {
+std::size_t Server::drain(std::size_t count, std::uint16_t code, loop::Allowance& allowance) {
   constexpr std::uint32_t kUnitsOfClose = 4;
   while (count-- > 0 && allowance.take(kUnitsOfClose)) {
     OpenSession* const session = core_->first_open();
@@ -64,7 +64,7 @@ std::size_t Server::drain(std::size_t count, std::uint16_t code, http::Allowance
   return session_count();
 }
 
-std::vector<Session*> Server::go_round(Round& round, std::size_t at_most, http::Allowance& allowance,
+std::vector<Session*> Server::go_round(Round& round, std::size_t at_most, loop::Allowance& allowance,
                                        const std::function<bool(const Session&)>& which) const {
   return core_->go_round(round, at_most, allowance, which);
 }
@@ -78,7 +78,7 @@ bool Server::can_depart(const Session& session) const noexcept {
 
 Departure Server::depart(Session& session) { return core_->depart(static_cast<OpenSession&>(session)); }
 
-Session* Server::arrive(SessionImage image, http::Stream* stream) {
+Session* Server::arrive(SessionImage image, loop::Stream* stream) {
   return core_->arrive(std::move(image), stream);
 }
 

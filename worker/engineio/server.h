@@ -64,7 +64,7 @@ struct Hooks {
   /// without it the first one.
   std::function<std::string(std::span<const std::string_view> offered)> choose_protocol = {};
   /// Where the memory of sessions is counted. Null: nowhere that anybody looks.
-  http::MemoryTotal* memory = nullptr;
+  loop::MemoryTotal* memory = nullptr;
 };
 
 /// Engine.IO's error codes.
@@ -97,8 +97,8 @@ struct Counts {
 /// A session that has left this process, and the streams that go with it. They have no receiver any more.
 struct Departure {
   SessionImage image;
-  http::Stream* websocket = nullptr;
-  http::Stream* poll = nullptr;  ///< that of the parked GET
+  loop::Stream* websocket = nullptr;
+  loop::Stream* poll = nullptr;  ///< that of the parked GET
   std::string poll_request;      ///< asks again what it asked: goes in front of its unread bytes
 };
 
@@ -119,7 +119,7 @@ class Core;
 
 class Server {
  public:
-  Server(Options options, const http::Clock& clock, SessionHandler& handler, Hooks hooks);
+  Server(Options options, const loop::Clock& clock, SessionHandler& handler, Hooks hooks);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   /// Frees the sessions without on_close.
@@ -138,10 +138,10 @@ class Server {
   /// Once per loop turn, behind the reads and before the writes: reports sessions that ended, answers polls
   /// with what was queued in this turn, sends heartbeats, ends what is overdue.
   /// Takes one unit of `allowance` for each of them; what that does not suffice for is done in the next turn.
-  void tick(http::Allowance& allowance);
+  void tick(loop::Allowance& allowance);
   /// When tick() has something to do next: the clock's now (or before) if at once, nothing if it has only to
   /// be called when something else happens.
-  [[nodiscard]] std::optional<http::TimePoint> next_deadline() const noexcept;
+  [[nodiscard]] std::optional<loop::TimePoint> next_deadline() const noexcept;
 
   /// An open session, or nullptr.
   [[nodiscard]] Session* find(std::string_view sid) noexcept;
@@ -151,10 +151,10 @@ class Server {
                        CloseReason reason = CloseReason::ServerShuttingDown);
   /// close_transport for up to `count` open sessions, and no more than `allowance` suffices for; returns how
   /// many are still open.
-  std::size_t drain(std::size_t count, std::uint16_t code, http::Allowance& allowance);
+  std::size_t drain(std::size_t count, std::uint16_t code, loop::Allowance& allowance);
   /// The next sessions of `round` for which `which` is true, open or lingering (closed, and waiting to tell
   /// their client so): about `at_most`, and no more than `allowance` suffices to look for.
-  [[nodiscard]] std::vector<Session*> go_round(Round& round, std::size_t at_most, http::Allowance& allowance,
+  [[nodiscard]] std::vector<Session*> go_round(Round& round, std::size_t at_most, loop::Allowance& allowance,
                                                const std::function<bool(const Session&)>& which) const;
   /// It can leave now: no post is half here, no upgrade under way, the stream is not ending.
   [[nodiscard]] bool can_depart(const Session& session) const noexcept;
@@ -164,7 +164,7 @@ class Server {
   [[nodiscard]] Departure depart(Session& session);
   /// The inverse, in another process, without on_open. `stream`: the WebSocket; null: polling. Null, and
   /// nothing has happened, if the sid is there already.
-  [[nodiscard]] Session* arrive(SessionImage image, http::Stream* stream);
+  [[nodiscard]] Session* arrive(SessionImage image, loop::Stream* stream);
   /// Is there a session of that sid, open or not?
   [[nodiscard]] bool knows(std::string_view sid) const noexcept;
 

@@ -32,7 +32,7 @@ class Session {
   [[nodiscard]] virtual Transport transport() const noexcept = 0;
   /// Queues messages made by websocket::FrameBuilder (text: `4` + Socket.IO packet; binary: the bytes alone).
   /// All of one call stay together and in order, across an upgrade as well.
-  virtual void send(std::span<const http::Buffer> frames) = 0;
+  virtual void send(std::span<const loop::Buffer> frames) = 0;
   /// A send comes soon: fetch what it will touch. A broadcast's sessions lie scattered in memory.
   virtual void expect_send() const noexcept {}
   /// False while a volatile message should be dropped: no poll is pending, or bytes wait in the transport's

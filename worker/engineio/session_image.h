@@ -31,7 +31,7 @@ struct SessionImage {
   std::chrono::milliseconds timer{0};
   /// Closed by its server: waits for a poll by which to say so. `timer` is what is left of the wait.
   bool lingering = false;
-  std::vector<http::Buffer> queue;     ///< polling: frames that wait for the next poll, the oldest first
+  std::vector<loop::Buffer> queue;     ///< polling: frames that wait for the next poll, the oldest first
   std::optional<Fragments> fragments;  ///< WebSocket
 };
 

@@ -14,7 +14,7 @@ using websocket::Received;
 namespace {
 
 /// The stream's account is told of the message that is being assembled; one that was delivered is freed.
-void hold_fragments(http::Stream& stream, std::unique_ptr<websocket::Fragments>& fragments) {
+void hold_fragments(loop::Stream& stream, std::unique_ptr<websocket::Fragments>& fragments) {
   const std::size_t before = fragments->held;
   const std::size_t now = fragments->delivered ? 0 : fragments->bytes.capacity();
   if (now != before) stream.hold(static_cast<std::ptrdiff_t>(now) - static_cast<std::ptrdiff_t>(before));
@@ -25,7 +25,7 @@ void hold_fragments(http::Stream& stream, std::unique_ptr<websocket::Fragments>&
 /// Takes one message after the other from the front of `bytes`, and gives the bytes consumed. `fragments`:
 /// where those of this stream are kept; null: it takes no more messages here, whatever `take` has done.
 template <class Fragments, class Take>
-std::size_t take_messages(http::Stream& stream, std::span<char> bytes, std::size_t max_payload_bytes,
+std::size_t take_messages(loop::Stream& stream, std::span<char> bytes, std::size_t max_payload_bytes,
                           const Fragments& fragments, const Take& take) {
   std::size_t consumed = 0;
   std::uint32_t units = 1;
@@ -36,7 +36,7 @@ std::size_t take_messages(http::Stream& stream, std::span<char> bytes, std::size
       break;
     }
     consumed += received.consumed;
-    units = 1 + http::units_of_bytes(received.consumed);  // of the one that was taken
+    units = 1 + loop::units_of_bytes(received.consumed);  // of the one that was taken
     take(received);
     // Before the next one is received, which frees it.
     if (auto* const kept = fragments(); kept != nullptr && *kept != nullptr && (*kept)->delivered)
@@ -46,7 +46,7 @@ std::size_t take_messages(http::Stream& stream, std::span<char> bytes, std::size
 }
 
 /// Before somebody else gets the stream.
-void let_go_of_fragments(http::Stream& stream, std::unique_ptr<websocket::Fragments>& fragments) {
+void let_go_of_fragments(loop::Stream& stream, std::unique_ptr<websocket::Fragments>& fragments) {
   if (fragments != nullptr) stream.hold(-static_cast<std::ptrdiff_t>(std::exchange(fragments->held, 0)));
 }
 
@@ -54,25 +54,25 @@ void let_go_of_fragments(http::Stream& stream, std::unique_ptr<websocket::Fragme
 
 void Core::open_websocket(http::Exchange exchange, const http::RequestHead& head, http::Response switching) {
   OpenSession& session = create(head, exchange.peer_address());
-  http::Stream& stream = exchange.upgrade(std::move(switching), websocket_receiver_, &session);
+  loop::Stream& stream = exchange.upgrade(std::move(switching), websocket_receiver_, &session);
   session.stream = &stream;
   stream.send(websocket::make_frame(Opcode::Text, open_packet(session)));
   announce(session);
 }
 
 void Core::accept_and_close(http::Exchange exchange, http::Response switching) {
-  http::Stream& stream = exchange.upgrade(std::move(switching), discarder_, nullptr);
+  loop::Stream& stream = exchange.upgrade(std::move(switching), discarder_, nullptr);
   hang_up(stream, CloseCode::Normal);
 }
 
 /// Says goodbye to a WebSocket; nothing that it says afterwards is heard.
-void Core::hang_up(http::Stream& stream, CloseCode code) {
+void Core::hang_up(loop::Stream& stream, CloseCode code) {
   stream.set_receiver(&discarder_);
   stream.send(websocket::make_close_frame(code));
   stream.finish();
 }
 
-std::size_t Core::WebSocketReceiver::on_bytes(http::Stream& stream, std::span<char> bytes) {
+std::size_t Core::WebSocketReceiver::on_bytes(loop::Stream& stream, std::span<char> bytes) {
   auto& session = *static_cast<OpenSession*>(stream.attachment());
   const std::size_t consumed = take_messages(
       stream, bytes, core_.options_.max_payload_bytes,
@@ -82,13 +82,13 @@ std::size_t Core::WebSocketReceiver::on_bytes(http::Stream& stream, std::span<ch
   return consumed;
 }
 
-void Core::WebSocketReceiver::on_shed(http::Stream& stream) {
+void Core::WebSocketReceiver::on_shed(loop::Stream& stream) {
   stream.drop_unsent();
   core_.end(*static_cast<OpenSession*>(stream.attachment()), CloseReason::TransportError,
             CloseCode::TryAgainLater);
 }
 
-void Core::WebSocketReceiver::on_closed(http::Stream& stream, int) {
+void Core::WebSocketReceiver::on_closed(loop::Stream& stream, int) {
   auto& session = *static_cast<OpenSession*>(stream.attachment());
   session.stream = nullptr;
   core_.end(session, CloseReason::TransportClose, CloseCode::Normal);
@@ -154,7 +154,7 @@ void Core::start_probe(OpenSession& session, http::Exchange exchange, http::Resp
   probe_overdue_.join(polling.probe_overdue, clock_.now() + options_.upgrade_timeout);
 }
 
-std::size_t Core::ProbeReceiver::on_bytes(http::Stream& stream, std::span<char> bytes) {
+std::size_t Core::ProbeReceiver::on_bytes(loop::Stream& stream, std::span<char> bytes) {
   auto& session = *static_cast<OpenSession*>(stream.attachment());
   const auto fragments = [&] {
     const bool is_probe = session.polling && session.polling->probe == &stream;
@@ -167,7 +167,7 @@ std::size_t Core::ProbeReceiver::on_bytes(http::Stream& stream, std::span<char> 
   return consumed;
 }
 
-void Core::ProbeReceiver::on_closed(http::Stream& stream, int) {
+void Core::ProbeReceiver::on_closed(loop::Stream& stream, int) {
   auto& session = *static_cast<OpenSession*>(stream.attachment());
   session.polling->probe = nullptr;
   core_.abandon_probe(session);
@@ -234,7 +234,7 @@ void Core::forget_probe(OpenSession& session) {
 }
 
 void Core::abandon_probe(OpenSession& session) {
-  http::Stream* probe = session.polling->probe;
+  loop::Stream* probe = session.polling->probe;
   forget_probe(session);
   if (probe != nullptr) hang_up(*probe, CloseCode::Normal);
 }

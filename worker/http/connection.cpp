@@ -12,11 +12,11 @@ constexpr std::uint32_t kUnitsOfRequest = 16;
 
 }  // namespace
 
-Connection::Connection(Server& server, Stream& stream) : server_(server), stream_(&stream) {
+Connection::Connection(Server& server, loop::Stream& stream) : server_(server), stream_(&stream) {
   link();
   ++server_.connection_count_;
   stream.set_receiver(this);
-  wait_for(Stream::Waiting::Header);
+  wait_for(loop::Stream::Waiting::Header);
 }
 
 Connection::~Connection() {
@@ -51,9 +51,9 @@ void Connection::set_asks_later(bool later) noexcept {
   link();
 }
 
-void Connection::wait_for(Stream::Waiting what) { stream_->set_waiting(what); }
+void Connection::wait_for(loop::Stream::Waiting what) { stream_->set_waiting(what); }
 
-std::size_t Connection::on_bytes(Stream&, std::span<char> bytes) {
+std::size_t Connection::on_bytes(loop::Stream&, std::span<char> bytes) {
   inside_ = true;
   std::size_t consumed = 0;
   bool stalled = false;
@@ -81,7 +81,7 @@ std::size_t Connection::step(std::span<char> bytes, bool& stalled) {
 std::size_t Connection::take_head(std::string_view bytes, bool& stalled) {
   const ParsedHead parsed = parse_head(bytes, server_.options_.header_bytes, searched_);
   if (parsed.status == HeadStatus::Incomplete) {
-    if (searched_ == 0) wait_for(Stream::Waiting::Header);
+    if (searched_ == 0) wait_for(loop::Stream::Waiting::Header);
     searched_ = bytes.size();
     stalled = true;
     return 0;
@@ -107,7 +107,7 @@ std::size_t Connection::take_head(std::string_view bytes, bool& stalled) {
     case RequestHandler::Route::Later:
       set_asks_later(true);
       stream_->pause_reading(true);
-      wait_for(Stream::Waiting::Response);
+      wait_for(loop::Stream::Waiting::Response);
       stalled = true;
       return 0;
   }
@@ -127,7 +127,7 @@ std::size_t Connection::begin_body(const RequestHead& head, std::string_view byt
   const std::size_t consumed = take_body(bytes, stalled);
   if (state_ != State::Body) return consumed;
   awaited_ = server_.handler_.on_body_awaited(head);
-  if (asks) stream_->send(Buffer::copy_of("HTTP/1.1 100 Continue\r\n\r\n"));
+  if (asks) stream_->send(loop::Buffer::copy_of("HTTP/1.1 100 Continue\r\n\r\n"));
   return consumed;
 }
 
@@ -142,7 +142,7 @@ std::size_t Connection::take_body(std::string_view bytes, bool& stalled) {
   if (progress == IncomingBody::Progress::Incomplete) {
     body_->consumed();
     if (const std::ptrdiff_t more = body_->newly_held(); more != 0) stream_->hold(more);
-    wait_for(Stream::Waiting::Body);
+    wait_for(loop::Stream::Waiting::Body);
     if (const std::size_t framing = body_->new_framing(); framing > 0) stream_->discount(framing);
     stalled = true;
     return consumed;
@@ -166,7 +166,7 @@ void Connection::hand_over(const RequestHead& head, std::string_view body) {
   server_.handler_.on_request(Exchange(*this), Request{head, body});
   if (state_ != State::Pending) return;
   stream_->pause_reading(true);
-  wait_for(Stream::Waiting::Response);
+  wait_for(loop::Stream::Waiting::Response);
 }
 
 void Connection::refuse(int status) {
@@ -179,7 +179,7 @@ void Connection::answer(Response response) {
   if (response.status >= 400) ++server_.counts_.errors;
   const bool was_parked = state_ == State::Pending && !inside_;
   const bool keep = keep_alive_ && !response.close && !server_.draining_;
-  const Clock* const clock = server_.options_.clock;
+  const loop::Clock* const clock = server_.options_.clock;
   stream_->send(render(response, {.head_only = head_only_,
                                   .keep_alive = keep,
                                   .say_keep_alive = http_1_0_,
@@ -192,18 +192,18 @@ void Connection::answer(Response response) {
     return;
   }
   state_ = State::Idle;
-  wait_for(Stream::Waiting::NextRequest);
+  wait_for(loop::Stream::Waiting::NextRequest);
   // Only now: a stream that resumes may find the next request at once.
   if (was_parked) stream_->pause_reading(false);
 }
 
-Stream& Connection::upgrade(Response switching, StreamReceiver& receiver, void* attachment) {
-  Stream& stream = *stream_;
+loop::Stream& Connection::upgrade(Response switching, loop::StreamReceiver& receiver, void* attachment) {
+  loop::Stream& stream = *stream_;
   ++server_.counts_.upgraded;
   switching.status = 101;
   stream.send(render(switching, {}));
   stream.set_receiver(&receiver, attachment);
-  stream.set_waiting(Stream::Waiting::Nothing);
+  stream.set_waiting(loop::Stream::Waiting::Nothing);
   state_ = State::Gone;
   if (inside_) return stream;  // on_bytes deletes this
   stream.pause_reading(false);
@@ -211,7 +211,7 @@ Stream& Connection::upgrade(Response switching, StreamReceiver& receiver, void* 
   return stream;
 }
 
-void Connection::on_closed(Stream&, int) {
+void Connection::on_closed(loop::Stream&, int) {
   end_body();
   if (Exchange* exchange = std::exchange(exchange_, nullptr); exchange != nullptr) {
     ++server_.counts_.abandoned;
@@ -225,13 +225,13 @@ void Connection::on_closed(Stream&, int) {
 
 void Connection::ask_again() {
   set_asks_later(false);
-  wait_for(Stream::Waiting::Header);
+  wait_for(loop::Stream::Waiting::Header);
   stream_->pause_reading(false);
 }
 
-Stream* Connection::leave_if_idle() {
+loop::Stream* Connection::leave_if_idle() {
   if (state_ != State::Idle || inside_ || stream_->closing() || !stream_->can_travel()) return nullptr;
-  Stream* const stream = stream_;
+  loop::Stream* const stream = stream_;
   stream->set_receiver(nullptr);
   delete this;
   return stream;

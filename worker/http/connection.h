@@ -18,26 +18,26 @@ namespace limpet::http {
 
 class IncomingBody;
 
-class Connection final : public StreamReceiver {
+class Connection final : public loop::StreamReceiver {
  public:
-  Connection(Server& server, Stream& stream);
+  Connection(Server& server, loop::Stream& stream);
   ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  std::size_t on_bytes(Stream& stream, std::span<char> bytes) override;
-  void on_closed(Stream& stream, int error) override;
+  std::size_t on_bytes(loop::Stream& stream, std::span<char> bytes) override;
+  void on_closed(loop::Stream& stream, int error) override;
 
   void answer(Response response);
-  Stream& upgrade(Response switching, StreamReceiver& receiver, void* attachment);
-  [[nodiscard]] Stream& stream() noexcept { return *stream_; }
+  loop::Stream& upgrade(Response switching, loop::StreamReceiver& receiver, void* attachment);
+  [[nodiscard]] loop::Stream& stream() noexcept { return *stream_; }
   void end_if_idle();
   void end_if_unfinished(const std::function<bool(const AwaitedBody*)>& which);
   void end_if_waiting();
   void ask_again();
   /// Ends this object, unless a request is being served or half read, or its answer has to go out from here:
   /// then null.
-  [[nodiscard]] Stream* leave_if_idle();
+  [[nodiscard]] loop::Stream* leave_if_idle();
   [[nodiscard]] Exchange::Withdrawn withdraw();
 
  private:
@@ -62,7 +62,7 @@ class Connection final : public StreamReceiver {
   std::unique_ptr<IncomingBody> end_body();
   void hand_over(const RequestHead& head, std::string_view body);
   void refuse(int status);
-  void wait_for(Stream::Waiting what);
+  void wait_for(loop::Stream::Waiting what);
   /// Of the two lists the one that this is in.
   [[nodiscard]] Connection*& list() const noexcept;
   void link() noexcept;
@@ -70,7 +70,7 @@ class Connection final : public StreamReceiver {
   void set_asks_later(bool later) noexcept;
 
   Server& server_;
-  Stream* stream_;
+  loop::Stream* stream_;
   Connection* previous_ = nullptr;
   Connection* next_ = nullptr;
   Exchange* exchange_ = nullptr;

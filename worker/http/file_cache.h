@@ -19,14 +19,14 @@
 namespace limpet::http {
 
 struct KeptFile {
-  Buffer answer;     ///< Response::whole
-  std::string etag;  ///< quoted
+  loop::Buffer answer;  ///< Response::whole
+  std::string etag;     ///< quoted
   FileState state;
-  TimePoint looked_at;  ///< when the file was last seen to be in that state
+  loop::TimePoint looked_at;  ///< when the file was last seen to be in that state
 
   /// How long a file is not looked at.
   static constexpr std::chrono::seconds kGoodFor{1};
-  [[nodiscard]] bool is_fresh(TimePoint now) const noexcept { return now - looked_at < kGoodFor; }
+  [[nodiscard]] bool is_fresh(loop::TimePoint now) const noexcept { return now - looked_at < kGoodFor; }
 };
 
 class FileCache {

@@ -28,7 +28,7 @@ int openat2_beneath(int root, const char* path) noexcept {
 
 /// EPERM for one file may be that file's; EPERM for the root itself is the system call's.
 bool is_filtered(int root) noexcept {
-  const OpenFile itself(openat2_beneath(root, "."));
+  const loop::OpenFile itself(openat2_beneath(root, "."));
   return !itself && errno == EPERM;
 }
 
@@ -69,22 +69,18 @@ bool is_bounded(const std::string& path) noexcept {
 
 }  // namespace
 
-OpenFile::~OpenFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
-bool read_state(const OpenFile& file, FileState& state) noexcept {
+bool read_state(const loop::OpenFile& file, FileState& state) noexcept {
   struct stat facts {};
   if (::fstat(file.descriptor(), &facts) != 0) return false;
   state = state_of(facts);
   return true;
 }
 
-Lookup FileTree::open(const std::string& path, TimePoint now) {
+Lookup FileTree::open(const std::string& path, loop::TimePoint now) {
   if (!is_bounded(path)) return failure(ENAMETOOLONG);
   reopen_root(now);
   if (!root_) return failure(root_error_);
-  OpenFile file(open_below(path.empty() ? "." : path));
+  loop::OpenFile file(open_below(path.empty() ? "." : path));
   if (!file) return failure(errno);
   struct stat facts {};
   if (::fstat(file.descriptor(), &facts) != 0) return failure(errno);
@@ -93,10 +89,10 @@ Lookup FileTree::open(const std::string& path, TimePoint now) {
   return {Lookup::Result::File, 0, std::move(file), state_of(facts)};
 }
 
-void FileTree::reopen_root(TimePoint now) {
-  if (reopened_at_ != TimePoint::min() && now - reopened_at_ < kReopened) return;
+void FileTree::reopen_root(loop::TimePoint now) {
+  if (reopened_at_ != loop::TimePoint::min() && now - reopened_at_ < kReopened) return;
   reopened_at_ = now;
-  OpenFile root(::open(root_path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  loop::OpenFile root(::open(root_path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   root_error_ = root ? 0 : errno;
   // For want of a descriptor nobody need lose sight of the directory that is open.
   if (root || result_of(root_error_) != Lookup::Result::Exhausted) root_ = std::move(root);
@@ -115,12 +111,12 @@ int FileTree::open_below(const std::string& path) {
 }
 
 int FileTree::walk(const std::string& path) const {
-  OpenFile directory;
+  loop::OpenFile directory;
   std::size_t begin = 0;
   for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', begin)) {
     const std::string part = path.substr(begin, slash - begin);
     const int parent = directory ? directory.descriptor() : root_.descriptor();
-    OpenFile next(::openat(parent, part.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    loop::OpenFile next(::openat(parent, part.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!next) return -1;
     directory = std::move(next);
     begin = slash + 1;

@@ -30,7 +30,7 @@ struct FileState {
 };
 
 /// Nothing if fstat(2) fails.
-[[nodiscard]] bool read_state(const OpenFile& file, FileState& state) noexcept;
+[[nodiscard]] bool read_state(const loop::OpenFile& file, FileState& state) noexcept;
 
 struct Lookup {
   enum class Result : std::uint8_t {
@@ -43,7 +43,7 @@ struct Lookup {
   };
   Result result = Result::Nothing;
   int error = 0;  ///< errno, unless File or Directory
-  OpenFile file;
+  loop::OpenFile file;
   FileState state;  ///< of a File
 };
 
@@ -57,18 +57,18 @@ class FileTree {
   explicit FileTree(std::string root) : root_path_(std::move(root)) {}
 
   /// `path`: below the root, its parts separated by one slash each, none of them empty, "." or "..".
-  [[nodiscard]] Lookup open(const std::string& path, TimePoint now);
+  [[nodiscard]] Lookup open(const std::string& path, loop::TimePoint now);
   [[nodiscard]] const std::string& root() const noexcept { return root_path_; }
 
  private:
-  void reopen_root(TimePoint now);
+  void reopen_root(loop::TimePoint now);
   [[nodiscard]] int open_below(const std::string& path);
   [[nodiscard]] int walk(const std::string& path) const;
 
   std::string root_path_;
-  OpenFile root_;
+  loop::OpenFile root_;
   int root_error_ = 0;
-  TimePoint reopened_at_ = TimePoint::min();
+  loop::TimePoint reopened_at_ = loop::TimePoint::min();
   bool has_openat2_ = true;
 };
 

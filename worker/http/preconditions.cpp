@@ -48,7 +48,7 @@ void take_line(Lines& lines, std::string_view name, std::string_view value, std:
 
 /// Nothing: not asked, or not with a valid date, which is the same.
 std::optional<bool> is_modified_since(const SingleLine& line, const Validators& current) noexcept {
-  const auto date = parse_date(line.only(), current.wall_seconds);
+  const auto date = loop::parse_date(line.only(), current.wall_seconds);
   if (!date) return std::nullopt;
   return current.modified_s > *date;
 }

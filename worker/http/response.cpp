@@ -32,10 +32,10 @@ std::size_t date_place(std::string_view whole) noexcept {
   return is_there ? first_line + kDateName.size() : std::string_view::npos;
 }
 
-Buffer join(std::initializer_list<std::string_view> parts) {
+loop::Buffer join(std::initializer_list<std::string_view> parts) {
   std::size_t size = 0;
   for (const auto part : parts) size += part.size();
-  Buffer buffer = Buffer::allocate(size);
+  loop::Buffer buffer = loop::Buffer::allocate(size);
   char* place = buffer.data();
   for (const auto part : parts) place = std::copy(part.begin(), part.end(), place);
   return buffer;
@@ -83,16 +83,16 @@ std::string_view connection_line(const Response& response, const RenderOptions& 
   return options.say_keep_alive ? std::string_view("Connection: keep-alive\r\n") : std::string_view();
 }
 
-Buffer render_whole(const Response& response, const RenderOptions& options) {
-  const Buffer& whole = response.whole;
+loop::Buffer render_whole(const Response& response, const RenderOptions& options) {
+  const loop::Buffer& whole = response.whole;
   const std::string_view connection = connection_line(response, options);
   if (connection.empty() && !options.head_only) return whole;
   const std::string_view head = whole.view().substr(0, whole.payload_offset() - 2);
   return join({head, connection, "\r\n", options.head_only ? std::string_view() : whole.payload()});
 }
 
-Buffer render_parts(const Response& response, std::uint64_t body_bytes, std::string_view body,
-                    std::string_view connection, std::string_view date) {
+loop::Buffer render_parts(const Response& response, std::uint64_t body_bytes, std::string_view body,
+                          std::string_view connection, std::string_view date) {
   const bool with_length = may_have_length(response.status);
   const bool with_date = !date.empty() && response.status >= 200;
   const Decimal status(static_cast<std::size_t>(std::clamp(response.status, 100, 999)));
@@ -106,7 +106,7 @@ Buffer render_parts(const Response& response, std::uint64_t body_bytes, std::str
 
 }  // namespace
 
-Buffer render(const Response& response, const RenderOptions& options) {
+loop::Buffer render(const Response& response, const RenderOptions& options) {
   if (response.whole) return render_whole(response, options);
   const bool with_body = may_have_body(response.status);
   const std::string_view whole_body =
@@ -117,19 +117,19 @@ Buffer render(const Response& response, const RenderOptions& options) {
                       options.date);
 }
 
-Buffer room_for_body(const Response& response, std::size_t body_bytes, std::string_view date) {
-  const Buffer head = render_parts(response, body_bytes, {}, {}, date);
-  Buffer whole = Buffer::allocate(head.size() + body_bytes);
+loop::Buffer room_for_body(const Response& response, std::size_t body_bytes, std::string_view date) {
+  const loop::Buffer head = render_parts(response, body_bytes, {}, {}, date);
+  loop::Buffer whole = loop::Buffer::allocate(head.size() + body_bytes);
   std::copy(head.view().begin(), head.view().end(), whole.data());
   whole.set_payload_offset(head.size());
   return whole;
 }
 
-Buffer with_date(const Buffer& whole, std::string_view date) {
+loop::Buffer with_date(const loop::Buffer& whole, std::string_view date) {
   const std::size_t place = date_place(whole.view());
   if (place == std::string_view::npos || date.empty() || whole.view().substr(place).starts_with(date))
     return whole;
-  Buffer copy = Buffer::copy_of(whole.view());
+  loop::Buffer copy = loop::Buffer::copy_of(whole.view());
   copy.set_payload_offset(whole.payload_offset());
   std::copy(date.begin(), date.end(), copy.data() + place);
   return copy;

@@ -26,10 +26,10 @@ class Response {
 
   int status;
   std::string body;
-  Buffer shared_body;  ///< sent instead of `body` if set: a body that many responses share
-  FileRange file;      ///< the body, if its file is open; its length is what the client is promised
+  loop::Buffer shared_body;  ///< sent instead of `body` if set: a body that many responses share
+  loop::FileRange file;      ///< the body, if its file is open; its length is what the client is promised
   /// If set, all of the above is in it, `status` excepted: see room_for_body(). Many responses share it.
-  Buffer whole;
+  loop::Buffer whole;
   bool close = false;  ///< end the connection behind this response
 
  private:
@@ -44,15 +44,16 @@ struct RenderOptions {
 };
 
 /// Without the file.
-[[nodiscard]] Buffer render(const Response& response, const RenderOptions& options);
+[[nodiscard]] loop::Buffer render(const Response& response, const RenderOptions& options);
 
 /// The head of `response` as a client gets it that stays connected, and behind it, from payload_offset() on,
 /// uninitialised room for a body of that many bytes: to become Response::whole once that is filled in.
 /// `date`: as RenderOptions'.
-[[nodiscard]] Buffer room_for_body(const Response& response, std::size_t body_bytes, std::string_view date);
+[[nodiscard]] loop::Buffer room_for_body(const Response& response, std::size_t body_bytes,
+                                         std::string_view date);
 
 /// A Response::whole with this date: itself, if it has that already (or none), else a copy.
-[[nodiscard]] Buffer with_date(const Buffer& whole, std::string_view date);
+[[nodiscard]] loop::Buffer with_date(const loop::Buffer& whole, std::string_view date);
 
 /// Content-Length, Transfer-Encoding, Date, and what belongs to the connection.
 [[nodiscard]] bool is_set_by_renderer(std::string_view header_name) noexcept;

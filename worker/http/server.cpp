@@ -41,7 +41,7 @@ void Exchange::answer(Response response) {
   connection->answer(std::move(response));
 }
 
-Stream& Exchange::upgrade(Response response, StreamReceiver& receiver, void* attachment) {
+loop::Stream& Exchange::upgrade(Response response, loop::StreamReceiver& receiver, void* attachment) {
   abandoned_ = nullptr;
   Connection* connection = std::exchange(connection_, nullptr);
   connection->exchange_ = nullptr;
@@ -59,22 +59,22 @@ std::string Exchange::peer_address() const {
   return named_peer_ ? *named_peer_ : connection_->stream().peer_address();
 }
 
-Stream& Exchange::stream() const noexcept { return connection_->stream(); }
+loop::Stream& Exchange::stream() const noexcept { return connection_->stream(); }
 
 Server::~Server() {
   while (connections_ != nullptr) delete connections_;
   while (asking_later_ != nullptr) delete asking_later_;
 }
 
-void Server::adopt(Stream& stream) { new Connection(*this, stream); }
+void Server::adopt(loop::Stream& stream) { new Connection(*this, stream); }
 
-void Server::resume(Stream& stream) {
+void Server::resume(loop::Stream& stream) {
   auto* const connection = new Connection(*this, stream);
   connection->served_ = true;
-  connection->wait_for(Stream::Waiting::NextRequest);
+  connection->wait_for(loop::Stream::Waiting::NextRequest);
 }
 
-bool Server::end_idle(Allowance& allowance) {
+bool Server::end_idle(loop::Allowance& allowance) {
   if (next_look_ == nullptr) next_look_ = connections_;
   while (next_look_ != nullptr && allowance.take())
     std::exchange(next_look_, next_look_->next_)->end_if_idle();
@@ -82,18 +82,19 @@ bool Server::end_idle(Allowance& allowance) {
 }
 
 template <typename End>
-bool Server::each_unfinished(Allowance& allowance, End end) {
+bool Server::each_unfinished(loop::Allowance& allowance, End end) {
   if (next_unfinished_ == nullptr) next_unfinished_ = connections_;
   while (next_unfinished_ != nullptr && allowance.take())
     end(*std::exchange(next_unfinished_, next_unfinished_->next_));
   return next_unfinished_ == nullptr;
 }
 
-bool Server::end_unfinished(Allowance& allowance, const std::function<bool(const AwaitedBody*)>& which) {
+bool Server::end_unfinished(loop::Allowance& allowance,
+                            const std::function<bool(const AwaitedBody*)>& which) {
   return each_unfinished(allowance, [&which](Connection& each) { each.end_if_unfinished(which); });
 }
 
-bool Server::end_waiting(Allowance& allowance) {
+bool Server::end_waiting(loop::Allowance& allowance) {
   return each_unfinished(allowance, [](Connection& each) { each.end_if_waiting(); });
 }
 
@@ -103,9 +104,10 @@ void Server::ask_again() {
     std::exchange(connection, connection->next_)->ask_again();
 }
 
-bool Server::take_idle(std::size_t at_most, Allowance& allowance, const std::function<void(Stream&)>& visit) {
+bool Server::take_idle(std::size_t at_most, loop::Allowance& allowance,
+                       const std::function<void(loop::Stream&)>& visit) {
   const auto take = [&](Connection& connection) {
-    Stream* const stream = connection.leave_if_idle();
+    loop::Stream* const stream = connection.leave_if_idle();
     if (stream == nullptr) return;
     --at_most;
     visit(*stream);

@@ -55,7 +55,7 @@ class Exchange {
   void answer(Response response);
   /// Answers 101 with `response`'s headers and gives the stream to `receiver`, which is called with the bytes
   /// behind the request. Only while open(). The stream stays valid until `receiver` gets on_closed.
-  Stream& upgrade(Response response, StreamReceiver& receiver, void* attachment);
+  loop::Stream& upgrade(Response response, loop::StreamReceiver& receiver, void* attachment);
   /// Calls `callback` when the client goes away before the answer: the last thing this exchange does. It may
   /// destroy the exchange.
   void on_abandoned(std::function<void()> callback) { abandoned_ = std::move(callback); }
@@ -64,7 +64,7 @@ class Exchange {
   /// Leaves the request unanswered and gives up the stream, without a receiver: it is to be served by another
   /// process. Only while open().
   struct Withdrawn {
-    Stream* stream;
+    loop::Stream* stream;
     bool keep_alive;
     bool http_1_0;
   };
@@ -72,7 +72,7 @@ class Exchange {
   /// Whose request it really is, where a proxy has passed it on.
   void name_peer(std::string address) { named_peer_ = std::make_unique<std::string>(std::move(address)); }
   /// Only while open().
-  [[nodiscard]] Stream& stream() const noexcept;
+  [[nodiscard]] loop::Stream& stream() const noexcept;
 
  private:
   friend class Connection;
@@ -106,7 +106,7 @@ class RequestHandler {
   /// consumed. The unread bytes are `head.raw.size() + bytes_after_head` bytes from `head.raw.data()` on;
   /// what stood before them is answered. After Taken neither the stream nor the bytes are touched again, what
   /// on_bytes returns for them means nothing, and the connection object is gone.
-  virtual Route route(Stream& stream, const RequestHead& head, std::size_t bytes_after_head) = 0;
+  virtual Route route(loop::Stream& stream, const RequestHead& head, std::size_t bytes_after_head) = 0;
   /// The longest body in bytes that this request may have; more is answered with 413 and the end of the
   /// connection.
   virtual std::size_t body_limit(const RequestHead& head) = 0;
@@ -119,7 +119,7 @@ class RequestHandler {
 
 struct ServerOptions {
   std::size_t header_bytes = 16 * 1024;
-  const Clock* clock = nullptr;  ///< whose date the answers carry; null: none. Outlives the server.
+  const loop::Clock* clock = nullptr;  ///< whose date the answers carry; null: none. Outlives the server.
 };
 
 struct ServerCounts {
@@ -139,33 +139,35 @@ class Server {
   ~Server();
 
   /// Serves requests on `stream` from its first unread byte on.
-  void adopt(Stream& stream);
+  void adopt(loop::Stream& stream);
   /// The same for a stream whose requests so far were answered by somebody else: it is between two requests.
-  void resume(Stream& stream);
+  void resume(loop::Stream& stream);
   /// From now on every answer ends its connection.
   void drain() noexcept { draining_ = true; }
   /// Connections between two requests end. Looks at one after the other, as far as `allowance` suffices, and
   /// goes on there in the next call. True: those were the last ones, and the next call begins anew.
-  bool end_idle(Allowance& allowance);
+  bool end_idle(loop::Allowance& allowance);
   /// Requests whose bodies are not complete are answered 408, and their connections end: all, or those for
   /// which `which` is true, given what awaits their body (null: nobody does). Otherwise like end_idle().
-  bool end_unfinished(Allowance& allowance, const std::function<bool(const AwaitedBody*)>& which = nullptr);
+  bool end_unfinished(loop::Allowance& allowance,
+                      const std::function<bool(const AwaitedBody*)>& which = nullptr);
   /// All whose clients have not sent what they came for: the same with every body and every head of which a
   /// part is here; connections of which nothing has come yet are closed. Otherwise like end_idle().
-  bool end_waiting(Allowance& allowance);
+  bool end_waiting(loop::Allowance& allowance);
   /// Routes the requests again to which the handler said Later.
   void ask_again();
   /// Gives up connections of which no request is being served or half read, and which owe their clients
   /// nothing that must be sent from here, at most so many; `visit` gets each one's stream, without a
   /// receiver. Otherwise like end_idle().
-  bool take_idle(std::size_t at_most, Allowance& allowance, const std::function<void(Stream&)>& visit);
+  bool take_idle(std::size_t at_most, loop::Allowance& allowance,
+                 const std::function<void(loop::Stream&)>& visit);
   [[nodiscard]] std::size_t connection_count() const noexcept { return connection_count_; }
   [[nodiscard]] const ServerCounts& counts() const noexcept { return counts_; }
 
  private:
   friend class Connection;
   template <typename End>
-  bool each_unfinished(Allowance& allowance, End end);
+  bool each_unfinished(loop::Allowance& allowance, End end);
 
   RequestHandler& handler_;
   ServerOptions options_;

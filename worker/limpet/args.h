@@ -35,15 +35,15 @@ class Binary {
   [[nodiscard]] std::size_t size() const noexcept { return bytes().size(); }
 
   /// The attachment as Session::send takes it; for the library.
-  [[nodiscard]] const http::Buffer& frame() const noexcept { return frame_; }
-  static Binary from_frame(http::Buffer frame) noexcept {
+  [[nodiscard]] const loop::Buffer& frame() const noexcept { return frame_; }
+  static Binary from_frame(loop::Buffer frame) noexcept {
     Binary binary;
     binary.frame_ = std::move(frame);
     return binary;
   }
 
  private:
-  http::Buffer frame_;
+  loop::Buffer frame_;
 };
 
 /// A JSON value as text that is known to be valid: passed on verbatim by emit and Ack, parsed only when
@@ -60,13 +60,13 @@ class Json {
   [[nodiscard]] boost::json::value value(const boost::json::storage_ptr& storage = {}) const;
 
   /// For the library: text that has been validated, and the attachments its placeholders name.
-  Json(std::string_view valid_text, std::span<const http::Buffer> attachments) noexcept
+  Json(std::string_view valid_text, std::span<const loop::Buffer> attachments) noexcept
       : text_(valid_text), attachments_(attachments) {}
-  [[nodiscard]] std::span<const http::Buffer> attachments() const noexcept { return attachments_; }
+  [[nodiscard]] std::span<const loop::Buffer> attachments() const noexcept { return attachments_; }
 
  private:
   std::string_view text_ = "null";
-  std::span<const http::Buffer> attachments_;
+  std::span<const loop::Buffer> attachments_;
 };
 
 /// The arguments of an event, or of a reply, from the handler parameter's place on.
@@ -84,7 +84,7 @@ class Args {
 
   /// For the library.
   Args(std::string_view text, std::span<const socketio::JsonElement> elements,
-       std::span<const http::Buffer> attachments) noexcept
+       std::span<const loop::Buffer> attachments) noexcept
       : text_(text), elements_(elements), attachments_(attachments) {}
   [[nodiscard]] Args from(std::size_t index) const noexcept {
     return {text_,
@@ -97,12 +97,12 @@ class Args {
   [[nodiscard]] const socketio::JsonElement& element(std::size_t index) const noexcept {
     return elements_[index];
   }
-  [[nodiscard]] std::span<const http::Buffer> attachments() const noexcept { return attachments_; }
+  [[nodiscard]] std::span<const loop::Buffer> attachments() const noexcept { return attachments_; }
 
  private:
   std::string_view text_;
   std::span<const socketio::JsonElement> elements_;
-  std::span<const http::Buffer> attachments_;
+  std::span<const loop::Buffer> attachments_;
 };
 
 namespace socketio {

@@ -66,19 +66,19 @@ class Encoder {
   void binary(const Binary& value);
 
   /// Closes the packet: its frames, text first. Valid while the encoder lives.
-  [[nodiscard]] std::span<const http::Buffer> finish();
+  [[nodiscard]] std::span<const loop::Buffer> finish();
 
  private:
   void separate() {
     if (separated_) builder_.append(',');
     separated_ = true;
   }
-  void placeholder(const http::Buffer& frame);
-  void relay(std::string_view text, std::span<const http::Buffer> attachments);
+  void placeholder(const loop::Buffer& frame);
+  void relay(std::string_view text, std::span<const loop::Buffer> attachments);
 
   websocket::FrameBuilder builder_;
-  http::Buffer frame_;
-  std::vector<http::Buffer> attachments_;  // [0] is kept free for the text frame
+  loop::Buffer frame_;
+  std::vector<loop::Buffer> attachments_;  // [0] is kept free for the text frame
   bool separated_ = false;
 };
 

@@ -11,7 +11,7 @@
 
 #include "worker/loop/buffer.h"
 
-namespace limpet::http {
+namespace limpet::loop {
 
 /// What is known of one holder: kept by it, written by Accounts only.
 struct Noted {
@@ -71,4 +71,4 @@ class Accounts {
   std::set<std::pair<std::uint32_t, Holder*>> by_size_;
 };
 
-}  // namespace limpet::http
+}  // namespace limpet::loop

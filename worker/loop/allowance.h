@@ -10,7 +10,7 @@
 
 #include "worker/loop/clock.h"
 
-namespace limpet::http {
+namespace limpet::loop {
 
 /// Of work that goes over so many bytes: what copying and looking at them costs.
 [[nodiscard]] constexpr std::uint32_t units_of_bytes(std::size_t bytes) noexcept {
@@ -88,4 +88,4 @@ class Allowance {
   bool denied_ = false;
 };
 
-}  // namespace limpet::http
+}  // namespace limpet::loop

@@ -14,7 +14,7 @@
 
 #include "base/pages.h"
 
-namespace limpet::http {
+namespace limpet::loop {
 
 class Buffer {
  public:
@@ -106,4 +106,4 @@ class Buffer {
   Block* block_ = nullptr;
 };
 
-}  // namespace limpet::http
+}  // namespace limpet::loop

@@ -9,7 +9,7 @@
 
 #include "worker/loop/date.h"
 
-namespace limpet::http {
+namespace limpet::loop {
 
 using TimePoint = std::chrono::steady_clock::time_point;
 
@@ -38,4 +38,4 @@ class Clock {
   std::array<char, kDateBytes> date_{};
 };
 
-}  // namespace limpet::http
+}  // namespace limpet::loop

@@ -4,7 +4,7 @@
 #include <array>
 #include <chrono>
 
-namespace limpet::http {
+namespace limpet::loop {
 namespace {
 
 using std::chrono::days;
@@ -162,4 +162,4 @@ std::optional<std::int64_t> parse_date(std::string_view text, std::int64_t now) 
   return sys_seconds(sys_days(date)).time_since_epoch().count() + of_day;
 }
 
-}  // namespace limpet::http
+}  // namespace limpet::loop

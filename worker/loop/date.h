@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace limpet::http {
+namespace limpet::loop {
 
 inline constexpr std::size_t kDateBytes = 29;
 
@@ -19,4 +19,4 @@ void write_date(std::int64_t seconds, std::span<char, kDateBytes> to) noexcept;
 /// Nothing if it is none of the three forms, or no day of the calendar. The day of the week is not compared.
 [[nodiscard]] std::optional<std::int64_t> parse_date(std::string_view text, std::int64_t now) noexcept;
 
-}  // namespace limpet::http
+}  // namespace limpet::loop

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace limpet::http {
+namespace limpet::loop {
 
 template <class T>
 class Fifo {
@@ -53,4 +53,4 @@ class Fifo {
   std::size_t head_ = 0;
 };
 
-}  // namespace limpet::http
+}  // namespace limpet::loop

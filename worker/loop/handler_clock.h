@@ -8,7 +8,7 @@
 
 #include "worker/loop/allowance.h"
 
-namespace limpet::socketio {
+namespace limpet::loop {
 
 /// The processor's time-stamp counter where there is one, else nanoseconds.
 inline std::uint64_t ticks_now() noexcept {
@@ -31,7 +31,7 @@ class HandlerClock {
       if (--clock_.depth_ != 0) return;
       const std::uint64_t ran = ticks_now() - clock_.since_;
       clock_.ticks_ += ran;
-      if (ran > kLongTicks) http::Allowance::note_long_piece();
+      if (ran > kLongTicks) Allowance::note_long_piece();
     }
     Running(const Running&) = delete;
     Running& operator=(const Running&) = delete;
@@ -52,4 +52,4 @@ class HandlerClock {
   unsigned depth_ = 0;
 };
 
-}  // namespace limpet::socketio
+}  // namespace limpet::loop

@@ -6,7 +6,7 @@
 #include <array>
 #include <cstdlib>
 
-namespace limpet::http {
+namespace limpet::loop {
 namespace {
 
 struct Key {
@@ -29,4 +29,4 @@ std::uint64_t keyed_hash(std::string_view bytes) noexcept {
   return hash;
 }
 
-}  // namespace limpet::http
+}  // namespace limpet::loop

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace limpet::http {
+namespace limpet::loop {
 
 [[nodiscard]] std::uint64_t keyed_hash(std::string_view bytes) noexcept;
 
@@ -18,4 +18,4 @@ struct KeyedHash {
   std::size_t operator()(std::string_view bytes) const { return keyed_hash(bytes); }
 };
 
-}  // namespace limpet::http
+}  // namespace limpet::loop

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <utility>
 
-namespace limpet::http {
+namespace limpet::loop {
 
 template <class T>
 class LongFifo {
@@ -68,4 +68,4 @@ class LongFifo {
   std::size_t most_ = 0;  ///< that there have been
 };
 
-}  // namespace limpet::http
+}  // namespace limpet::loop

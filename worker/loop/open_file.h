@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace limpet::http {
+namespace limpet::loop {
 
 class OpenFile {
  public:
@@ -32,4 +32,4 @@ struct FileRange {
   std::uint64_t length = 0;
 };
 
-}  // namespace limpet::http
+}  // namespace limpet::loop

@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 
-namespace limpet::process {
+namespace limpet::loop {
 namespace {
 
 epoll_event event_of(std::uint32_t events, Poller::Subscriber& subscriber) {
@@ -14,7 +14,7 @@ epoll_event event_of(std::uint32_t events, Poller::Subscriber& subscriber) {
 
 }  // namespace
 
-Poller::Poller() : set_(ipc::require(::epoll_create1(EPOLL_CLOEXEC), "create an epoll set")) {}
+Poller::Poller() : set_(base::require(::epoll_create1(EPOLL_CLOEXEC), "create an epoll set")) {}
 
 bool Poller::add(int descriptor, std::uint32_t events, Subscriber& subscriber) noexcept {
   epoll_event event = event_of(events, subscriber);
@@ -33,13 +33,13 @@ void Poller::remove(int descriptor, const Subscriber& subscriber) noexcept {
     if (batch_[i].data.ptr == &subscriber) batch_[i].data.ptr = nullptr;
 }
 
-bool Poller::dispatch(const http::Allowance& allowance) {
+bool Poller::dispatch(const Allowance& allowance) {
   if (!dispatch_batch(allowance)) return true;
   const bool more = next_batch();
   return !dispatch_batch(allowance) || more;
 }
 
-bool Poller::dispatch_batch(const http::Allowance& allowance) {
+bool Poller::dispatch_batch(const Allowance& allowance) {
   for (; next_ < end_; ++next_) {
     const epoll_event event = batch_[next_];
     if (event.data.ptr == nullptr) continue;
@@ -56,4 +56,4 @@ bool Poller::next_batch() {
   return end_ == kBatch;
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::loop

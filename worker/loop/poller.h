@@ -12,7 +12,7 @@
 #include "base/descriptor.h"
 #include "worker/loop/allowance.h"
 
-namespace limpet::process {
+namespace limpet::loop {
 
 class Poller {
  public:
@@ -37,22 +37,22 @@ class Poller {
   /// Calls the subscribers that are ready, none after `allowance` was denied to one; never waits. Whoever was
   /// not called comes first in the next turn, so that each has waited for the same others. True if more may
   /// be ready.
-  bool dispatch(const http::Allowance& allowance);
+  bool dispatch(const Allowance& allowance);
 
  private:
   /// Events of one batch.
   static constexpr std::size_t kBatch = 256;
 
   /// Calls those of the batch that are left. False if one of them was denied.
-  bool dispatch_batch(const http::Allowance& allowance);
+  bool dispatch_batch(const Allowance& allowance);
   /// True if the kernel may have more than the batch has room for.
   bool next_batch();
 
-  ipc::Descriptor set_;
+  base::Descriptor set_;
   /// As the kernel told them. They are kept over turns: it moves whoever it has told of behind all others.
   std::array<epoll_event, kBatch> batch_;
   std::size_t next_ = 0;  ///< in batch_: whom to call, up to end_
   std::size_t end_ = 0;
 };
 
-}  // namespace limpet::process
+}  // namespace limpet::loop

@@ -12,7 +12,7 @@
 #include "worker/loop/fifo.h"
 #include "worker/loop/long_fifo.h"
 
-namespace limpet::http {
+namespace limpet::loop {
 
 class ReleasedFrames {
  public:
@@ -54,4 +54,4 @@ class ReleasedFrames {
   std::size_t bytes_ = 0;
 };
 
-}  // namespace limpet::http
+}  // namespace limpet::loop

@@ -12,7 +12,7 @@
 #include "worker/loop/long_fifo.h"
 #include "worker/loop/open_file.h"
 
-namespace limpet::http {
+namespace limpet::loop {
 
 class Stream;
 
@@ -111,4 +111,4 @@ class Stream {
 
 inline void StreamReceiver::on_shed(Stream& stream) { stream.abort(); }
 
-}  // namespace limpet::http
+}  // namespace limpet::loop

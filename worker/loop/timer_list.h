@@ -5,7 +5,7 @@
 
 #include "worker/loop/clock.h"
 
-namespace limpet::engineio {
+namespace limpet::loop {
 
 struct TimerLink {
   TimerLink* previous = nullptr;  ///< nullptr: in no list
@@ -13,7 +13,7 @@ struct TimerLink {
 };
 
 struct TimerHook : TimerLink {
-  http::TimePoint due{};
+  TimePoint due{};
 
   [[nodiscard]] bool joined() const noexcept { return previous != nullptr; }
   /// No matter which list it is in; nothing if in none.
@@ -33,7 +33,7 @@ class TimerList {
   TimerList& operator=(const TimerList&) = delete;
 
   /// Leaves the list it was in. `due` must not lie before that of any who joined.
-  void join(TimerHook& hook, http::TimePoint due) noexcept {
+  void join(TimerHook& hook, TimePoint due) noexcept {
     hook.leave();
     hook.due = due;
     hook.previous = ends_.previous;
@@ -61,4 +61,4 @@ class TimerList {
   TimerLink ends_;
 };
 
-}  // namespace limpet::engineio
+}  // namespace limpet::loop

@@ -2,10 +2,9 @@
 
 #include <algorithm>
 
-namespace limpet::socketio {
+namespace limpet::loop {
 
-TimerQueue::Id TimerQueue::add(http::TimePoint due, std::chrono::nanoseconds period,
-                               std::function<void()> task) {
+TimerQueue::Id TimerQueue::add(TimePoint due, std::chrono::nanoseconds period, std::function<void()> task) {
   const Id id = ++last_id_;
   timers_.emplace(Key(due, id), Timer{period, std::move(task)});
   due_.emplace(id, due);
@@ -20,12 +19,12 @@ bool TimerQueue::cancel(Id id) {
   return true;
 }
 
-std::optional<http::TimePoint> TimerQueue::next_deadline() const {
+std::optional<TimePoint> TimerQueue::next_deadline() const {
   if (timers_.empty()) return std::nullopt;
   return timers_.begin()->first.first;
 }
 
-void TimerQueue::run_due(http::TimePoint now, http::Allowance& allowance,
+void TimerQueue::run_due(TimePoint now, Allowance& allowance,
                          const std::function<void(const std::function<void()>&)>& door) {
   // What a task adds waits for the next call, due or not: a task that re-arms itself with no delay must not
   // hold the loop.
@@ -49,4 +48,4 @@ void TimerQueue::run_due(http::TimePoint now, http::Allowance& allowance,
   }
 }
 
-}  // namespace limpet::socketio
+}  // namespace limpet::loop

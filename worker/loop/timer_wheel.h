@@ -16,7 +16,7 @@
 
 #include "worker/loop/timer_list.h"
 
-namespace limpet::engineio {
+namespace limpet::loop {
 
 class TimerWheel {
  public:
@@ -24,10 +24,10 @@ class TimerWheel {
       : granule_(std::max<Ticks>(std::chrono::milliseconds(1), Ticks(duration) / kGranulesOfDuration)) {}
 
   /// One that begins now. Leaves the list it was in. `due` must not lie before that of any who joined.
-  void join(TimerHook& hook, http::TimePoint due) noexcept { in_order_.join(hook, due); }
+  void join(TimerHook& hook, TimePoint due) noexcept { in_order_.join(hook, due); }
   /// One that began elsewhere. Due at `due` or up to a granule later, at once if that has passed; but not
   /// later than a little more than the duration from `now` on, should it be longer where it comes from.
-  void arrive(TimerHook& hook, http::TimePoint due, http::TimePoint now) {
+  void arrive(TimerHook& hook, TimePoint due, TimePoint now) {
     if (!wheel_) {
       wheel_ = std::make_unique<Wheel>();
       next_ = granule_at(now) + 1;
@@ -37,7 +37,7 @@ class TimerWheel {
     const std::int64_t wanted = granule_at(due - Ticks(1)) + 1;
     const std::int64_t granule = std::clamp(wanted, next_, next_ + kGranules - 1);
     const std::size_t place = place_of(granule);
-    wheel_->lists[place].join(hook, http::TimePoint(granule * granule_));
+    wheel_->lists[place].join(hook, TimePoint(granule * granule_));
     wheel_->occupied[place / kWordBits] |= std::uint64_t{1} << (place % kWordBits);
   }
   /// Who is due next; nullptr if nobody waits.
@@ -46,14 +46,14 @@ class TimerWheel {
     return earlier(in_order_.front(), arrived);
   }
   /// The first one if it is due at `now`.
-  [[nodiscard]] TimerHook* due(http::TimePoint now) noexcept {
+  [[nodiscard]] TimerHook* due(TimePoint now) noexcept {
     turn_to(now);
     TimerHook* const first = earlier(in_order_.front(), due_arrivals_.front());
     return first != nullptr && first->due <= now ? first : nullptr;
   }
 
  private:
-  using Ticks = http::TimePoint::duration;
+  using Ticks = TimePoint::duration;
   static constexpr std::int64_t kGranulesOfDuration = 1000;
   static constexpr std::int64_t kGranules = 1024;
   static constexpr std::size_t kWordBits = 64;
@@ -71,13 +71,13 @@ class TimerWheel {
   static std::size_t place_of(std::int64_t granule) noexcept {
     return static_cast<std::size_t>(granule) % kGranules;
   }
-  [[nodiscard]] std::int64_t granule_at(http::TimePoint time) const noexcept {
+  [[nodiscard]] std::int64_t granule_at(TimePoint time) const noexcept {
     return time.time_since_epoch() / granule_;
   }
 
   /// Those of granules that have begun leave the wheel, in their order. So the wheel never lags, however long
   /// those that are due have to wait, and one turn of it is all there is after any time.
-  void turn_to(http::TimePoint now) noexcept {
+  void turn_to(TimePoint now) noexcept {
     if (!wheel_ || granule_at(now) < next_) return;
     const std::int64_t last = granule_at(now);
     const std::int64_t last_occupied = std::min(last, next_ + kGranules - 1);
@@ -109,4 +109,4 @@ class TimerWheel {
   std::int64_t next_ = 0;  ///< the granule that begins next; the wheel has this one and those that follow
 };
 
-}  // namespace limpet::engineio
+}  // namespace limpet::loop

@@ -6,10 +6,8 @@
 
 #include "worker/loop/handler_clock.h"
 
-namespace limpet::process {
+namespace limpet::loop {
 namespace {
-
-using socketio::ticks_now;
 
 constexpr std::chrono::milliseconds kWorthAsking{1};
 /// What a shorter wait takes of the CPU counts as time of the turn behind it.
@@ -69,4 +67,4 @@ std::optional<std::chrono::microseconds> TurnMeter::end_turn(std::uint64_t in_ha
   return std::chrono::duration_cast<std::chrono::microseconds>(std::max(of_this, Nanoseconds(0)));
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::loop

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace limpet::process {
+namespace limpet::loop {
 
 class TurnMeter {
  public:
@@ -42,4 +42,4 @@ class TurnMeter {
   Nanoseconds cpu_;             ///< at the last question
 };
 
-}  // namespace limpet::process
+}  // namespace limpet::loop

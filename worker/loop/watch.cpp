@@ -5,7 +5,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <utility>
 
-namespace limpet::process {
+namespace limpet::loop {
 
 namespace asio = boost::asio;
 
@@ -39,4 +39,4 @@ void Watch::arm(For what) {
       });
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::loop

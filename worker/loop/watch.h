@@ -10,7 +10,7 @@ namespace boost::asio {
 class io_context;
 }
 
-namespace limpet::process {
+namespace limpet::loop {
 
 class Watch {
  public:
@@ -30,4 +30,4 @@ class Watch {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace limpet::process
+}  // namespace limpet::loop

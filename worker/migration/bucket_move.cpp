@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-namespace limpet::process {
+namespace limpet::migration {
 namespace {
 
 using std::chrono::milliseconds;
@@ -17,7 +17,7 @@ constexpr milliseconds kLookInterval{1000};
 }  // namespace
 
 BucketMove::BucketMove(const MigrationParts& parts, std::uint32_t number, const ipc::MoveBuckets& order,
-                       ipc::Descriptor stream, Migration::OnBucketsMoved on_moved)
+                       base::Descriptor stream, Migration::OnBucketsMoved on_moved)
     : parts_(parts),
       number_(number),
       to_slot_(order.to_slot),
@@ -28,7 +28,7 @@ BucketMove::BucketMove(const MigrationParts& parts, std::uint32_t number, const 
       on_moved_(std::move(on_moved)),
       giver_(parts, std::move(stream), order.to_slot) {}
 
-void BucketMove::turn(http::Allowance& allowance) {
+void BucketMove::turn(loop::Allowance& allowance) {
   giver_.turn(allowance);
   if (done_ || giver_.broken()) return;
   if (giver_.given()) {
@@ -44,14 +44,14 @@ void BucketMove::turn(http::Allowance& allowance) {
 }
 
 /// A session whose post is half here cannot leave.
-void BucketMove::end_unfinished_posts(http::Allowance& allowance) {
+void BucketMove::end_unfinished_posts(loop::Allowance& allowance) {
   const auto leaves = [this](const http::AwaitedBody* post) {
     return post != nullptr && parts_.handovers.owner_of(post->sid()) == to_slot_;
   };
   if (parts_.front.http().end_unfinished(allowance, leaves)) posts_due_ = parts_.clock.now() + kLookInterval;
 }
 
-void BucketMove::drain_what_cannot_move(std::size_t left, http::Allowance& allowance) {
+void BucketMove::drain_what_cannot_move(std::size_t left, loop::Allowance& allowance) {
   if (!drain_) drain_.emplace(parts_.clock.now(), left, window_, window_);
   const std::size_t more = drain_->take_due(parts_.clock.now());
   drain_due_ += std::min(more, std::numeric_limits<std::size_t>::max() - drain_due_);
@@ -69,13 +69,13 @@ void BucketMove::drain_what_cannot_move(std::size_t left, http::Allowance& allow
   if (drain_round_.over) drain_round_ = {};
 }
 
-http::TimePoint BucketMove::next_deadline() const noexcept {
-  const http::TimePoint now = parts_.clock.now();
-  if (giver_.broken()) return http::TimePoint::max();
+loop::TimePoint BucketMove::next_deadline() const noexcept {
+  const loop::TimePoint now = parts_.clock.now();
+  if (giver_.broken()) return loop::TimePoint::max();
   auto next = giver_.next_deadline();
-  for (const http::TimePoint due : {posts_due_, drain_at_, drain_ ? drain_->next_due() : next, deadline_})
+  for (const loop::TimePoint due : {posts_due_, drain_at_, drain_ ? drain_->next_due() : next, deadline_})
     if (due > now) next = std::min(next, due);
   return next;
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::migration

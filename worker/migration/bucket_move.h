@@ -11,39 +11,39 @@
 #include "worker/migration/drain_schedule.h"
 #include "worker/migration/migration.h"
 
-namespace limpet::process {
+namespace limpet::migration {
 
 class BucketMove {
  public:
   /// `number`: that of its stream.
   BucketMove(const MigrationParts& parts, std::uint32_t number, const ipc::MoveBuckets& order,
-             ipc::Descriptor stream, Migration::OnBucketsMoved on_moved);
+             base::Descriptor stream, Migration::OnBucketsMoved on_moved);
 
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
   [[nodiscard]] std::uint16_t to_slot() const noexcept { return to_slot_; }
-  [[nodiscard]] http::TimePoint deadline() const noexcept { return deadline_; }
+  [[nodiscard]] loop::TimePoint deadline() const noexcept { return deadline_; }
   [[nodiscard]] Giver& giver() noexcept { return giver_; }
   [[nodiscard]] const Giver& giver() const noexcept { return giver_; }
   /// All has been taken, and that was said.
   [[nodiscard]] bool done() const noexcept { return done_; }
 
   /// Once per turn, behind the rings.
-  void turn(http::Allowance& allowance);
-  [[nodiscard]] http::TimePoint next_deadline() const noexcept;
+  void turn(loop::Allowance& allowance);
+  [[nodiscard]] loop::TimePoint next_deadline() const noexcept;
   /// Whoever is still here stays.
   void stop() { giver_.finish(); }
 
  private:
-  void drain_what_cannot_move(std::size_t left, http::Allowance& allowance);
-  void end_unfinished_posts(http::Allowance& allowance);
+  void drain_what_cannot_move(std::size_t left, loop::Allowance& allowance);
+  void end_unfinished_posts(loop::Allowance& allowance);
 
   MigrationParts parts_;
   std::uint32_t number_;
   std::uint16_t to_slot_;
   std::chrono::milliseconds window_;
-  http::TimePoint posts_due_;  ///< half posts for its sessions are ended from then on
-  http::TimePoint drain_at_;
-  http::TimePoint deadline_;
+  loop::TimePoint posts_due_;  ///< half posts for its sessions are ended from then on
+  loop::TimePoint drain_at_;
+  loop::TimePoint deadline_;
   Migration::OnBucketsMoved on_moved_;
   Giver giver_;
   std::optional<DrainSchedule> drain_;
@@ -53,4 +53,4 @@ class BucketMove {
   bool done_ = false;
 };
 
-}  // namespace limpet::process
+}  // namespace limpet::migration

@@ -17,7 +17,7 @@
 #include "limpet.capnp.h"
 #include "worker/websocket/frame.h"
 
-namespace limpet::process {
+namespace limpet::migration {
 namespace {
 
 using std::chrono::milliseconds;
@@ -55,7 +55,7 @@ void put(capnp::List<capnp::Data>::Builder to, const socketio::RoomNames& from) 
   for (unsigned int i = 0; i < to.size(); ++i) to.set(i, data_of(from[i]));
 }
 
-void put(capnp::List<wire::Frame>::Builder to, const std::vector<http::Buffer>& from) {
+void put(capnp::List<wire::Frame>::Builder to, const std::vector<loop::Buffer>& from) {
   for (unsigned int i = 0; i < to.size(); ++i) {
     to[i].setBinary(websocket::opcode_of(from[i]) == websocket::Opcode::Binary);
     to[i].setPayload(data_of(from[i].payload()));
@@ -253,9 +253,9 @@ milliseconds duration_of(std::int64_t from) {
   return milliseconds(from);
 }
 
-std::vector<http::Buffer> frames_of(capnp::List<wire::Frame>::Reader from) {
+std::vector<loop::Buffer> frames_of(capnp::List<wire::Frame>::Reader from) {
   require(from.size() <= kListLimit, "too many frames");
-  std::vector<http::Buffer> frames;
+  std::vector<loop::Buffer> frames;
   frames.reserve(from.size());
   for (const auto each : from) {
     frames.push_back(websocket::make_frame(
@@ -409,7 +409,7 @@ MigrationMessage open(wire::MigrationMessage::Reader from) {
 }
 
 std::size_t descriptors_of(const MigrationMessage& message) {
-  if (const auto* batch = std::get_if<SessionBatch>(&message)) return process::descriptors_of(*batch);
+  if (const auto* batch = std::get_if<SessionBatch>(&message)) return migration::descriptors_of(*batch);
   return std::holds_alternative<HttpConnection>(message) ? 1 : 0;
 }
 
@@ -442,8 +442,8 @@ std::size_t weight_of(const SessionRecord& session) {
   constexpr std::size_t kOfEach = 32;  // pointers, sizes, padding
   constexpr std::size_t kOfRoom = 16;  // a pointer and padding
   std::size_t weight = kOfEach * 8 + session.engine.handshake_head.size();
-  const auto weigh = [&weight](const std::vector<http::Buffer>& frames) {
-    for (const http::Buffer& frame : frames) weight += kOfEach + frame.size();
+  const auto weigh = [&weight](const std::vector<loop::Buffer>& frames) {
+    for (const loop::Buffer& frame : frames) weight += kOfEach + frame.size();
   };
   weigh(session.engine.queue);
   if (session.engine.fragments) weight += session.engine.fragments->bytes.size();
@@ -488,4 +488,4 @@ std::optional<MigrationMessage> decode_migration_message(const ipc::Datagram& da
   return std::nullopt;
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::migration

@@ -10,7 +10,7 @@
 #include "ipc/messages/channel.h"
 #include "worker/migration/messages.h"
 
-namespace limpet::process {
+namespace limpet::migration {
 
 /// Bytes, about, that it takes in a frame; not less for what is large.
 [[nodiscard]] std::size_t weight_of(const SessionRecord& session);
@@ -24,4 +24,4 @@ namespace limpet::process {
 /// What of `batch` wants a descriptor.
 [[nodiscard]] std::size_t descriptors_of(const SessionBatch& batch) noexcept;
 
-}  // namespace limpet::process
+}  // namespace limpet::migration

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <limits>
 
-namespace limpet::process {
+namespace limpet::migration {
 
-DrainSchedule::DrainSchedule(http::TimePoint start, std::size_t sessions, std::chrono::milliseconds window,
+DrainSchedule::DrainSchedule(loop::TimePoint start, std::size_t sessions, std::chrono::milliseconds window,
                              std::chrono::milliseconds deadline)
     : start_(start), sessions_(sessions), window_(std::min(window, deadline)), deadline_(start + deadline) {}
 
-std::size_t DrainSchedule::take_due(http::TimePoint now) {
+std::size_t DrainSchedule::take_due(loop::TimePoint now) {
   const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(now - start_);
   if (passed >= window_) {
     // Also sessions that appeared since the start (a handshake that was under way).
@@ -26,11 +26,11 @@ std::size_t DrainSchedule::take_due(http::TimePoint now) {
   return fresh;
 }
 
-http::TimePoint DrainSchedule::next_due() const noexcept {
+loop::TimePoint DrainSchedule::next_due() const noexcept {
   if (window_over_) return deadline_;
   if (taken_ >= sessions_) return start_ + window_;
   const auto offset = window_ * static_cast<std::int64_t>(taken_) / static_cast<std::int64_t>(sessions_);
   return start_ + offset + std::chrono::milliseconds(1);
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::migration

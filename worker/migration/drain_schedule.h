@@ -7,28 +7,28 @@
 
 #include "worker/loop/clock.h"
 
-namespace limpet::process {
+namespace limpet::migration {
 
 class DrainSchedule {
  public:
-  DrainSchedule(http::TimePoint start, std::size_t sessions, std::chrono::milliseconds window,
+  DrainSchedule(loop::TimePoint start, std::size_t sessions, std::chrono::milliseconds window,
                 std::chrono::milliseconds deadline);
 
   /// Sessions to close now, beyond those that this has returned before. All that are left, once the window is
   /// over.
-  [[nodiscard]] std::size_t take_due(http::TimePoint now);
+  [[nodiscard]] std::size_t take_due(loop::TimePoint now);
   /// When the next session is due; the deadline if all were taken.
-  [[nodiscard]] http::TimePoint next_due() const noexcept;
+  [[nodiscard]] loop::TimePoint next_due() const noexcept;
   /// Whatever is still open is cut off.
-  [[nodiscard]] bool overdue(http::TimePoint now) const noexcept { return now >= deadline_; }
+  [[nodiscard]] bool overdue(loop::TimePoint now) const noexcept { return now >= deadline_; }
 
  private:
-  http::TimePoint start_;
+  loop::TimePoint start_;
   std::size_t sessions_;
   std::chrono::milliseconds window_;
-  http::TimePoint deadline_;
+  loop::TimePoint deadline_;
   std::size_t taken_ = 0;
   bool window_over_ = false;  // and take_due() has said so
 };
 
-}  // namespace limpet::process
+}  // namespace limpet::migration

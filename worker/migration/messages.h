@@ -13,7 +13,7 @@
 #include "worker/loop/buffer.h"
 #include "worker/socketio/client_image.h"
 
-namespace limpet::process {
+namespace limpet::migration {
 
 /// A client's connection: descriptor (beside the message), and the bytes on both sides of it.
 struct ConnectionImage {
@@ -58,7 +58,7 @@ struct SocketAct {
   std::string id;
   std::string room;                  ///< Join, Leave
   bool close = false;                ///< Disconnect: the whole connection
-  std::vector<http::Buffer> frames;  ///< Emit
+  std::vector<loop::Buffer> frames;  ///< Emit
 };
 
 // ---- taker to giver ----
@@ -72,7 +72,7 @@ struct SocketReply {
   std::string nsp;
   std::string id;
   std::string text;                       ///< the packet
-  std::vector<http::Buffer> attachments;  ///< as frames
+  std::vector<loop::Buffer> attachments;  ///< as frames
 };
 /// When buckets move, first of all: the taker retains broadcasts from now on.
 struct Expecting {};
@@ -80,4 +80,4 @@ struct Expecting {};
 using MigrationMessage =
     std::variant<SessionBatch, HttpConnection, AllGiven, SocketAct, Took, SocketReply, Expecting>;
 
-}  // namespace limpet::process
+}  // namespace limpet::migration

@@ -11,7 +11,7 @@
 #include "worker/migration/bucket_move.h"
 #include "worker/migration/codec.h"
 
-namespace limpet::process {
+namespace limpet::migration {
 namespace {
 
 /// Of all migrations of this process: each can have something to say about every session.
@@ -34,7 +34,7 @@ constexpr std::size_t kBytesOnTheirWay = 8u << 20;
 constexpr std::size_t kParcelsOnTheirWay = 64;
 /// A look at all sessions or connections is followed by a pause of as many microseconds: what cannot leave is
 /// looked at often enough, and takes a small part of the time. Nothing where there are few.
-http::TimePoint after_pause(http::TimePoint now, std::size_t seen) {
+loop::TimePoint after_pause(loop::TimePoint now, std::size_t seen) {
   return now + std::chrono::floor<std::chrono::milliseconds>(std::chrono::microseconds(seen));
 }
 /// Between two looks for connections that have become idle.
@@ -46,13 +46,14 @@ constexpr std::chrono::seconds kWaitForIntroductions{1};
 /// WebSocket close code of a session that has no place in the new worker: "service restart".
 constexpr std::uint16_t kServiceRestart = 1012;
 
-std::vector<int> numbers_of(const std::vector<ipc::Descriptor>& descriptors) {
+std::vector<int> numbers_of(const std::vector<base::Descriptor>& descriptors) {
   std::vector<int> numbers;
-  for (const ipc::Descriptor& each : descriptors) numbers.push_back(each.get());
+  for (const base::Descriptor& each : descriptors) numbers.push_back(each.get());
   return numbers;
 }
 
-ConnectionImage image_of(const ClientConnection& connection, ClientConnection::Detached& detached) {
+ConnectionImage image_of(const client::ClientConnection& connection,
+                         client::ClientConnection::Detached& detached) {
   return {.client_address = connection.peer().text(),
           .client_port = connection.peer().port(),
           .listener = connection.listener(),
@@ -74,7 +75,7 @@ void give_up(const MigrationParts& parts, const SessionRecord& record) {
 
 }  // namespace
 
-void settle(const MigrationParts& parts, SessionBatch batch, std::vector<ipc::Descriptor> descriptors) {
+void settle(const MigrationParts& parts, SessionBatch batch, std::vector<base::Descriptor> descriptors) {
   // First to where they have been, then what they missed: what comes later comes to them like to all.
   parts.rings.catch_up(batch.positions);
   // What they said there comes before what they will say here.
@@ -82,10 +83,10 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<ipc::De
   std::vector<engineio::Session*> arrived;
   std::size_t next_descriptor = 0;
   for (SessionRecord& record : batch.sessions) {
-    ClientConnection* connection = nullptr;
+    client::ClientConnection* connection = nullptr;
     if (record.connection) {
       const auto peer =
-          PeerAddress::from_text(record.connection->client_address, record.connection->client_port);
+          client::PeerAddress::from_text(record.connection->client_address, record.connection->client_port);
       connection = parts.clients.adopt(std::move(descriptors[next_descriptor++]), peer,
                                        record.connection->listener, record.connection->unread);
       if (connection == nullptr) {
@@ -94,7 +95,7 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<ipc::De
       }
       parts.front.count_arrived(*connection);
       if (!record.connection->unsent.empty())
-        connection->send(http::Buffer::copy_of(record.connection->unsent));
+        connection->send(loop::Buffer::copy_of(record.connection->unsent));
     }
     const bool lingering = record.engine.lingering;
     engineio::Session* session = parts.engine.arrive(std::move(record.engine), connection);
@@ -132,7 +133,7 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<ipc::De
 
 // ---- the giver
 
-Giver::Giver(const MigrationParts& parts, ipc::Descriptor stream, std::optional<std::uint16_t> to_slot)
+Giver::Giver(const MigrationParts& parts, base::Descriptor stream, std::optional<std::uint16_t> to_slot)
     : parts_(parts),
       to_slot_(to_slot),
       stream_(std::move(stream)),
@@ -163,15 +164,15 @@ bool Giver::busy() const noexcept {
   return readable_ || begins_ || searches;
 }
 
-http::TimePoint Giver::next_deadline() const noexcept {
+loop::TimePoint Giver::next_deadline() const noexcept {
   const bool pauses = search_.is_wanted && gives_sessions() && has_room() && !parts_.rings.deferred();
-  auto next = pauses ? std::max(search_.again_at, parts_.clock.now()) : http::TimePoint::max();
+  auto next = pauses ? std::max(search_.again_at, parts_.clock.now()) : loop::TimePoint::max();
   if (!waits_for_taker_ && gives_connections() && has_room() && parts_.front.http().connection_count() > 0)
     next = std::min(next, std::max(connections_again_at_, parts_.clock.now() + kConnectionsInterval));
   return next;
 }
 
-void Giver::turn(http::Allowance& allowance) {
+void Giver::turn(loop::Allowance& allowance) {
   if (broken_) return;
   // Before anything is received: what comes back from the taker is looked at in the next turn.
   (void)stream_.flush();
@@ -184,17 +185,17 @@ void Giver::turn(http::Allowance& allowance) {
   if (broken_) return;
   if (!readable_) watch_.arm();
   writes_later_ = stream_.queued_bytes() > 0;
-  if (writes_later_) watch_.arm(Watch::For::Room);
+  if (writes_later_) watch_.arm(loop::Watch::For::Room);
 }
 
 /// Those that wait between two requests, whoever they are for: the sessions they will ask for leave as well.
-void Giver::give_connections(http::Allowance& allowance) {
+void Giver::give_connections(loop::Allowance& allowance) {
   if (!has_room() || parts_.clock.now() < connections_again_at_) return;
   http::Server& http = parts_.front.http();
   const std::size_t room = kParcelsOnTheirWay - on_their_way_.size();
-  const bool were_all = http.take_idle(room, allowance, [this](http::Stream& stream) {
-    auto& connection = static_cast<ClientConnection&>(stream);
-    ClientConnection::Detached detached = connection.detach();
+  const bool were_all = http.take_idle(room, allowance, [this](loop::Stream& stream) {
+    auto& connection = static_cast<client::ClientConnection&>(stream);
+    client::ClientConnection::Detached detached = connection.detach();
     give(HttpConnection{image_of(connection, detached)}, std::move(detached.socket));
   });
   if (were_all) connections_again_at_ = after_pause(parts_.clock.now(), http.connection_count());
@@ -233,7 +234,7 @@ bool Giver::can_leave(const engineio::Session& session) const {
 }
 
 /// Some that can leave, whose handlers have been told so.
-std::vector<engineio::Session*> Giver::announced(http::Allowance& allowance) {
+std::vector<engineio::Session*> Giver::announced(loop::Allowance& allowance) {
   const Search before = search_;
   std::vector<engineio::Session*> sessions =
       parts_.engine.go_round(search_.round, kBatchSessions, allowance,
@@ -248,7 +249,7 @@ std::vector<engineio::Session*> Giver::announced(http::Allowance& allowance) {
     bytes += its_bytes;
     return false;
   });
-  (void)allowance.take(kUnitsOfMovedPage * http::units_of_bytes(bytes));
+  (void)allowance.take(kUnitsOfMovedPage * loop::units_of_bytes(bytes));
   for (engineio::Session* session : sessions)
     if (parts_.engine.find(session->sid()) == session) parts_.socketio.announce_departure(*session);
   // What those handlers emitted may wait: then so do these.
@@ -265,7 +266,7 @@ std::vector<engineio::Session*> Giver::announced(http::Allowance& allowance) {
 }
 
 /// True: there may be more that can leave in this turn.
-bool Giver::give_sessions(http::Allowance& allowance) {
+bool Giver::give_sessions(loop::Allowance& allowance) {
   // What waits for room in the own ring was delivered here and has no place in a ring yet.
   if (parts_.rings.deferred() || !goes_round()) return false;
   const std::vector<engineio::Session*> leaving = announced(allowance);
@@ -281,7 +282,7 @@ void Giver::pack(const std::vector<engineio::Session*>& leaving) {
   const std::vector<adapter::RingPosition> positions = parts_.rings.positions();
   Load load{{positions, {}}, {}, 0};
   Load too_large{{positions, {}}, {}, 0};
-  std::vector<std::pair<HttpConnection, ipc::Descriptor>> polls;
+  std::vector<std::pair<HttpConnection, base::Descriptor>> polls;
   for (engineio::Session* session : leaving) {
     add(take_out(*session, polls), load, too_large);
     if (load.weight >= kBatchBytes || load.batch.sessions.size() >= kBatchSessions)
@@ -294,30 +295,30 @@ void Giver::pack(const std::vector<engineio::Session*>& leaving) {
 }
 
 /// One that leaves, with its socket if it has one; its parked poll goes to `polls`.
-std::pair<SessionRecord, ipc::Descriptor> Giver::take_out(
-    engineio::Session& session, std::vector<std::pair<HttpConnection, ipc::Descriptor>>& polls) {
-  std::pair<SessionRecord, ipc::Descriptor> leaving;
+std::pair<SessionRecord, base::Descriptor> Giver::take_out(
+    engineio::Session& session, std::vector<std::pair<HttpConnection, base::Descriptor>>& polls) {
+  std::pair<SessionRecord, base::Descriptor> leaving;
   auto& [record, socket] = leaving;
   if (parts_.engine.find(session.sid()) == &session) record.client = parts_.socketio.depart(session);
   engineio::Departure departure = parts_.engine.depart(session);
   record.engine = std::move(departure.image);
   if (departure.websocket != nullptr) {
-    auto& connection = static_cast<ClientConnection&>(*departure.websocket);
-    ClientConnection::Detached detached = connection.detach();
+    auto& connection = static_cast<client::ClientConnection&>(*departure.websocket);
+    client::ClientConnection::Detached detached = connection.detach();
     record.connection = image_of(connection, detached);
     socket = std::move(detached.socket);
   }
   if (departure.poll != nullptr) {
-    auto& connection = static_cast<ClientConnection&>(*departure.poll);
-    ClientConnection::Detached detached = connection.detach();
+    auto& connection = static_cast<client::ClientConnection&>(*departure.poll);
+    client::ClientConnection::Detached detached = connection.detach();
     detached.unread.insert(0, departure.poll_request);
-    ipc::Descriptor its_socket = std::move(detached.socket);
+    base::Descriptor its_socket = std::move(detached.socket);
     polls.emplace_back(HttpConnection{image_of(connection, detached)}, std::move(its_socket));
   }
   return leaving;
 }
 
-void Giver::add(std::pair<SessionRecord, ipc::Descriptor> leaving, Load& load, Load& too_large) {
+void Giver::add(std::pair<SessionRecord, base::Descriptor> leaving, Load& load, Load& too_large) {
   const std::size_t weight = weight_of(leaving.first);
   Load& into = weight <= kHeaviestBytes ? load : too_large;
   into.weight += weight;
@@ -330,7 +331,7 @@ void Giver::give(Load load) {
   give(std::move(load.batch), std::move(load.descriptors), sessions);
 }
 
-void Giver::give(const MigrationMessage& message, std::vector<ipc::Descriptor> descriptors,
+void Giver::give(const MigrationMessage& message, std::vector<base::Descriptor> descriptors,
                  std::size_t sessions) {
   on_their_way_.push_back({encode(message), std::move(descriptors), sessions, {}});
   const Parcel& parcel = on_their_way_.back();
@@ -339,7 +340,7 @@ void Giver::give(const MigrationMessage& message, std::vector<ipc::Descriptor> d
   stream_.lend(parcel.frame, numbers_of(parcel.descriptors));
 }
 
-void Giver::give(const HttpConnection& connection, ipc::Descriptor socket) {
+void Giver::give(const HttpConnection& connection, base::Descriptor socket) {
   const std::size_t weight = connection.connection.unread.size() + connection.connection.unsent.size();
   if (weight > kHeaviestBytes) {
     base::log_at_most(lines_of_sessions, std::chrono::steady_clock::now(), base::LogLevel::Warning, [&] {
@@ -347,7 +348,7 @@ void Giver::give(const HttpConnection& connection, ipc::Descriptor socket) {
     });
     return;
   }
-  std::vector<ipc::Descriptor> descriptors;
+  std::vector<base::Descriptor> descriptors;
   descriptors.push_back(std::move(socket));
   give(connection, std::move(descriptors), 0);
 }
@@ -388,7 +389,7 @@ void Giver::send(const SocketAct& act) {
 void Giver::hear() {
   if (broken_) return;
   readable_ = true;
-  auto all = http::Allowance::unlimited();
+  auto all = loop::Allowance::unlimited();
   receive(all);
 }
 
@@ -397,16 +398,16 @@ void Giver::finish() {
   give(AllGiven{}, {}, 0);
 }
 
-void Giver::pass_on(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread) {
-  ClientConnection::Detached detached;
+void Giver::pass_on(base::Descriptor socket, const client::ClientConnection& from, std::string_view unread) {
+  client::ClientConnection::Detached detached;
   detached.unread = unread;
-  std::vector<ipc::Descriptor> descriptors;
+  std::vector<base::Descriptor> descriptors;
   descriptors.push_back(std::move(socket));
   // Only if it was the taker who asked: of a request that came by itself it has not asked the others.
   give(HttpConnection{image_of(from, detached), from.asked() != 0}, std::move(descriptors), 0);
 }
 
-void Giver::receive(http::Allowance& allowance) {
+void Giver::receive(loop::Allowance& allowance) {
   ipc::Datagram datagram;
   while (readable_ && !broken_ && allowance.take()) {
     switch (stream_.receive(&datagram)) {
@@ -431,7 +432,7 @@ void Giver::receive(http::Allowance& allowance) {
   }
 }
 
-void Giver::obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors) {
+void Giver::obey(MigrationMessage message, std::vector<base::Descriptor> descriptors) {
   if (const auto* took = std::get_if<Took>(&message)) {
     const std::uint64_t written = parcels_taken_ + on_their_way_.size() - stream_.lent_frames();
     if (took->count > written) return give_up("it took more than was given");
@@ -447,7 +448,8 @@ void Giver::obey(MigrationMessage message, std::vector<ipc::Descriptor> descript
   } else if (const auto* reply = std::get_if<SocketReply>(&message)) {
     parts_.socketio.take_reply(reply->nsp, reply->id, reply->text, reply->attachments);
   } else if (const auto* http = std::get_if<HttpConnection>(&message)) {
-    ClientConnection* const back = parts_.front.take_in(std::move(descriptors.front()), http->connection);
+    client::ClientConnection* const back =
+        parts_.front.take_in(std::move(descriptors.front()), http->connection);
     if (back != nullptr) back->set_asked(1);
   } else if (std::holds_alternative<Expecting>(message)) {
     waits_for_taker_ = false;
@@ -499,7 +501,7 @@ void Giver::give_up(const std::string& why) {
                         sessions_on_their_way_));
   parts_.counters.add(ipc::Counter::SessionsGivenUp, sessions_on_their_way_);
   for (const Parcel& parcel : on_their_way_)
-    for (const ipc::Descriptor& socket : parcel.descriptors) ::shutdown(socket.get(), SHUT_RDWR);
+    for (const base::Descriptor& socket : parcel.descriptors) ::shutdown(socket.get(), SHUT_RDWR);
   on_their_way_.clear();
   bytes_on_their_way_ = 0;
   sessions_on_their_way_ = 0;
@@ -507,7 +509,7 @@ void Giver::give_up(const std::string& why) {
 
 // ---- the taker
 
-Taker::Taker(const MigrationParts& parts, std::uint32_t number, ipc::Descriptor stream, OnAct on_act,
+Taker::Taker(const MigrationParts& parts, std::uint32_t number, base::Descriptor stream, OnAct on_act,
              OnRefusal on_refusal)
     : parts_(parts),
       number_(number),
@@ -520,7 +522,7 @@ Taker::Taker(const MigrationParts& parts, std::uint32_t number, ipc::Descriptor 
 
 void Taker::say_expecting() { stream_.send(encode(Expecting{})); }
 
-void Taker::turn(http::Allowance& allowance) {
+void Taker::turn(loop::Allowance& allowance) {
   if (over_) return;
   if (!stream_.flush()) readable_ = true;  // its end is read, behind all that came before
   if (stream_.queued_bytes() == 0) going_back_.clear();
@@ -528,13 +530,13 @@ void Taker::turn(http::Allowance& allowance) {
   if (held_) take(*std::exchange(held_, std::nullopt), allowance);
   while (!held_ && stream_.queued_bytes() == 0 && receive_next(allowance)) {
     // To decode and settle it costs as much again as to read it: of a large one, in the next turn.
-    if (!allowance.take(kUnitsOfMovedPage * http::units_of_bytes(next_->bytes.size()))) break;
+    if (!allowance.take(kUnitsOfMovedPage * loop::units_of_bytes(next_->bytes.size()))) break;
     if (!take_next(allowance)) return;
   }
   if (over_) return;
   if (!readable_) watch_.arm();
   writes_later_ = stream_.queued_bytes() > 0;
-  if (writes_later_) watch_.arm(Watch::For::Room);
+  if (writes_later_) watch_.arm(loop::Watch::For::Room);
 }
 
 ipc::ReceiveStatus Taker::receive_out_of_reserve(ipc::Datagram* into) {
@@ -543,18 +545,18 @@ ipc::ReceiveStatus Taker::receive_out_of_reserve(ipc::Datagram* into) {
 }
 
 /// False: no whole frame is here in this turn.
-bool Taker::receive_next(http::Allowance& allowance) {
+bool Taker::receive_next(loop::Allowance& allowance) {
   while (!next_ && readable_ && allowance.take()) {
     ipc::Datagram datagram;
     switch (receive_out_of_reserve(&datagram)) {
       case ipc::ReceiveStatus::Message:
-        (void)allowance.take(kUnitsOfMovedPage * http::units_of_bytes(datagram.bytes.size()));
+        (void)allowance.take(kUnitsOfMovedPage * loop::units_of_bytes(datagram.bytes.size()));
         next_ = std::move(datagram);
         break;
       case ipc::ReceiveStatus::Empty:
         readable_ = !stream_.drained();
         if (readable_)
-          (void)allowance.take(kUnitsOfMovedPage * http::units_of_bytes(ipc::FrameStream::kReadBytes));
+          (void)allowance.take(kUnitsOfMovedPage * loop::units_of_bytes(ipc::FrameStream::kReadBytes));
         break;
       case ipc::ReceiveStatus::Truncated:
         refuse("what it sent is no frame");
@@ -577,7 +579,7 @@ bool Taker::receive_next(http::Allowance& allowance) {
 }
 
 /// False: it was refused.
-bool Taker::take_next(http::Allowance& allowance) {
+bool Taker::take_next(loop::Allowance& allowance) {
   ipc::Datagram datagram = std::move(*std::exchange(next_, std::nullopt));
   std::string why;
   auto message = decode_migration_message(datagram, &why);
@@ -589,7 +591,7 @@ bool Taker::take_next(http::Allowance& allowance) {
   return true;
 }
 
-void Taker::take(Frame frame, http::Allowance& allowance) {
+void Taker::take(Frame frame, loop::Allowance& allowance) {
   joins_ahead_ = false;
   if (is_early(frame) || joins_ahead(frame, allowance)) {
     held_ = std::move(frame);
@@ -608,12 +610,12 @@ bool Taker::is_early(const Frame& frame) {
   const auto* const batch = std::get_if<SessionBatch>(&frame.message);
   if (batch == nullptr) return false;
   if (parts_.rings.knows(batch->positions)) return parts_.rings.behind(batch->positions) > kRecordsAtOnce;
-  if (held_until_ == http::TimePoint{}) held_until_ = parts_.clock.now() + kWaitForIntroductions;
+  if (held_until_ == loop::TimePoint{}) held_until_ = parts_.clock.now() + kWaitForIntroductions;
   return parts_.clock.now() < held_until_;
 }
 
 /// A client in very many rooms joins them before it is here.
-bool Taker::joins_ahead(const Frame& frame, http::Allowance& allowance) {
+bool Taker::joins_ahead(const Frame& frame, loop::Allowance& allowance) {
   const auto* const batch = std::get_if<SessionBatch>(&frame.message);
   if (batch == nullptr) return false;
   joins_ahead_ = !std::all_of(batch->sessions.begin(), batch->sessions.end(), [&](const SessionRecord& each) {
@@ -622,12 +624,13 @@ bool Taker::joins_ahead(const Frame& frame, http::Allowance& allowance) {
   return joins_ahead_;
 }
 
-void Taker::obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors) {
+void Taker::obey(MigrationMessage message, std::vector<base::Descriptor> descriptors) {
   if (auto* batch = std::get_if<SessionBatch>(&message)) {
     settle(parts_, std::move(*batch), std::move(descriptors));
     stream_.send(encode(Took{++parcels_}));
   } else if (const auto* http = std::get_if<HttpConnection>(&message)) {
-    ClientConnection* const arrived = parts_.front.take_in(std::move(descriptors.front()), http->connection);
+    client::ClientConnection* const arrived =
+        parts_.front.take_in(std::move(descriptors.front()), http->connection);
     if (arrived != nullptr && http->asked) arrived->set_asked(number_);
     stream_.send(encode(Took{++parcels_}));
   } else if (std::holds_alternative<AllGiven>(message)) {
@@ -662,8 +665,9 @@ void Taker::send(const SocketReply& reply) {
   });
 }
 
-void Taker::give_back(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread) {
-  ClientConnection::Detached detached;
+void Taker::give_back(base::Descriptor socket, const client::ClientConnection& from,
+                      std::string_view unread) {
+  client::ClientConnection::Detached detached;
   detached.unread = unread;
   stream_.send(encode(HttpConnection{image_of(from, detached)}), {{socket.get()}});
   going_back_.push_back(std::move(socket));
@@ -696,7 +700,7 @@ Migration::Migration(const MigrationParts& parts, OnBucketsMoved on_moved, Taker
 
 Migration::~Migration() = default;
 
-Taker& Migration::expect(ipc::Descriptor stream, Taker::OnRefusal on_refusal) {
+Taker& Migration::expect(base::Descriptor stream, Taker::OnRefusal on_refusal) {
   const std::uint32_t number = ++last_number_;
   Taker& taker = takers_.emplace_back(
       parts_, number, std::move(stream), [this, number](const SocketAct& what) { act(what, number); },
@@ -705,7 +709,9 @@ Taker& Migration::expect(ipc::Descriptor stream, Taker::OnRefusal on_refusal) {
   return taker;
 }
 
-void Migration::expect_buckets(ipc::Descriptor stream) { expect(std::move(stream), nullptr).say_expecting(); }
+void Migration::expect_buckets(base::Descriptor stream) {
+  expect(std::move(stream), nullptr).say_expecting();
+}
 
 void Migration::note_expectations() {
   std::uint32_t last = 0;
@@ -716,12 +722,12 @@ void Migration::note_expectations() {
   parts_.front.expect_sessions(last);
 }
 
-void Migration::begin_to_give(ipc::Descriptor stream) {
+void Migration::begin_to_give(base::Descriptor stream) {
   forget_giver();
   next_stream_ = std::move(stream);
 }
 
-void Migration::move_buckets(const ipc::MoveBuckets& order, ipc::Descriptor stream) {
+void Migration::move_buckets(const ipc::MoveBuckets& order, base::Descriptor stream) {
   parts_.handovers.learn_own_buckets();  // they may come back
   moves_.remove_if([&](const BucketMove& move) { return move.to_slot() == order.to_slot; });
   moves_.emplace_back(parts_, ++last_number_, order, std::move(stream), on_moved_);
@@ -757,7 +763,7 @@ void Migration::forget_giver() {
   giver_.reset();
 }
 
-void Migration::turn(http::Allowance& allowance) {
+void Migration::turn(loop::Allowance& allowance) {
   for (Taker& taker : takers_) taker.turn(allowance);
   takers_.remove_if([](const Taker& taker) { return taker.over(); });
   if (last_expected_ != 0) note_expectations();
@@ -773,7 +779,7 @@ void Migration::turn(http::Allowance& allowance) {
   if (last_expected_ == 0 && settled) parts_.rings.stop_retaining();
 }
 
-void Migration::give(http::Allowance& allowance) {
+void Migration::give(loop::Allowance& allowance) {
   for (BucketMove& move : moves_) {
     replies_before_ = move.number();
     move.turn(allowance);
@@ -805,26 +811,27 @@ bool Migration::busy() const noexcept {
          (giver_ && giver_->busy());
 }
 
-http::TimePoint Migration::next_deadline() const {
-  auto next = http::TimePoint::max();
+loop::TimePoint Migration::next_deadline() const {
+  auto next = loop::TimePoint::max();
   for (const Taker& taker : takers_) next = std::min(next, taker.next_deadline());
   for (const BucketMove& move : moves_) next = std::min(next, move.next_deadline());
   if (giver_) next = std::min(next, giver_->next_deadline());
   return next;
 }
 
-void Migration::give_back(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread) {
+void Migration::give_back(base::Descriptor socket, const client::ClientConnection& from,
+                          std::string_view unread) {
   for (Taker& taker : takers_) {
     if (!taker.complete() && taker.number() > from.asked())
       return taker.give_back(std::move(socket), from, unread);
   }
   // All have come meanwhile.
-  ClientConnection::Detached detached;
+  client::ClientConnection::Detached detached;
   detached.unread = unread;
   (void)parts_.front.take_in(std::move(socket), image_of(from, detached));
 }
 
-bool Migration::pass_on(ipc::Descriptor& socket, const ClientConnection& from, std::uint16_t to_slot,
+bool Migration::pass_on(base::Descriptor& socket, const client::ClientConnection& from, std::uint16_t to_slot,
                         std::string_view unread) {
   const auto move = std::find_if(moves_.begin(), moves_.end(), [&](const BucketMove& each) {
     return each.to_slot() == to_slot && each.giver().passes_on();
@@ -842,7 +849,7 @@ void Migration::act(const SocketAct& act, std::uint32_t behind) {
   if (giver_ && giver_number_ > behind) giver_->send(act);
 }
 
-void Migration::emit(std::string_view nsp, std::string_view id, std::span<const http::Buffer> frames) {
+void Migration::emit(std::string_view nsp, std::string_view id, std::span<const loop::Buffer> frames) {
   act({.kind = SocketAct::Kind::Emit,
        .nsp = std::string(nsp),
        .id = std::string(id),
@@ -865,7 +872,7 @@ void Migration::disconnect(std::string_view nsp, std::string_view id, bool close
 }
 
 void Migration::reply(std::string_view nsp, std::string_view id, std::string_view packet,
-                      std::span<const http::Buffer> attachments) {
+                      std::span<const loop::Buffer> attachments) {
   const SocketReply back{.nsp = std::string(nsp),
                          .id = std::string(id),
                          .text = std::string(packet),
@@ -874,4 +881,4 @@ void Migration::reply(std::string_view nsp, std::string_view id, std::string_vie
     if (taker.number() < replies_before_) taker.send(back);
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::migration

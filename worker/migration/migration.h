@@ -35,19 +35,19 @@
 #include "worker/socketio/elsewhere.h"
 #include "worker/socketio/server.h"
 
-namespace limpet::process {
+namespace limpet::migration {
 
 /// The parts of a worker that have to do with it; borrowed for life.
 struct MigrationParts {
   boost::asio::io_context& context;
-  Clients& clients;
+  client::Clients& clients;
   engineio::Server& engine;
   socketio::Server& socketio;
   adapter::RingAdapter& rings;
-  Front& front;
-  Handovers& handovers;
+  slot::Front& front;
+  slot::Handovers& handovers;
   ipc::CounterBlock& counters;
-  const http::Clock& clock;
+  const loop::Clock& clock;
 };
 
 /// What of broadcasts is retained for sessions on their way.
@@ -57,16 +57,16 @@ class Giver {
  public:
   /// `to_slot`: gives only sessions whose bucket the table gives to that slot, and connections only when the
   /// own slot has no bucket any more; begins when the taker says that it expects them. Without: everything.
-  Giver(const MigrationParts& parts, ipc::Descriptor stream,
+  Giver(const MigrationParts& parts, base::Descriptor stream,
         std::optional<std::uint16_t> to_slot = std::nullopt);
   ~Giver();
 
   /// Once per turn, behind the rings: sends what can leave and fits, hears what was taken.
-  void turn(http::Allowance& allowance);
+  void turn(loop::Allowance& allowance);
   /// Has work that waits for nothing but the next turn.
   [[nodiscard]] bool busy() const noexcept;
   /// turn() is to be called then at the latest.
-  [[nodiscard]] http::TimePoint next_deadline() const noexcept;
+  [[nodiscard]] loop::TimePoint next_deadline() const noexcept;
   /// How many sessions there were to give that could not leave, as of the last round. Nothing before the
   /// first one is over, or if others have come since it began.
   [[nodiscard]] std::optional<std::size_t> left() const;
@@ -75,7 +75,7 @@ class Giver {
   /// Is it for this giver to give?
   [[nodiscard]] bool wants(const engineio::Session& session) const;
   /// A connection with a request for a session that the taker has, or that is nowhere.
-  void pass_on(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread);
+  void pass_on(base::Descriptor socket, const client::ClientConnection& from, std::string_view unread);
   /// The taker is there, and does not know yet that all was given.
   [[nodiscard]] bool passes_on() const noexcept { return !waits_for_taker_ && !broken_ && !given(); }
   [[nodiscard]] bool given() const noexcept { return finished_ && settled(); }
@@ -93,36 +93,36 @@ class Giver {
  private:
   struct Parcel {
     std::vector<std::byte> frame;
-    std::vector<ipc::Descriptor> descriptors;
+    std::vector<base::Descriptor> descriptors;
     std::size_t sessions = 0;
     std::vector<SocketAct> acts;  ///< sent behind it
   };
 
   struct Load {
     SessionBatch batch;
-    std::vector<ipc::Descriptor> descriptors;
+    std::vector<base::Descriptor> descriptors;
     std::size_t weight = 0;  ///< bytes, about
   };
 
   [[nodiscard]] bool gives_connections() const;
-  void give_connections(http::Allowance& allowance);
+  void give_connections(loop::Allowance& allowance);
   [[nodiscard]] bool gives_sessions() const noexcept { return !waits_for_taker_ && !finished_; }
-  bool give_sessions(http::Allowance& allowance);
+  bool give_sessions(loop::Allowance& allowance);
   [[nodiscard]] bool can_leave(const engineio::Session& session) const;
-  [[nodiscard]] std::vector<engineio::Session*> announced(http::Allowance& allowance);
+  [[nodiscard]] std::vector<engineio::Session*> announced(loop::Allowance& allowance);
   void pack(const std::vector<engineio::Session*>& leaving);
   [[nodiscard]] bool goes_round();
   void end_round();
   [[nodiscard]] std::uint64_t newcomers() const;
-  void give(const MigrationMessage& message, std::vector<ipc::Descriptor> descriptors, std::size_t sessions);
-  void give(const HttpConnection& connection, ipc::Descriptor socket);
+  void give(const MigrationMessage& message, std::vector<base::Descriptor> descriptors, std::size_t sessions);
+  void give(const HttpConnection& connection, base::Descriptor socket);
   void give(Load load);
   void close_too_large(Load load);
-  std::pair<SessionRecord, ipc::Descriptor> take_out(
-      engineio::Session& session, std::vector<std::pair<HttpConnection, ipc::Descriptor>>& polls);
-  static void add(std::pair<SessionRecord, ipc::Descriptor> leaving, Load& load, Load& too_large);
-  void receive(http::Allowance& allowance);
-  void obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors);
+  std::pair<SessionRecord, base::Descriptor> take_out(
+      engineio::Session& session, std::vector<std::pair<HttpConnection, base::Descriptor>>& polls);
+  static void add(std::pair<SessionRecord, base::Descriptor> leaving, Load& load, Load& too_large);
+  void receive(loop::Allowance& allowance);
+  void obey(MigrationMessage message, std::vector<base::Descriptor> descriptors);
   void take_back();
   void give_up(const std::string& why);
   void break_off();
@@ -133,7 +133,7 @@ class Giver {
     engineio::Round round{.over = true};
     std::size_t left = 0;                    ///< were to be given, and could not leave
     std::optional<std::uint64_t> newcomers;  ///< when it began
-    http::TimePoint again_at{};              ///< once it is over
+    loop::TimePoint again_at{};              ///< once it is over
     bool is_wanted = false;                  ///< again, as soon as may be
   };
 
@@ -141,9 +141,9 @@ class Giver {
   std::optional<std::uint16_t> to_slot_;
   Search search_;
   bool first_round_is_over_ = false;  ///< then heavy sessions, and idle connections, leave too
-  http::TimePoint connections_again_at_{};
+  loop::TimePoint connections_again_at_{};
   ipc::FrameStream stream_;
-  Watch watch_;
+  loop::Watch watch_;
   std::deque<Parcel> on_their_way_;
   std::size_t bytes_on_their_way_ = 0;
   std::uint64_t parcels_taken_ = 0;
@@ -164,7 +164,7 @@ class Taker {
   using OnRefusal = std::function<void(const std::string& why)>;
 
   /// From now on broadcasts are retained. `number`: grows from each of them, and each giver, to the next.
-  Taker(const MigrationParts& parts, std::uint32_t number, ipc::Descriptor stream, OnAct on_act,
+  Taker(const MigrationParts& parts, std::uint32_t number, base::Descriptor stream, OnAct on_act,
         OnRefusal on_refusal);
 
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
@@ -172,15 +172,15 @@ class Taker {
   void say_expecting();
 
   /// Once per turn, behind the rings.
-  void turn(http::Allowance& allowance);
+  void turn(loop::Allowance& allowance);
   [[nodiscard]] bool busy() const noexcept {
     if (over_) return false;
     if (stream_.queued_bytes() > 0) return !writes_later_;
     return held_ ? joins_ahead_ : readable_ || next_.has_value();
   }
   /// turn() is to be called then at the latest.
-  [[nodiscard]] http::TimePoint next_deadline() const noexcept {
-    return held_ ? held_until_ : http::TimePoint::max();
+  [[nodiscard]] loop::TimePoint next_deadline() const noexcept {
+    return held_ ? held_until_ : loop::TimePoint::max();
   }
   /// Everything has come that will, or the giver is gone.
   [[nodiscard]] bool complete() const noexcept { return complete_; }
@@ -189,21 +189,21 @@ class Taker {
 
   void send(const SocketReply& reply);
   /// A connection with a request for a session that is not here yet.
-  void give_back(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread);
+  void give_back(base::Descriptor socket, const client::ClientConnection& from, std::string_view unread);
 
  private:
   struct Frame {
     MigrationMessage message;
-    std::vector<ipc::Descriptor> descriptors;
+    std::vector<base::Descriptor> descriptors;
   };
 
   [[nodiscard]] ipc::ReceiveStatus receive_out_of_reserve(ipc::Datagram* into);
-  [[nodiscard]] bool receive_next(http::Allowance& allowance);
-  bool take_next(http::Allowance& allowance);
-  void take(Frame frame, http::Allowance& allowance);
-  [[nodiscard]] bool joins_ahead(const Frame& frame, http::Allowance& allowance);
+  [[nodiscard]] bool receive_next(loop::Allowance& allowance);
+  bool take_next(loop::Allowance& allowance);
+  void take(Frame frame, loop::Allowance& allowance);
+  [[nodiscard]] bool joins_ahead(const Frame& frame, loop::Allowance& allowance);
   [[nodiscard]] bool is_early(const Frame& frame);
-  void obey(MigrationMessage message, std::vector<ipc::Descriptor> descriptors);
+  void obey(MigrationMessage message, std::vector<base::Descriptor> descriptors);
   /// No more is heard of the giver, and it hears no more of this: what was not taken is its own.
   void end();
   void refuse(const std::string& why);
@@ -213,12 +213,12 @@ class Taker {
   OnAct on_act_;
   OnRefusal on_refusal_;
   ipc::FrameStream stream_;
-  Watch watch_;
+  loop::Watch watch_;
   std::uint64_t parcels_ = 0;
-  std::deque<ipc::Descriptor> going_back_;  // until their frames are written
-  std::optional<ipc::Datagram> next_;       // is whole, and waits for a turn that has time for it
+  std::deque<base::Descriptor> going_back_;  // until their frames are written
+  std::optional<ipc::Datagram> next_;        // is whole, and waits for a turn that has time for it
   std::optional<Frame> held_;  // came before what the supervisor says of its rings, or is in very many rooms
-  http::TimePoint held_until_{};  // from the first such frame on
+  loop::TimePoint held_until_{};  // from the first such frame on
   bool writes_later_ = false;     // what is queued waits for room, and is told of it
   bool joins_ahead_ = false;      // held_ does: what it waits for is the next turn
   bool readable_ = true;
@@ -243,15 +243,15 @@ class Migration final : public socketio::Elsewhere {
   ~Migration() override;
 
   // A reload.
-  void succeed(ipc::Descriptor stream) { expect(std::move(stream), on_refusal_); }
+  void succeed(base::Descriptor stream) { expect(std::move(stream), on_refusal_); }
   /// Again with another successor if the one before is gone.
-  void begin_to_give(ipc::Descriptor stream);
+  void begin_to_give(base::Descriptor stream);
   [[nodiscard]] Giver* giver() noexcept { return giver_ ? &*giver_ : nullptr; }
 
   // Buckets that change their slot.
-  void expect_buckets(ipc::Descriptor stream);
+  void expect_buckets(base::Descriptor stream);
   /// Again for the same slot if its worker before is gone.
-  void move_buckets(const ipc::MoveBuckets& order, ipc::Descriptor stream);
+  void move_buckets(const ipc::MoveBuckets& order, base::Descriptor stream);
   /// Nothing of what moves buckets is left to wait for: all is taken, and nobody here or before waits for a
   /// reply.
   [[nodiscard]] bool buckets_are_quiet() const;
@@ -264,31 +264,31 @@ class Migration final : public socketio::Elsewhere {
   void stop_giving();
 
   /// Once per turn, behind the rings. What `allowance` does not suffice for is done in the next turn.
-  void turn(http::Allowance& allowance);
+  void turn(loop::Allowance& allowance);
   [[nodiscard]] bool busy() const noexcept;
-  [[nodiscard]] http::TimePoint next_deadline() const;
+  [[nodiscard]] loop::TimePoint next_deadline() const;
   /// Somebody before waits for acknowledgements that come by way of this worker.
   [[nodiscard]] bool has_predecessor() const noexcept { return !takers_.empty(); }
   /// A connection for kGiver.
-  void give_back(ipc::Descriptor socket, const ClientConnection& from, std::string_view unread);
+  void give_back(base::Descriptor socket, const client::ClientConnection& from, std::string_view unread);
   /// A connection with a request for a session of `to_slot`, on the stream that its session has taken. False:
   /// there is none.
-  bool pass_on(ipc::Descriptor& socket, const ClientConnection& from, std::uint16_t to_slot,
+  bool pass_on(base::Descriptor& socket, const client::ClientConnection& from, std::uint16_t to_slot,
                std::string_view unread);
 
-  void emit(std::string_view nsp, std::string_view id, std::span<const http::Buffer> frames) override;
+  void emit(std::string_view nsp, std::string_view id, std::span<const loop::Buffer> frames) override;
   void join(std::string_view nsp, std::string_view id, std::string_view room) override;
   void leave(std::string_view nsp, std::string_view id, std::string_view room) override;
   void disconnect(std::string_view nsp, std::string_view id, bool close) override;
   void reply(std::string_view nsp, std::string_view id, std::string_view packet,
-             std::span<const http::Buffer> attachments) override;
+             std::span<const loop::Buffer> attachments) override;
 
  private:
   static constexpr std::uint32_t kAny = 0xffffffff;
 
-  Taker& expect(ipc::Descriptor stream, Taker::OnRefusal on_refusal);
+  Taker& expect(base::Descriptor stream, Taker::OnRefusal on_refusal);
   void note_expectations();
-  void give(http::Allowance& allowance);
+  void give(loop::Allowance& allowance);
   void end_moves();
   void act(const SocketAct& act, std::uint32_t behind);
   [[nodiscard]] bool has_taker_before(std::uint32_t number) const noexcept;
@@ -305,7 +305,7 @@ class Migration final : public socketio::Elsewhere {
   std::uint32_t last_number_ = 0;
   std::uint32_t last_expected_ = 0;  ///< number of the last taker that is not complete; 0: all are
   std::uint32_t replies_before_ = kAny;
-  ipc::Descriptor next_stream_;  ///< to the successor, while sessions still come
+  base::Descriptor next_stream_;  ///< to the successor, while sessions still come
 };
 
 /// Does what `act` says to a socket that is here. False: it is not.
@@ -314,6 +314,6 @@ bool carry_out(const SocketAct& act, socketio::Server& socketio);
 /// Puts sessions, and what they missed of the rings, into this worker, and runs their connection handlers.
 /// One that has no place here (its namespace is gone) has its transport closed, so that its client comes
 /// back.
-void settle(const MigrationParts& parts, SessionBatch batch, std::vector<ipc::Descriptor> descriptors);
+void settle(const MigrationParts& parts, SessionBatch batch, std::vector<base::Descriptor> descriptors);
 
-}  // namespace limpet::process
+}  // namespace limpet::migration

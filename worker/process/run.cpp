@@ -62,7 +62,7 @@ int run_in_cluster(const char* inherited, process::Worker::Setup setup) {
   ::unsetenv(ipc::kHeritageVariable);
   keep_heritage_from_children(*heritage);
   base::set_aside_descriptors();
-  auto settings = process::parse_settings(process::read_settings(ipc::Descriptor(ipc::kSettings)));
+  auto settings = process::parse_settings(process::read_settings(base::Descriptor(ipc::kSettings)));
   return process::Worker(*heritage, std::move(settings), std::move(setup)).run();
 }
 

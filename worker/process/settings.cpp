@@ -89,17 +89,17 @@ class Section {
   const json::object* object_ = nullptr;
 };
 
-ListenerSettings parse_listener(const json::value& value, const Limits& limits) {
+client::ListenerSettings parse_listener(const json::value& value, const client::Limits& limits) {
   if (!value.is_object()) refuse("listeners", "an array of objects");
   const Section section(value.get_object(), "listeners", Section::Itself{});
-  ListenerSettings listener = unknown_listener(limits);
+  client::ListenerSettings listener = client::unknown_listener(limits);
   section.read("header_timeout_ms", listener.header_timeout);
   section.read("body_timeout_ms", listener.body_timeout);
   section.read("idle_timeout_ms", listener.idle_timeout);
   section.read("proxy_protocol", listener.proxy_protocol);
   for (const std::string& text : section.strings("trusted", {})) {
     std::string why;
-    const auto network = ipc::parse_network(text, &why);
+    const auto network = base::parse_network(text, &why);
     if (!network) section.fail("trusted", "networks: " + why);
     listener.trusted.push_back(*network);
   }
@@ -107,7 +107,8 @@ ListenerSettings parse_listener(const json::value& value, const Limits& limits) 
   section.read("address_header", header);
   if (header != "x-forwarded-for" && header != "forwarded")
     section.fail("address_header", "x-forwarded-for or forwarded");
-  listener.address_header = header == "forwarded" ? AddressHeader::Forwarded : AddressHeader::XForwardedFor;
+  listener.address_header =
+      header == "forwarded" ? client::AddressHeader::Forwarded : client::AddressHeader::XForwardedFor;
   return listener;
 }
 
@@ -159,7 +160,7 @@ Settings parse_settings(std::string_view text) {
   root.read("placement", placement);
   if (placement != "address" && placement != "least-connections")
     refuse("placement", "address or least-connections");
-  if (placement == "least-connections") settings.placement = PlacementRule::LeastConnections;
+  if (placement == "least-connections") settings.placement = slot::PlacementRule::LeastConnections;
 
   root.read("placement_seed", settings.placement_seed);
 
@@ -175,12 +176,12 @@ Settings parse_settings(std::string_view text) {
   return settings;
 }
 
-std::string read_settings(const ipc::Descriptor& memory) {
+std::string read_settings(const base::Descriptor& memory) {
   struct stat facts {};
-  ipc::require(::fstat(memory.get(), &facts), "read the inherited settings");
+  base::require(::fstat(memory.get(), &facts), "read the inherited settings");
   std::string text(static_cast<std::size_t>(facts.st_size), '\0');
   const ssize_t got = ::pread(memory.get(), text.data(), text.size(), 0);
-  ipc::require(static_cast<int>(got), "read the inherited settings");
+  base::require(static_cast<int>(got), "read the inherited settings");
   text.resize(static_cast<std::size_t>(got));
   return text;
 }

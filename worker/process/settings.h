@@ -30,12 +30,12 @@ struct Settings {
     bool websocket = true;
   } socketio;
 
-  Limits limits;
+  client::Limits limits;
 
   /// In the order of `listen`, with the common limits where the supervisor says nothing else.
-  std::vector<ListenerSettings> listeners;
+  std::vector<client::ListenerSettings> listeners;
 
-  PlacementRule placement = PlacementRule::Address;
+  slot::PlacementRule placement = slot::PlacementRule::Address;
   std::uint64_t placement_seed = 0;  ///< base/placement_hash.h; of a supervisor that does not say it: 0
 
   struct Ring {
@@ -51,6 +51,6 @@ struct Settings {
 /// kind.
 [[nodiscard]] Settings parse_settings(std::string_view json);
 /// Reads the inherited settings memory to its end. Throws std::system_error.
-[[nodiscard]] std::string read_settings(const ipc::Descriptor& memory);
+[[nodiscard]] std::string read_settings(const base::Descriptor& memory);
 
 }  // namespace limpet::process

@@ -73,7 +73,7 @@ std::uint64_t sum(const auto& numbers) {
 /// A supervisor of another build does not say it; an application alone has all.
 Settings with_default_memory(Settings settings, std::uint16_t slots) {
   std::size_t& memory = settings.limits.memory_bytes;
-  if (memory == 0) memory = ipc::default_memory_of_worker(slots);
+  if (memory == 0) memory = base::default_memory_of_worker(slots);
   return settings;
 }
 
@@ -99,8 +99,8 @@ class Worker::Core {
   void join_cluster(const ipc::Heritage& heritage);
   void listen_alone();
   void say_hello();
-  void on_message(const ipc::SupervisorMessage& message, std::vector<ipc::Descriptor> descriptors);
-  void on_scaling(const ipc::SupervisorMessage& message, std::vector<ipc::Descriptor> descriptors);
+  void on_message(const ipc::SupervisorMessage& message, std::vector<base::Descriptor> descriptors);
+  void on_scaling(const ipc::SupervisorMessage& message, std::vector<base::Descriptor> descriptors);
   void on_descriptors_lost(const ipc::SupervisorMessage& message);
   void on_supervisor_lost();
   void on_signal(int signal);
@@ -111,7 +111,7 @@ class Worker::Core {
   /// Says why to whoever started this worker, and leaves.
   void fail(const std::string& why);
   void start_drain(milliseconds window, milliseconds deadline);
-  void start_migration(milliseconds window, milliseconds deadline, ipc::Descriptor stream);
+  void start_migration(milliseconds window, milliseconds deadline, base::Descriptor stream);
   void continue_migration();
   [[nodiscard]] ipc::Leaving since_leaving() const;
   void begin_to_leave();
@@ -124,7 +124,7 @@ class Worker::Core {
   void turn();
   void wait();
   [[nodiscard]] bool has_work() const;
-  [[nodiscard]] http::TimePoint next_deadline() const;
+  [[nodiscard]] loop::TimePoint next_deadline() const;
   void take_input();
   void take_input(bool is_new);
   void begin_share(std::chrono::microseconds time);
@@ -143,40 +143,40 @@ class Worker::Core {
   asio::io_context context_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(context_);
   asio::signal_set signals_{context_};
-  http::Clock clock_{std::chrono::steady_clock::now()};
-  http::Allowance allowance_;
-  http::MemoryTotal memory_;
+  loop::Clock clock_{std::chrono::steady_clock::now()};
+  loop::Allowance allowance_;
+  loop::MemoryTotal memory_;
   ipc::CounterBlock counters_;
   std::optional<ipc::BucketTable> buckets_;
   std::optional<ipc::SlotBoard> board_;
-  SidSource sids_;
-  Poller poller_;
+  slot::SidSource sids_;
+  loop::Poller poller_;
   std::optional<socketio::Server> socketio_;  // made before the engine, and gone before it
   Io io_;
   engineio::Server engine_;
-  Clients clients_;
-  Admission admission_;
+  client::Clients clients_;
+  client::Admission admission_;
   std::optional<adapter::RingAdapter> rings_;
-  std::optional<Handovers> handovers_;
-  std::optional<Placement> placement_;
-  std::optional<Front> front_;
-  std::optional<Migration> migration_;
-  std::optional<Acceptor> acceptor_;
-  std::optional<SupervisorLink> link_;
-  Watch poller_watch_;
-  std::optional<Watch> doorbell_watch_;
+  std::optional<slot::Handovers> handovers_;
+  std::optional<slot::Placement> placement_;
+  std::optional<slot::Front> front_;
+  std::optional<migration::Migration> migration_;
+  std::optional<client::Acceptor> acceptor_;
+  std::optional<slot::SupervisorLink> link_;
+  loop::Watch poller_watch_;
+  std::optional<loop::Watch> doorbell_watch_;
   /// While sessions leave for the successor: when the rest of them is drained, and when all is over.
   struct Departure {
-    http::TimePoint drain_at;
+    loop::TimePoint drain_at;
     milliseconds window;
-    http::TimePoint deadline;
+    loop::TimePoint deadline;
     bool told_empty = false;
   };
   std::optional<Departure> departure_;
-  std::optional<DrainSchedule> drain_;
-  http::TimePoint unfinished_until_{};  ///< half requests are ended from then on, once it drains or departs
-  http::TimePoint drain_progress_at_{};
-  http::TimePoint drain_linger_until_{};
+  std::optional<migration::DrainSchedule> drain_;
+  loop::TimePoint unfinished_until_{};  ///< half requests are ended from then on, once it drains or departs
+  loop::TimePoint drain_progress_at_{};
+  loop::TimePoint drain_linger_until_{};
   std::optional<ipc::Leaving> before_leaving_;  ///< moved and drained until it began to leave
   std::optional<int> exit_code_;
   /// Sessions that this slot had when this worker took its seat from another; nullopt: it has not.
@@ -187,7 +187,7 @@ class Worker::Core {
     std::uint64_t stalled = 0;
     std::uint64_t shed = 0;
   } counted_;
-  TurnMeter turn_meter_;
+  loop::TurnMeter turn_meter_;
   std::uint64_t handler_ticks_at_turn_ = 0;
   bool cut_short_ = false;  ///< somebody was told to wait for the next turn, in this one
   bool poller_ready_ = true;
@@ -197,7 +197,7 @@ class Worker::Core {
   bool more_to_end_ = false;
   std::size_t drain_owed_ = 0;          ///< sessions that were due to end, and for which no turn had time
   std::uint32_t supervisor_level_ = 0;  ///< nothing of a higher one is sent to it (ipc/messages/messages.h)
-  http::TimePoint answer_due_ = http::TimePoint::max();  ///< of the supervisor, to one that was sent SIGTERM
+  loop::TimePoint answer_due_ = loop::TimePoint::max();  ///< of the supervisor, to one that was sent SIGTERM
   bool supervisor_lost_ = false;
   bool expecting_parent_death_signal_ = false;
 };
@@ -211,7 +211,7 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
       buckets_([&]() -> std::optional<ipc::BucketTable> {
         if (heritage == nullptr) return std::nullopt;
         std::string why;
-        auto table = ipc::BucketTable::map(ipc::Descriptor(ipc::kClusterPage), &why);
+        auto table = ipc::BucketTable::map(base::Descriptor(ipc::kClusterPage), &why);
         if (!table) throw std::runtime_error("map the bucket table: " + why);
         return table;
       }()),
@@ -235,21 +235,21 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
   front_.emplace(clients_, engine_, *socketio_, handovers_ ? &*handovers_ : nullptr,
                  placement_ ? &*placement_ : nullptr, admission_, settings_, clock_, counters_);
   clients_.set_on_uncounted(
-      [this](const ClientConnection& connection) { admission_.leave(connection.peer()); });
+      [this](const client::ClientConnection& connection) { admission_.leave(connection.peer()); });
   if (heritage != nullptr) {
     migration_.emplace(
-        MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *front_, *handovers_, counters_,
-                       clock_},
+        migration::MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *front_, *handovers_,
+                                  counters_, clock_},
         [this](const ipc::BucketsMoved& moved) { link_->send(moved); },
         [this](const std::string& why) { fail("take the sessions of the worker before: " + why); });
     socketio_->set_elsewhere(&*migration_);
   }
   acceptor_.emplace(poller_, clock_, counters_,
-                    [this](ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener) {
+                    [this](base::Descriptor socket, const client::PeerAddress& peer, std::uint16_t listener) {
                       front_->welcome(std::move(socket), peer, listener);
                     });
   if (heritage != nullptr) {
-    for (int i = 0; i < heritage_.listeners; ++i) acceptor_->add(ipc::Descriptor(ipc::kFirstListener + i));
+    for (int i = 0; i < heritage_.listeners; ++i) acceptor_->add(base::Descriptor(ipc::kFirstListener + i));
   }
 }
 
@@ -302,28 +302,28 @@ void Worker::Core::join_cluster(const ipc::Heritage& heritage) {
     [[maybe_unused]] const ssize_t got = ::read(rings_->doorbell(), &rings, sizeof rings);
   });
 
-  std::vector<ipc::Descriptor> senders;
+  std::vector<base::Descriptor> senders;
   for (std::uint16_t slot = 0; slot < heritage.slots; ++slot)
     senders.emplace_back(heritage.inbox_sender(slot));
-  handovers_.emplace(context_, *buckets_, heritage.slot, ipc::Descriptor(ipc::kInbox), std::move(senders),
+  handovers_.emplace(context_, *buckets_, heritage.slot, base::Descriptor(ipc::kInbox), std::move(senders),
                      counters_,
                      [this](ipc::ReceivedHandover arrival) { front_->take_in(std::move(arrival)); });
-  clients_.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
-                            std::string_view unread) {
-    if (to_slot == kGiver) return migration_->give_back(std::move(socket), from, unread);
+  clients_.set_mover([this](base::Descriptor socket, const client::ClientConnection& from,
+                            std::uint16_t to_slot, std::string_view unread) {
+    if (to_slot == client::kGiver) return migration_->give_back(std::move(socket), from, unread);
     if (migration_->pass_on(socket, from, to_slot, unread)) return;
     const auto kind = from.serves_one_request() ? ipc::HandoverKind::Request : ipc::HandoverKind::Connection;
     handovers_->send(kind, socket, from, to_slot, unread, from.places_session());
   });
   std::string why;
-  board_ = ipc::SlotBoard::map(ipc::Descriptor(ipc::kSlotBoard), &why);
+  board_ = ipc::SlotBoard::map(base::Descriptor(ipc::kSlotBoard), &why);
   if (!board_)
     base::log(base::LogLevel::Warning,
               fmt::format("slot board: map: {}; every slot counts as one that takes part", why));
   placement_.emplace(board_ ? &*board_ : nullptr, heritage.slot, heritage.slots, settings_.placement_seed);
   link_.emplace(
-      context_, ipc::Descriptor(ipc::kControlChannel),
-      [this](ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors) {
+      context_, base::Descriptor(ipc::kControlChannel),
+      [this](ipc::SupervisorMessage message, std::vector<base::Descriptor> descriptors) {
         on_message(message, std::move(descriptors));
       },
       [this](const ipc::SupervisorMessage& message) { on_descriptors_lost(message); },
@@ -333,8 +333,8 @@ void Worker::Core::join_cluster(const ipc::Heritage& heritage) {
 void Worker::Core::listen_alone() {
   std::string addresses;
   for (const std::string& address : settings_.listen) {
-    ipc::Descriptor listener = listen_on(address);
-    addresses += (addresses.empty() ? "" : ", ") + address_of(listener);
+    base::Descriptor listener = client::listen_on(address);
+    addresses += (addresses.empty() ? "" : ", ") + client::address_of(listener);
     acceptor_->add(std::move(listener));
   }
   acceptor_->start();
@@ -401,7 +401,7 @@ void Worker::Core::on_signal(int signal) {
 /// Somebody has sent SIGTERM to this worker, or to all that the supervisor has started: the supervisor has
 /// its successor take the sessions, or it drains everybody.
 void Worker::Core::ask_to_be_replaced() {
-  if (drain_ || departure_ || answer_due_ != http::TimePoint::max()) return;
+  if (drain_ || departure_ || answer_due_ != loop::TimePoint::max()) return;
   base::log(base::LogLevel::Info, "SIGTERM: told to the supervisor; serving until that has another worker");
   answer_due_ = clock_.now() + kAnswerDeadline;
   tell_signalled();
@@ -409,13 +409,13 @@ void Worker::Core::ask_to_be_replaced() {
 
 /// Once the supervisor can hear it.
 void Worker::Core::tell_signalled() {
-  if (answer_due_ == http::TimePoint::max() || supervisor_level_ < ipc::kLevelOfSignals) return;
+  if (answer_due_ == loop::TimePoint::max() || supervisor_level_ < ipc::kLevelOfSignals) return;
   link_->send(ipc::Signalled{});
 }
 
 void Worker::Core::check_answer() {
   if (clock_.now() < answer_due_) return;
-  answer_due_ = http::TimePoint::max();
+  answer_due_ = loop::TimePoint::max();
   if (exit_code_ || drain_ || departure_) return;
   base::log(
       base::LogLevel::Warning,
@@ -427,7 +427,7 @@ void Worker::Core::check_answer() {
 void Worker::Core::on_supervisor_lost() {
   supervisor_lost_ = true;
   // It is told twice, by the channel's end and by the parent-death signal; that may have come first.
-  expecting_parent_death_signal_ = answer_due_ == http::TimePoint::max();
+  expecting_parent_death_signal_ = answer_due_ == loop::TimePoint::max();
   if (exit_code_) return;
   base::log(base::LogLevel::Warning,
             fmt::format("control channel: the supervisor is gone; draining {} sessions, then leaving",
@@ -455,12 +455,12 @@ void Worker::Core::on_descriptors_lost(const ipc::SupervisorMessage& message) {
 }
 
 void Worker::Core::on_message(const ipc::SupervisorMessage& message,
-                              std::vector<ipc::Descriptor> descriptors) {
+                              std::vector<base::Descriptor> descriptors) {
   if (const auto* knows = std::get_if<ipc::Knows>(&message)) {
     supervisor_level_ = knows->level;
     tell_signalled();
   } else if (std::holds_alternative<ipc::GoOn>(message)) {
-    answer_due_ = http::TimePoint::max();
+    answer_due_ = loop::TimePoint::max();
   } else if (std::holds_alternative<ipc::Leave>(message)) {
     exit_code_ = 0;
   } else if (const auto* welcome = std::get_if<ipc::Welcome>(&message)) {
@@ -495,7 +495,7 @@ void Worker::Core::on_message(const ipc::SupervisorMessage& message,
 
 /// Buckets and sockets of other slots.
 void Worker::Core::on_scaling(const ipc::SupervisorMessage& message,
-                              std::vector<ipc::Descriptor> descriptors) {
+                              std::vector<base::Descriptor> descriptors) {
   if (drain_ || departure_) return;
   if (std::holds_alternative<ipc::ExpectSessions>(message)) {
     migration_->expect_buckets(std::move(descriptors[0]));
@@ -591,7 +591,7 @@ void Worker::Core::continue_drain() {
   }
 }
 
-void Worker::Core::start_migration(milliseconds window, milliseconds deadline, ipc::Descriptor stream) {
+void Worker::Core::start_migration(milliseconds window, milliseconds deadline, base::Descriptor stream) {
   begin_to_leave();
   acceptor_->close();
   handovers_->stop_reading();
@@ -607,12 +607,12 @@ void Worker::Core::start_migration(milliseconds window, milliseconds deadline, i
 
 /// Sessions leave as they can; from the window before the deadline on, those that cannot are drained.
 void Worker::Core::continue_migration() {
-  const http::TimePoint now = clock_.now();
+  const loop::TimePoint now = clock_.now();
   if (engine_.session_count() > 0 && now >= departure_->drain_at) {
     if (!drain_) drain_.emplace(now, engine_.session_count(), departure_->window, departure_->window);
     drain_due_sessions();
   }
-  Giver* const giver = migration_->giver();
+  migration::Giver* const giver = migration_->giver();
   end_unfinished(giver != nullptr && !giver->broken());
   const bool gone = engine_.session_count() == 0 && !engine_.has_lingering();
   const bool given = gone && giver != nullptr && !giver->broken() && giver->settled();
@@ -641,7 +641,7 @@ void Worker::Core::begin_to_leave() {
 }
 
 void Worker::Core::report_drain() {
-  Giver* const giver = migration_ ? migration_->giver() : nullptr;
+  migration::Giver* const giver = migration_ ? migration_->giver() : nullptr;
   const std::uint64_t on_their_way = giver == nullptr ? 0 : giver->sessions_on_their_way();
   const ipc::Leaving so_far = since_leaving();
   link_->send(ipc::DrainProgress{.sessions_left = engine_.session_count() + on_their_way,
@@ -710,7 +710,7 @@ void Worker::Core::keep_descriptors_for_sessions() {
 /// others have their turn first in the next one.
 void Worker::Core::take_input() {
   begin_share(kTimeForInput);
-  const http::TimePoint began = allowance_.began_at();
+  const loop::TimePoint began = allowance_.began_at();
   take_input(new_input_first_);
   begin_share(kTimeForInput);
   if (allowance_.began_at() - began > 2 * kTimeForInput) {
@@ -790,10 +790,10 @@ bool Worker::Core::has_work() const {
   const bool more_to_drain = drain_ && drain_owed_ > 0 && engine_.session_count() > 0;
   return poller_ready_ || more_to_drain || more_in_rings_ || more_in_inbox_ || more_to_end_ ||
          clients_.has_work() || (migration_ && migration_->busy()) ||
-         engine_.next_deadline().value_or(http::TimePoint::max()) <= clock_.now();
+         engine_.next_deadline().value_or(loop::TimePoint::max()) <= clock_.now();
 }
 
-http::TimePoint Worker::Core::next_deadline() const {
+loop::TimePoint Worker::Core::next_deadline() const {
   auto next = std::min({clients_.next_deadline(), acceptor_->next_deadline(), answer_due_});
   next = std::min(next, engine_.next_deadline().value_or(next));
   if (migration_) next = std::min(next, migration_->next_deadline());

@@ -13,7 +13,7 @@
 #include "worker/slot/relay.h"
 #include "worker/socketio/server.h"
 
-namespace limpet::process {
+namespace limpet::slot {
 namespace {
 
 /// The body of a request that is not Engine.IO's.
@@ -43,9 +43,9 @@ http::Response methods_response() {
 
 }  // namespace
 
-Front::Front(Clients& clients, engineio::Server& engine, socketio::Server& socketio, Handovers* handovers,
-             Placement* placement, Admission& admission, const Settings& settings, const http::Clock& clock,
-             ipc::CounterBlock& counters)
+Front::Front(client::Clients& clients, engineio::Server& engine, socketio::Server& socketio,
+             Handovers* handovers, Placement* placement, client::Admission& admission,
+             const process::Settings& settings, const loop::Clock& clock, ipc::CounterBlock& counters)
     : clients_(clients),
       engine_(engine),
       socketio_(socketio),
@@ -54,27 +54,27 @@ Front::Front(Clients& clients, engineio::Server& engine, socketio::Server& socke
       admission_(admission),
       settings_(settings),
       clock_(clock),
-      other_listener_(unknown_listener(settings.limits)),
+      other_listener_(client::unknown_listener(settings.limits)),
       counters_(counters),
       header_bytes_(settings.limits.header_bytes),
       descriptor_limit_(base::descriptor_limit()),
       http_(*this, {.header_bytes = header_bytes_, .clock = &clock}) {}
 
-const ListenerSettings& Front::listener_of(const ClientConnection& client) const noexcept {
+const client::ListenerSettings& Front::listener_of(const client::ClientConnection& client) const noexcept {
   const auto& all = settings_.listeners;
   return client.listener() < all.size() ? all[client.listener()] : other_listener_;
 }
 
-void Front::welcome(ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener) {
+void Front::welcome(base::Descriptor socket, const client::PeerAddress& peer, std::uint16_t listener) {
   const bool admitted = admission_.admits_connection(clients_.open());
   // So many may linger with their refusal; whoever comes beyond that is closed without a word.
   if (!admitted && clients_.open() >= settings_.limits.connections + kRefusalsAtOnce) return;
-  ClientConnection* connection = clients_.adopt(std::move(socket), peer, listener);
+  client::ClientConnection* connection = clients_.adopt(std::move(socket), peer, listener);
   if (connection == nullptr) return;
   if (!admitted) return refuse_as_busy(*connection);
   if (listener_of(*connection).proxy_protocol) {
     connection->set_receiver(&proxy_reader_);
-    connection->set_waiting(http::Stream::Waiting::Header);
+    connection->set_waiting(loop::Stream::Waiting::Header);
   } else if (admits_one_more_of(*connection)) {
     http_.adopt(*connection);
   } else {
@@ -83,47 +83,47 @@ void Front::welcome(ipc::Descriptor socket, const PeerAddress& peer, std::uint16
 }
 
 /// A proxy's own address counts for nobody.
-bool Front::counts_for_its_address(const ClientConnection& client) const {
+bool Front::counts_for_its_address(const client::ClientConnection& client) const {
   return admission_.counts_addresses() && client.peer().family() != AF_UNSPEC &&
-         !client.serves_one_request() && !is_trusted(client.peer(), listener_of(client).trusted);
+         !client.serves_one_request() && !client::is_trusted(client.peer(), listener_of(client).trusted);
 }
 
-bool Front::admits_one_more_of(ClientConnection& client) {
+bool Front::admits_one_more_of(client::ClientConnection& client) {
   if (!counts_for_its_address(client)) return true;
   if (!admission_.admits_one_more_of(client.peer())) return false;
   client.set_counted();
   return true;
 }
 
-void Front::count_arrived(ClientConnection& client) {
+void Front::count_arrived(client::ClientConnection& client) {
   if (!counts_for_its_address(client)) return;
   admission_.count(client.peer());
   client.set_counted();
 }
 
 /// 503 before anything was asked: the request is not waited for.
-void Front::refuse_as_busy(ClientConnection& client) {
+void Front::refuse_as_busy(client::ClientConnection& client) {
   client.send(http::render(busy_response(), {.keep_alive = false, .date = clock_.date()}));
   client.finish();
 }
 
 bool Front::admits_handshake(const http::Exchange& exchange, const http::RequestHead& head) {
   if (!http::raw_query_value(head.query, "sid").value_or("").empty()) return true;
-  const auto& client = static_cast<const ClientConnection&>(exchange.stream());
+  const auto& client = static_cast<const client::ClientConnection&>(exchange.stream());
   return admission_.admits_handshake(engine_.session_count(),
                                      named_by_proxy(client, head).value_or(client.peer()));
 }
 
-std::size_t Front::ProxyReader::on_bytes(http::Stream& stream, std::span<char> bytes) {
-  auto& client = static_cast<ClientConnection&>(stream);
-  const ProxyHeader header = parse_proxy_header({bytes.data(), bytes.size()});
+std::size_t Front::ProxyReader::on_bytes(loop::Stream& stream, std::span<char> bytes) {
+  auto& client = static_cast<client::ClientConnection&>(stream);
+  const client::ProxyHeader header = client::parse_proxy_header({bytes.data(), bytes.size()});
   switch (header.status) {
-    case ProxyHeader::Status::Incomplete:
+    case client::ProxyHeader::Status::Incomplete:
       return 0;
-    case ProxyHeader::Status::Bad:
+    case client::ProxyHeader::Status::Bad:
       front.refuse_connection(client, header.why);
       return bytes.size();
-    case ProxyHeader::Status::Complete:
+    case client::ProxyHeader::Status::Complete:
       break;
   }
   if (header.client) client.set_peer_by_proxy(*header.client);
@@ -141,9 +141,10 @@ void Front::take_in(ipc::ReceivedHandover arrival) {
   const std::size_t most = settings_.limits.connections;
   if (clients_.open() >= most + 2 * kRefusalsAtOnce)
     return (void)admission_.admits_connection(clients_.open());
-  const auto peer = PeerAddress::from_text(arrival.handover.client_address, arrival.handover.client_port);
+  const auto peer =
+      client::PeerAddress::from_text(arrival.handover.client_address, arrival.handover.client_port);
   const bool came_from_reserve = static_cast<std::uint64_t>(arrival.socket.get()) >= descriptor_limit_;
-  ClientConnection* connection =
+  client::ClientConnection* connection =
       clients_.adopt(std::move(arrival.socket), peer, arrival.handover.listener, arrival.handover.bytes);
   if (connection == nullptr) return;
   if (arrival.handover.kind == ipc::HandoverKind::Request) connection->serve_one_request();
@@ -174,14 +175,15 @@ bool Front::asks_for_session(std::string_view request) const {
   return comes && !handovers_->other_owner_of(*sid);
 }
 
-ClientConnection* Front::take_in(ipc::Descriptor socket, const ConnectionImage& image) {
-  const auto peer = PeerAddress::from_text(image.client_address, image.client_port);
-  ClientConnection* connection = clients_.adopt(std::move(socket), peer, image.listener, image.unread);
+client::ClientConnection* Front::take_in(base::Descriptor socket, const migration::ConnectionImage& image) {
+  const auto peer = client::PeerAddress::from_text(image.client_address, image.client_port);
+  client::ClientConnection* connection =
+      clients_.adopt(std::move(socket), peer, image.listener, image.unread);
   if (connection == nullptr) return nullptr;
   if (image.one_request) connection->serve_one_request();
   if (image.placed) connection->set_placed();
   if (image.by_proxy) connection->set_peer_by_proxy(peer);
-  if (!image.unsent.empty()) connection->send(http::Buffer::copy_of(image.unsent));
+  if (!image.unsent.empty()) connection->send(loop::Buffer::copy_of(image.unsent));
   count_arrived(*connection);
   http_.adopt(*connection);
   return connection;
@@ -197,17 +199,17 @@ void Front::ask_again() {
   http_.ask_again();
 }
 
-std::optional<PeerAddress> Front::named_by_proxy(const ClientConnection& client,
-                                                 const http::RequestHead& head) const {
-  const ListenerSettings& listener = listener_of(client);
+std::optional<client::PeerAddress> Front::named_by_proxy(const client::ClientConnection& client,
+                                                         const http::RequestHead& head) const {
+  const client::ListenerSettings& listener = listener_of(client);
   if (listener.trusted.empty()) return std::nullopt;
-  return forwarded_client(client.peer(), listener.trusted, listener.address_header, head.raw);
+  return client::forwarded_client(client.peer(), listener.trusted, listener.address_header, head.raw);
 }
 
-http::RequestHandler::Route Front::route(http::Stream& stream, const http::RequestHead& head,
+http::RequestHandler::Route Front::route(loop::Stream& stream, const http::RequestHead& head,
                                          std::size_t bytes_after_head) {
   const Route not_here = giving_ ? Route::Later : Route::Here;
-  auto& client = static_cast<ClientConnection&>(stream);
+  auto& client = static_cast<client::ClientConnection&>(stream);
   if (handovers_ == nullptr || !engine_.matches(head)) {
     client.set_asked(0);
     return not_here;
@@ -240,10 +242,10 @@ http::RequestHandler::Route Front::route(http::Stream& stream, const http::Reque
 }
 
 /// One of ours that is not here: on its way, perhaps.
-http::RequestHandler::Route Front::route_unknown(ClientConnection& client, const http::RequestHead& head,
-                                                 std::string_view sid) {
+http::RequestHandler::Route Front::route_unknown(client::ClientConnection& client,
+                                                 const http::RequestHead& head, std::string_view sid) {
   if (client.asked() < last_giver_) {
-    client.take_from(head.raw.data(), kGiver);
+    client.take_from(head.raw.data(), client::kGiver);
     return Route::Taken;
   }
   // The supervisor has named the giver before it changed the table; that may not be read yet.
@@ -257,7 +259,7 @@ http::RequestHandler::Route Front::route_unknown(ClientConnection& client, const
   return giving_ ? Route::Later : Route::Here;
 }
 
-std::optional<Front::Elsewhere> Front::elsewhere(const ClientConnection& client,
+std::optional<Front::Elsewhere> Front::elsewhere(const client::ClientConnection& client,
                                                  const http::RequestHead& head) {
   if (const auto sid = engineio::sid_of(head)) {
     const auto owner = handovers_->other_owner_of(*sid);
@@ -278,8 +280,8 @@ std::optional<Front::Elsewhere> Front::elsewhere(const ClientConnection& client,
 }
 
 /// Nothing where the kernel has chosen already.
-std::optional<std::uint16_t> Front::chosen_slot(const ClientConnection& client,
-                                                const std::optional<PeerAddress>& named) {
+std::optional<std::uint16_t> Front::chosen_slot(const client::ClientConnection& client,
+                                                const std::optional<client::PeerAddress>& named) {
   if (settings_.placement == PlacementRule::LeastConnections)
     return placement_->by_connections(engine_.session_count());
   if (named) return placement_->by_address(*named);
@@ -294,7 +296,7 @@ bool Front::is_lost(const http::RequestHead& head) {
   return sid && handovers_->other_owner_of(*sid) && !engine_.knows(*sid);
 }
 
-void Front::refuse_connection(ClientConnection& client, const char* why) {
+void Front::refuse_connection(client::ClientConnection& client, const char* why) {
   counters_.add(ipc::Counter::ProxyHeadersRefused);
   base::log_at_most(refusals_, clock_.now(), base::LogLevel::Warning, [&] {
     return fmt::format("listener {}: PROXY protocol header of {}: {}; the connection is closed",
@@ -303,14 +305,14 @@ void Front::refuse_connection(ClientConnection& client, const char* why) {
   client.abort();
 }
 
-bool Front::relay(ClientConnection& client, const Elsewhere& to, const http::RequestHead& head) {
+bool Front::relay(client::ClientConnection& client, const Elsewhere& to, const http::RequestHead& head) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     counters_.add(ipc::Counter::RelaysRefused);
     return false;
   }
-  ipc::Descriptor near(ends[0]);
-  const ipc::Descriptor far(ends[1]);
+  base::Descriptor near(ends[0]);
+  const base::Descriptor far(ends[1]);
   // The kernel gives the lowest numbers that are free: as many are in use at least.
   const auto highest = static_cast<std::uint64_t>(std::max(ends[0], ends[1]));
   if (highest + std::min(kLeftByRelays, descriptor_limit_ / 8) >= descriptor_limit_) {
@@ -319,12 +321,12 @@ bool Front::relay(ClientConnection& client, const Elsewhere& to, const http::Req
   }
   if (!handovers_->send(ipc::HandoverKind::Request, far, client, to.slot, {}, to.opens_session)) return false;
   client.take_from(head.raw.data());
-  ClientConnection* owner = clients_.adopt(std::move(near), client.peer(), client.listener());
+  client::ClientConnection* owner = clients_.adopt(std::move(near), client.peer(), client.listener());
   if (owner == nullptr) {
     client.abort();
     return true;
   }
-  Relay::start(client, *owner, head, header_bytes_, [this](http::Stream& stream) { http_.resume(stream); });
+  Relay::start(client, *owner, head, header_bytes_, [this](loop::Stream& stream) { http_.resume(stream); });
   return true;
 }
 
@@ -338,7 +340,7 @@ std::unique_ptr<http::AwaitedBody> Front::on_body_awaited(const http::RequestHea
 
 void Front::on_request(http::Exchange exchange, const http::Request& request) {
   counters_.add(ipc::Counter::HttpRequests);
-  const auto& client = static_cast<const ClientConnection&>(exchange.stream());
+  const auto& client = static_cast<const client::ClientConnection&>(exchange.stream());
   if (const auto named = named_by_proxy(client, request.head)) exchange.name_peer(named->text());
   if (engine_.matches(request.head) && http::raw_query_value(request.head.query, "EIO")) {
     if (is_lost(request.head)) {
@@ -362,4 +364,4 @@ void Front::on_request(http::Exchange exchange, const http::Request& request) {
   }
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::slot

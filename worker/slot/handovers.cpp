@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "worker/slot/sid_source.h"
 
-namespace limpet::process {
+namespace limpet::slot {
 namespace {
 
 /// Arrivals taken in one turn.
@@ -18,12 +18,12 @@ constexpr std::size_t kWaitingBytes = 4u << 20;
 
 }  // namespace
 
-Handovers::Inbox::Inbox(boost::asio::io_context& context, ipc::Descriptor descriptor)
+Handovers::Inbox::Inbox(boost::asio::io_context& context, base::Descriptor descriptor)
     : channel(std::move(descriptor)), watch(context, channel.descriptor(), [this] { readable = true; }) {}
 
 Handovers::Handovers(boost::asio::io_context& context, const ipc::BucketTable& table, std::uint16_t own_slot,
-                     ipc::Descriptor inbox, std::vector<ipc::Descriptor> senders, ipc::CounterBlock& counters,
-                     OnArrival on_arrival)
+                     base::Descriptor inbox, std::vector<base::Descriptor> senders,
+                     ipc::CounterBlock& counters, OnArrival on_arrival)
     : context_(context),
       own_slot_(own_slot),
       table_(table),
@@ -31,7 +31,7 @@ Handovers::Handovers(boost::asio::io_context& context, const ipc::BucketTable& t
       counters_(counters),
       on_arrival_(std::move(on_arrival)) {
   senders_.reserve(senders.size());
-  for (ipc::Descriptor& sender : senders) senders_.emplace_back(std::move(sender), kWaitingBytes);
+  for (base::Descriptor& sender : senders) senders_.emplace_back(std::move(sender), kWaitingBytes);
   learn_own_buckets();
 }
 
@@ -69,13 +69,14 @@ void Handovers::stop_reading() {
   borrowed_.clear();
 }
 
-void Handovers::borrow(std::uint16_t slot, ipc::Descriptor inbox) {
+void Handovers::borrow(std::uint16_t slot, base::Descriptor inbox) {
   borrowed_.erase(slot);
   borrowed_.try_emplace(slot, context_, std::move(inbox));
 }
 
-bool Handovers::send(ipc::HandoverKind kind, const ipc::Descriptor& socket, const ClientConnection& from,
-                     std::uint16_t to_slot, std::string_view unread, bool placed) {
+bool Handovers::send(ipc::HandoverKind kind, const base::Descriptor& socket,
+                     const client::ClientConnection& from, std::uint16_t to_slot, std::string_view unread,
+                     bool placed) {
   ipc::Handover handover;
   handover.kind = kind;
   handover.client_address = from.peer().text();
@@ -146,4 +147,4 @@ bool Handovers::read(Inbox& inbox) {
   return inbox.readable;
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::slot

@@ -20,7 +20,7 @@
 #include "worker/client/client_connection.h"
 #include "worker/loop/watch.h"
 
-namespace limpet::process {
+namespace limpet::slot {
 
 class Handovers {
  public:
@@ -28,7 +28,7 @@ class Handovers {
 
   /// `senders`: the sending ends of all inboxes, in slot order. `table` is borrowed for life.
   Handovers(boost::asio::io_context& context, const ipc::BucketTable& table, std::uint16_t own_slot,
-            ipc::Descriptor inbox, std::vector<ipc::Descriptor> senders, ipc::CounterBlock& counters,
+            base::Descriptor inbox, std::vector<base::Descriptor> senders, ipc::CounterBlock& counters,
             OnArrival on_arrival);
 
   /// The slot that owns `sid` (of a sid's form), if that is another one.
@@ -44,14 +44,14 @@ class Handovers {
   void learn_own_buckets();
   /// Sends the socket with what was read from it; `placed`: it opens a session there. The caller's copy of
   /// the socket is closed in any case. False if the inbox has no room: the socket goes nowhere.
-  bool send(ipc::HandoverKind kind, const ipc::Descriptor& socket, const ClientConnection& from,
+  bool send(ipc::HandoverKind kind, const base::Descriptor& socket, const client::ClientConnection& from,
             std::uint16_t to_slot, std::string_view unread, bool placed = false);
 
   void start_reading() { reading_ = true; }
   /// The borrowed inboxes are forgotten.
   void stop_reading();
   /// Reads the inbox of a closed slot as well. Again: the new one takes the place of the old.
-  void borrow(std::uint16_t slot, ipc::Descriptor inbox);
+  void borrow(std::uint16_t slot, base::Descriptor inbox);
   void give_back(std::uint16_t slot) { borrowed_.erase(slot); }
   /// Takes a bounded number of arrivals from each inbox, sends what waits for room, asks for the next
   /// readiness. Once per turn. True if more may be waiting.
@@ -61,9 +61,9 @@ class Handovers {
 
  private:
   struct Inbox {
-    Inbox(boost::asio::io_context& context, ipc::Descriptor descriptor);
+    Inbox(boost::asio::io_context& context, base::Descriptor descriptor);
     ipc::Channel channel;
-    Watch watch;
+    loop::Watch watch;
     bool readable = true;
     bool failed = false;
   };
@@ -84,4 +84,4 @@ class Handovers {
   bool reading_ = false;
 };
 
-}  // namespace limpet::process
+}  // namespace limpet::slot

@@ -4,9 +4,9 @@
 
 #include "ipc/shared/slot_board.h"
 
-namespace limpet::process {
-std::uint16_t rendezvous_slot(const PeerAddress& client, const ipc::PlacementHash& hash, std::uint16_t slots,
-                              const std::function<bool(std::uint16_t)>& takes_part) {
+namespace limpet::slot {
+std::uint16_t rendezvous_slot(const client::PeerAddress& client, const base::PlacementHash& hash,
+                              std::uint16_t slots, const std::function<bool(std::uint16_t)>& takes_part) {
   const std::uint32_t address = hash.of_address(client.bytes());
   std::uint16_t best = 0;
   std::uint32_t heaviest = 0;
@@ -30,11 +30,11 @@ bool Placement::takes_part(std::uint16_t slot) const noexcept {
   return board_ == nullptr || slot >= board_->slots() || board_->takes_part(slot);
 }
 
-std::uint16_t Placement::by_address(const PeerAddress& client) const {
+std::uint16_t Placement::by_address(const client::PeerAddress& client) const {
   return rendezvous_slot(client, hash_, slots_, [this](std::uint16_t slot) { return takes_part(slot); });
 }
 
-std::uint16_t Placement::another_by_address(const PeerAddress& client) const {
+std::uint16_t Placement::another_by_address(const client::PeerAddress& client) const {
   return rendezvous_slot(client, hash_, slots_,
                          [this](std::uint16_t slot) { return slot != own_slot_ && takes_part(slot); });
 }
@@ -61,4 +61,4 @@ std::uint16_t Placement::by_connections(std::uint64_t own_sessions) {
   return best;
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::slot

@@ -14,7 +14,7 @@ namespace limpet::ipc {
 class SlotBoard;
 }
 
-namespace limpet::process {
+namespace limpet::slot {
 
 /// How a new session is placed: by its client's address, or where the fewest sessions are.
 enum class PlacementRule : std::uint8_t { Address, LeastConnections };
@@ -22,8 +22,8 @@ enum class PlacementRule : std::uint8_t { Address, LeastConnections };
 /// The slot that weighs most for this address, of those that take part: the same that the kernel's program
 /// chooses. Port and IPv4-mapping do not matter. `takes_part` may be false for all: then any slot may be the
 /// one.
-[[nodiscard]] std::uint16_t rendezvous_slot(const PeerAddress& client, const ipc::PlacementHash& hash,
-                                            std::uint16_t slots,
+[[nodiscard]] std::uint16_t rendezvous_slot(const client::PeerAddress& client,
+                                            const base::PlacementHash& hash, std::uint16_t slots,
                                             const std::function<bool(std::uint16_t slot)>& takes_part);
 
 class Placement {
@@ -34,9 +34,9 @@ class Placement {
 
   [[nodiscard]] std::uint16_t own_slot() const noexcept { return own_slot_; }
   [[nodiscard]] bool takes_part(std::uint16_t slot) const noexcept;
-  [[nodiscard]] std::uint16_t by_address(const PeerAddress& client) const;
+  [[nodiscard]] std::uint16_t by_address(const client::PeerAddress& client) const;
   /// The same for a slot that may have no new session: another one.
-  [[nodiscard]] std::uint16_t another_by_address(const PeerAddress& client) const;
+  [[nodiscard]] std::uint16_t another_by_address(const client::PeerAddress& client) const;
   /// The slot with the fewest sessions; the own one unless another has fewer by two at least, so that equals
   /// do not pass sessions to and fro. `own_sessions`: right now. What this worker has sent elsewhere counts
   /// there until the board knows of it, and as if every other worker had done the same.
@@ -44,11 +44,11 @@ class Placement {
 
  private:
   const ipc::SlotBoard* board_;
-  ipc::PlacementHash hash_;
+  base::PlacementHash hash_;
   std::uint16_t own_slot_;
   std::uint16_t slots_;
   std::vector<std::uint64_t> sent_;  ///< by slot, since the board's edition
   std::uint64_t edition_ = 0;
 };
 
-}  // namespace limpet::process
+}  // namespace limpet::slot

@@ -6,7 +6,7 @@
 
 #include "worker/http/request.h"
 
-namespace limpet::process {
+namespace limpet::slot {
 namespace {
 
 /// Content-Length of a response head that a worker of ours has rendered (worker/http/response.cpp): always
@@ -24,12 +24,12 @@ bool ends_connection(std::string_view head) {
 
 }  // namespace
 
-void Relay::start(http::Stream& client, http::Stream& owner, const http::RequestHead& head,
+void Relay::start(loop::Stream& client, loop::Stream& owner, const http::RequestHead& head,
                   std::size_t header_bytes, OnDone on_done) {
   new Relay(client, owner, head, header_bytes, std::move(on_done));
 }
 
-Relay::Relay(http::Stream& client, http::Stream& owner, const http::RequestHead& head,
+Relay::Relay(loop::Stream& client, loop::Stream& owner, const http::RequestHead& head,
              std::size_t header_bytes, OnDone on_done)
     : client_(&client),
       owner_(&owner),
@@ -38,40 +38,40 @@ Relay::Relay(http::Stream& client, http::Stream& owner, const http::RequestHead&
       head_only_(head.method == "HEAD") {
   client.set_receiver(&client_side_);
   owner.set_receiver(&owner_side_);
-  client.set_waiting(http::Stream::Waiting::Response);
+  client.set_waiting(loop::Stream::Waiting::Response);
 }
 
-std::size_t Relay::ClientSide::on_bytes(http::Stream& stream, std::span<char> bytes) {
+std::size_t Relay::ClientSide::on_bytes(loop::Stream& stream, std::span<char> bytes) {
   const std::size_t taken = relay.tunnel_ ? bytes.size() : relay.request_.pass({bytes.data(), bytes.size()});
-  if (relay.owner_ != nullptr && taken > 0) relay.owner_->send(http::Buffer::copy_of({bytes.data(), taken}));
+  if (relay.owner_ != nullptr && taken > 0) relay.owner_->send(loop::Buffer::copy_of({bytes.data(), taken}));
   const bool owner_is_slow = relay.owner_ != nullptr && relay.owner_->unsent_bytes() > kHighWater;
   if (!relay.wants_more_of_client() || owner_is_slow) stream.pause_reading(true);
   return taken;
 }
 
-void Relay::ClientSide::on_writable(http::Stream&) {
+void Relay::ClientSide::on_writable(loop::Stream&) {
   if (relay.owner_ != nullptr) relay.owner_->pause_reading(false);
 }
 
-void Relay::ClientSide::on_closed(http::Stream&, int error) {
+void Relay::ClientSide::on_closed(loop::Stream&, int error) {
   relay.client_ = nullptr;
   if (relay.owner_ != nullptr) relay.tunnel_&& error == 0 ? relay.owner_->finish() : relay.owner_->abort();
   relay.delete_if_done();
 }
 
-std::size_t Relay::OwnerSide::on_bytes(http::Stream& stream, std::span<char> bytes) {
+std::size_t Relay::OwnerSide::on_bytes(loop::Stream& stream, std::span<char> bytes) {
   if (relay.client_ == nullptr) return bytes.size();
-  relay.client_->send(http::Buffer::copy_of({bytes.data(), bytes.size()}));
+  relay.client_->send(loop::Buffer::copy_of({bytes.data(), bytes.size()}));
   if (!relay.tunnel_) relay.count_response({bytes.data(), bytes.size()});
   if (relay.client_ != nullptr && relay.client_->unsent_bytes() > kHighWater) stream.pause_reading(true);
   return bytes.size();
 }
 
-void Relay::OwnerSide::on_writable(http::Stream&) {
+void Relay::OwnerSide::on_writable(loop::Stream&) {
   if (relay.client_ != nullptr && relay.wants_more_of_client()) relay.client_->pause_reading(false);
 }
 
-void Relay::OwnerSide::on_closed(http::Stream&, int error) {
+void Relay::OwnerSide::on_closed(loop::Stream&, int error) {
   relay.owner_ = nullptr;
   // The response is not whole (finish_response() takes the client away): closing tells the client so.
   if (relay.client_ != nullptr) relay.tunnel_&& error == 0 ? relay.client_->finish() : relay.client_->abort();
@@ -101,12 +101,12 @@ void Relay::count_response(std::string_view bytes) {
 
 void Relay::become_tunnel() {
   tunnel_ = true;
-  client_->set_waiting(http::Stream::Waiting::Nothing);
+  client_->set_waiting(loop::Stream::Waiting::Nothing);
   client_->pause_reading(false);
 }
 
 void Relay::finish_response() {
-  http::Stream* const client = std::exchange(client_, nullptr);
+  loop::Stream* const client = std::exchange(client_, nullptr);
   owner_->abort();
   // The rest of a request that was answered early (413) must not be taken for the next one.
   if (ends_connection(response_head_) || request_.status() != http::RequestEnd::Status::Complete) {
@@ -122,4 +122,4 @@ void Relay::delete_if_done() {
   if (client_ == nullptr && owner_ == nullptr) delete this;
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::slot

@@ -13,38 +13,38 @@
 #include "worker/http/request_end.h"
 #include "worker/loop/stream.h"
 
-namespace limpet::process {
+namespace limpet::slot {
 
 class Relay {
  public:
   /// Called once, when the response is whole and the client's stream may get its next receiver.
-  using OnDone = std::function<void(http::Stream& client)>;
+  using OnDone = std::function<void(loop::Stream& client)>;
 
   /// Takes over both streams as their receiver and deletes itself when both are done with. Nothing of the
   /// request is consumed yet. `header_bytes`: longest head, and framing between the chunks of a body.
-  static void start(http::Stream& client, http::Stream& owner, const http::RequestHead& head,
+  static void start(loop::Stream& client, loop::Stream& owner, const http::RequestHead& head,
                     std::size_t header_bytes, OnDone on_done);
 
  private:
   /// Response bytes held for a slow client before the owner is made to wait.
   static constexpr std::size_t kHighWater = 256 * 1024;
 
-  struct ClientSide final : http::StreamReceiver {
+  struct ClientSide final : loop::StreamReceiver {
     explicit ClientSide(Relay& owner) : relay(owner) {}
-    std::size_t on_bytes(http::Stream& stream, std::span<char> bytes) override;
-    void on_writable(http::Stream& stream) override;
-    void on_closed(http::Stream& stream, int error) override;
+    std::size_t on_bytes(loop::Stream& stream, std::span<char> bytes) override;
+    void on_writable(loop::Stream& stream) override;
+    void on_closed(loop::Stream& stream, int error) override;
     Relay& relay;
   };
-  struct OwnerSide final : http::StreamReceiver {
+  struct OwnerSide final : loop::StreamReceiver {
     explicit OwnerSide(Relay& owner) : relay(owner) {}
-    std::size_t on_bytes(http::Stream& stream, std::span<char> bytes) override;
-    void on_writable(http::Stream& stream) override;
-    void on_closed(http::Stream& stream, int error) override;
+    std::size_t on_bytes(loop::Stream& stream, std::span<char> bytes) override;
+    void on_writable(loop::Stream& stream) override;
+    void on_closed(loop::Stream& stream, int error) override;
     Relay& relay;
   };
 
-  Relay(http::Stream& client, http::Stream& owner, const http::RequestHead& head, std::size_t header_bytes,
+  Relay(loop::Stream& client, loop::Stream& owner, const http::RequestHead& head, std::size_t header_bytes,
         OnDone on_done);
   [[nodiscard]] bool wants_more_of_client() const noexcept {
     return tunnel_ || request_.status() == http::RequestEnd::Status::Incomplete;
@@ -56,8 +56,8 @@ class Relay {
 
   ClientSide client_side_{*this};
   OwnerSide owner_side_{*this};
-  http::Stream* client_;
-  http::Stream* owner_;
+  loop::Stream* client_;
+  loop::Stream* owner_;
   OnDone on_done_;
   http::RequestEnd request_;
   std::string response_head_;
@@ -67,4 +67,4 @@ class Relay {
   bool tunnel_ = false;  ///< the owner has switched protocols
 };
 
-}  // namespace limpet::process
+}  // namespace limpet::slot

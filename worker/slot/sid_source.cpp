@@ -7,7 +7,7 @@
 #include "base/descriptor.h"
 #include "ipc/shared/bucket_table.h"
 
-namespace limpet::process {
+namespace limpet::slot {
 namespace {
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -60,7 +60,7 @@ void SidSource::refill() {
   while (have < random_.size()) {
     const ssize_t got = ::getrandom(random_.data() + have, random_.size() - have, 0);
     if (got < 0 && errno == EINTR) continue;
-    have += static_cast<std::size_t>(ipc::require(static_cast<int>(got), "read random bytes"));
+    have += static_cast<std::size_t>(base::require(static_cast<int>(got), "read random bytes"));
   }
 }
 
@@ -69,4 +69,4 @@ std::uint16_t bucket_of(std::string_view sid) noexcept {
                                     kValues[static_cast<std::uint8_t>(sid[1])]);
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::slot

@@ -11,7 +11,7 @@ namespace limpet::ipc {
 class BucketTable;
 }
 
-namespace limpet::process {
+namespace limpet::slot {
 
 class SidSource {
  public:
@@ -32,4 +32,4 @@ class SidSource {
 /// The bucket that a sid names: `sid` is of a sid's form (engineio::sid_of).
 [[nodiscard]] std::uint16_t bucket_of(std::string_view sid) noexcept;
 
-}  // namespace limpet::process
+}  // namespace limpet::slot

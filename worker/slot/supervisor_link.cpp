@@ -6,9 +6,9 @@
 #include "base/log.h"
 #include "ipc/messages/codec.h"
 
-namespace limpet::process {
+namespace limpet::slot {
 
-SupervisorLink::SupervisorLink(boost::asio::io_context& context, ipc::Descriptor channel,
+SupervisorLink::SupervisorLink(boost::asio::io_context& context, base::Descriptor channel,
                                OnMessage on_message, OnDescriptorsLost on_descriptors_lost,
                                std::function<void()> on_lost)
     : channel_(std::move(channel)),
@@ -92,4 +92,4 @@ void SupervisorLink::lose() {
   on_lost_();
 }
 
-}  // namespace limpet::process
+}  // namespace limpet::slot

@@ -12,18 +12,18 @@
 #include "ipc/messages/messages.h"
 #include "worker/loop/watch.h"
 
-namespace limpet::process {
+namespace limpet::slot {
 
 class SupervisorLink {
  public:
   using OnMessage =
-      std::function<void(ipc::SupervisorMessage message, std::vector<ipc::Descriptor> descriptors)>;
+      std::function<void(ipc::SupervisorMessage message, std::vector<base::Descriptor> descriptors)>;
 
   using OnDescriptorsLost = std::function<void(const ipc::SupervisorMessage& message)>;
 
   /// `on_descriptors_lost`: a message of whose descriptors some found no number in this process, and are
   /// lost; logged. `on_lost` is called once: the supervisor died, or the channel broke.
-  SupervisorLink(boost::asio::io_context& context, ipc::Descriptor channel, OnMessage on_message,
+  SupervisorLink(boost::asio::io_context& context, base::Descriptor channel, OnMessage on_message,
                  OnDescriptorsLost on_descriptors_lost, std::function<void()> on_lost);
 
   void send(const ipc::WorkerMessage& message, std::span<const int> descriptors = {});
@@ -40,9 +40,9 @@ class SupervisorLink {
   OnMessage on_message_;
   OnDescriptorsLost on_descriptors_lost_;
   std::function<void()> on_lost_;
-  Watch watch_;
+  loop::Watch watch_;
   base::LogGate log_gate_;
   bool lost_ = false;
 };
 
-}  // namespace limpet::process
+}  // namespace limpet::slot

@@ -25,7 +25,7 @@ struct Broadcast {
       rooms;  ///< empty: every socket of the namespace. A socket's own id is a room
   std::span<const std::string_view> except;  ///< rooms (and socket ids) left out
   bool is_volatile = false;                  ///< dropped for sockets that are not writable
-  std::span<const http::Buffer>
+  std::span<const loop::Buffer>
       frames;  ///< the packet, then its binary attachments, as Session::send takes them
 };
 

@@ -30,7 +30,7 @@ struct ClientImage {
   struct Assembly {
     std::string text;
     std::uint32_t expected = 0;
-    std::vector<http::Buffer> attachments;  ///< as frames
+    std::vector<loop::Buffer> attachments;  ///< as frames
   };
   std::vector<SocketImage> sockets;
   std::optional<Assembly> assembly;

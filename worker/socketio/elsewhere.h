@@ -15,14 +15,14 @@ class Elsewhere {
   virtual ~Elsewhere() = default;
 
   // To the process that a socket has moved to.
-  virtual void emit(std::string_view nsp, std::string_view id, std::span<const http::Buffer> frames) = 0;
+  virtual void emit(std::string_view nsp, std::string_view id, std::span<const loop::Buffer> frames) = 0;
   virtual void join(std::string_view nsp, std::string_view id, std::string_view room) = 0;
   virtual void leave(std::string_view nsp, std::string_view id, std::string_view room) = 0;
   virtual void disconnect(std::string_view nsp, std::string_view id, bool close) = 0;
 
   /// To the process that the socket came from: an acknowledgement that nobody waits for here.
   virtual void reply(std::string_view nsp, std::string_view id, std::string_view packet,
-                     std::span<const http::Buffer> attachments) = 0;
+                     std::span<const loop::Buffer> attachments) = 0;
 };
 
 }  // namespace limpet::socketio

@@ -88,7 +88,7 @@ void append_integer(websocket::FrameBuilder& out, std::uint64_t value) {
   out.append({digits, static_cast<std::size_t>(end - digits)});
 }
 
-std::size_t count(std::string_view text, std::span<const http::Buffer> attachments) {
+std::size_t count(std::string_view text, std::span<const loop::Buffer> attachments) {
   std::vector<Placeholder> found;
   (void)find_placeholders(text, static_cast<std::uint32_t>(attachments.size()), found);
   return found.size();
@@ -180,7 +180,7 @@ void Encoder::binary(const Binary& value) {
   placeholder(value.frame() ? value.frame() : websocket::make_frame(websocket::Opcode::Binary, {}));
 }
 
-void Encoder::placeholder(const http::Buffer& frame) {
+void Encoder::placeholder(const loop::Buffer& frame) {
   builder_.append("{\"_placeholder\":true,\"num\":");
   append_integer(builder_, attachments_.size() - 1);
   builder_.append('}');
@@ -188,7 +188,7 @@ void Encoder::placeholder(const http::Buffer& frame) {
 }
 
 /// Text of another packet, its attachments numbered anew.
-void Encoder::relay(std::string_view text, std::span<const http::Buffer> attachments) {
+void Encoder::relay(std::string_view text, std::span<const loop::Buffer> attachments) {
   std::vector<Placeholder> found;
   if (!attachments.empty())
     (void)find_placeholders(text, static_cast<std::uint32_t>(attachments.size()), found);
@@ -201,9 +201,9 @@ void Encoder::relay(std::string_view text, std::span<const http::Buffer> attachm
   builder_.append(text.substr(copied));
 }
 
-std::span<const http::Buffer> Encoder::finish() {
+std::span<const loop::Buffer> Encoder::finish() {
   builder_.append(']');
-  http::Buffer frame = std::move(builder_).finish(websocket::Opcode::Text);
+  loop::Buffer frame = std::move(builder_).finish(websocket::Opcode::Text);
   if (attachments_.empty()) {
     frame_ = std::move(frame);
     return {&frame_, 1};

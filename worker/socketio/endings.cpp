@@ -13,8 +13,8 @@ namespace limpet::socketio {
 namespace {
 
 /// What is done at once when a socket ends. Not bounded in time: what its handlers see must not depend on it.
-http::Allowance at_once() noexcept {
-  http::Allowance allowance;
+loop::Allowance at_once() noexcept {
+  loop::Allowance allowance;
   allowance.begin(kEndedAtOnce, std::chrono::hours(1));
   return allowance;
 }
@@ -36,7 +36,7 @@ void Server::retire_socket(SocketState& socket, std::string_view reason) {
     leave_namespace(socket);
   }
   cut_off(socket);
-  http::Allowance allowance = at_once();
+  loop::Allowance allowance = at_once();
   const bool gave_up = give_up_replies(socket, kDisconnectedReply, allowance);
   if (gave_up) end_socket(socket, was_connected, reason);
   if (!gave_up || has_rooms_to_leave(socket))
@@ -71,7 +71,7 @@ void Server::forget_socket(SocketState& socket) {
   if (client.first == nullptr && client.session == nullptr) graveyard_.clients.emplace_back(&client);
 }
 
-void Server::go_on_with_endings(http::Allowance& allowance) {
+void Server::go_on_with_endings(loop::Allowance& allowance) {
   while (!endings_.empty()) {
     SocketState& socket = *endings_.front().socket;
     if (!leave_more_rooms(socket, allowance)) return;
@@ -84,7 +84,7 @@ void Server::go_on_with_endings(http::Allowance& allowance) {
   }
 }
 
-void Server::go_on_forgetting(http::Allowance& allowance) {
+void Server::go_on_forgetting(loop::Allowance& allowance) {
   while (!forgotten_.empty()) {
     MovedSockets& moved = forgotten_.front();
     while (!moved.empty()) {
@@ -101,7 +101,7 @@ void Server::forget_moved() {
   if (moved_.empty()) return;
   const Dispatch dispatch(*this);
   forgotten_.push_back(std::exchange(moved_, {}));
-  http::Allowance allowance = at_once();
+  loop::Allowance allowance = at_once();
   go_on_forgetting(allowance);
 }
 
@@ -146,20 +146,20 @@ const boost::json::value& Server::parsed_auth(SocketState& socket) {
   return more.parsed_auth->value();
 }
 
-void Server::run_timers(http::Allowance& allowance) {
+void Server::run_timers(loop::Allowance& allowance) {
   timers_.run_due(clock_.now(), allowance, [this](const std::function<void()>& task) {
     guarded({"timer", ""}, task);
   });
 }
 
-void Server::close_unconnected(http::Allowance& allowance) {
+void Server::close_unconnected(loop::Allowance& allowance) {
   while (!unconnected_.empty() && unconnected_.begin()->first <= clock_.now() && allowance.take())
     close_client(*unconnected_.begin()->second, "forced server close", engineio::CloseReason::ForcedClose);
 }
 
-void Server::tick(http::Allowance& allowance) {
+void Server::tick(loop::Allowance& allowance) {
   const Dispatch dispatch(*this);
-  using Part = void (Server::*)(http::Allowance&);
+  using Part = void (Server::*)(loop::Allowance&);
   static constexpr std::array<Part, 4> kParts = {&Server::run_timers, &Server::close_unconnected,
                                                  &Server::go_on_with_endings, &Server::go_on_forgetting};
   // Another one is first in each turn: one that always has work must not use up what all have.
@@ -168,11 +168,11 @@ void Server::tick(http::Allowance& allowance) {
   first_part_ = (first_part_ + 1) % kParts.size();
 }
 
-std::optional<http::TimePoint> Server::next_deadline() const {
+std::optional<loop::TimePoint> Server::next_deadline() const {
   if (!endings_.empty() || !forgotten_.empty()) return clock_.now();
-  std::optional<http::TimePoint> next = timers_.next_deadline();
+  std::optional<loop::TimePoint> next = timers_.next_deadline();
   if (!unconnected_.empty())
-    next = std::min(next.value_or(http::TimePoint::max()), unconnected_.begin()->first);
+    next = std::min(next.value_or(loop::TimePoint::max()), unconnected_.begin()->first);
   return next;
 }
 

@@ -19,7 +19,7 @@ ManyHandlers* many_handlers_of(const SocketState& socket) noexcept {
   return socket.extras == nullptr ? nullptr : socket.extras->many_handlers.get();
 }
 
-std::ptrdiff_t cost_of_reply(TimerQueue::Id timer) noexcept {
+std::ptrdiff_t cost_of_reply(loop::TimerQueue::Id timer) noexcept {
   return kReplyBytes + (timer == 0 ? 0 : kReplyTimerBytes);
 }
 
@@ -115,7 +115,7 @@ void Server::destroy_callbacks(const SocketState& socket) noexcept {
 }
 
 void Server::receive_event(SocketState& socket, const Packet& packet,
-                           std::span<const http::Buffer> attachments) {
+                           std::span<const loop::Buffer> attachments) {
   std::string storage;
   const std::string_view name = packet.event_name(storage);
   const Args whole(packet.json, packet.elements.view(), attachments);
@@ -183,7 +183,7 @@ std::optional<std::uint64_t> Server::expect_reply(SocketState& socket, Handler h
     resolve_reply(*late, id, call);
   };
   if (moved) timeout = std::chrono::milliseconds(0);
-  const TimerQueue::Id timer =
+  const loop::TimerQueue::Id timer =
       moved || timeout.count() > 0 ? timers_.add(clock_.now() + timeout, {}, give_up) : 0;
   if (more.replies == nullptr) more.replies = std::make_unique<PendingReplies>();
   more.replies->add({id, handler, timer});
@@ -195,7 +195,7 @@ std::optional<std::uint64_t> Server::expect_reply(SocketState& socket, Handler h
 }
 
 void Server::receive_reply(SocketState& socket, const Packet& packet,
-                           std::span<const http::Buffer> attachments) {
+                           std::span<const loop::Buffer> attachments) {
   Call call(handle_of(socket), Args(packet.json, packet.elements.view(), attachments));
   if (resolve_reply(socket, *packet.id, call) || !socket.recovered) return;
   // Where it came from somebody may wait; that can have been here, if it had to come back.
@@ -205,7 +205,7 @@ void Server::receive_reply(SocketState& socket, const Packet& packet,
 }
 
 bool Server::resolve_moved_reply(std::string_view socket_id, const Packet& packet,
-                                 std::span<const http::Buffer> attachments) {
+                                 std::span<const loop::Buffer> attachments) {
   const auto [first, last] = moved_.equal_range(socket_id);
   return std::any_of(first, last, [&](const auto& entry) {
     SocketState& socket = *sockets_[entry.second];
@@ -226,7 +226,7 @@ bool Server::resolve_reply(SocketState& socket, std::uint64_t id, Call& call) {
   return true;
 }
 
-bool Server::give_up_replies(SocketState& socket, const char* why, http::Allowance& allowance) {
+bool Server::give_up_replies(SocketState& socket, const char* why, loop::Allowance& allowance) {
   if (socket.extras == nullptr || socket.extras->replies == nullptr) return true;
   const Error error{why};
   Call call(handle_of(socket), Args(), &error);

@@ -41,14 +41,15 @@ void HttpRoutes::get(std::string_view path, HttpHandler handler) {
 }
 
 std::optional<http::Response> HttpRoutes::answer(const http::Request& request, const Address& address,
-                                                 const http::Clock& clock, HandlerClock& handler_clock) {
+                                                 const loop::Clock& clock,
+                                                 loop::HandlerClock& handler_clock) {
   const std::string_view path = request.head.path;
   const auto handler = path.starts_with(socketio_path_) ? handlers_.end() : handlers_.find(path);
   // Only a handler needs a copy of the request.
   if (handler == handlers_.end()) return files_.answer(request.head, clock);
   if (!is_read(request.head)) return method_not_allowed();
   const HttpRequest for_handler = to_public(request, address());
-  const HandlerClock::Running running(handler_clock);
+  const loop::HandlerClock::Running running(handler_clock);
   return from_public(handler->second(for_handler));
 }
 

@@ -32,7 +32,8 @@ class HttpRoutes {
 
   /// Nothing: no route. Throws what a handler throws.
   [[nodiscard]] std::optional<http::Response> answer(const http::Request& request, const Address& address,
-                                                     const http::Clock& clock, HandlerClock& handler_clock);
+                                                     const loop::Clock& clock,
+                                                     loop::HandlerClock& handler_clock);
 
   [[nodiscard]] std::size_t kept_file_bytes() const noexcept { return files_.kept_bytes(); }
 

@@ -35,7 +35,7 @@ class Gate final : public engineio::Session {
   void open(engineio::Session& session) noexcept { session_ = &session; }
   void shut() noexcept { session_ = nullptr; }
 
-  void send(std::span<const http::Buffer> frames) override {
+  void send(std::span<const loop::Buffer> frames) override {
     if (session_ == nullptr)
       --packets_out_;
     else

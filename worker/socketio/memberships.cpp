@@ -36,7 +36,7 @@ std::ptrdiff_t cost_of(const RoomState& room) noexcept {
 }
 
 /// Of joining or leaving it: its name is hashed, copied or freed.
-std::uint32_t units_of(std::string_view room) noexcept { return 1 + http::units_of_bytes(room.size()); }
+std::uint32_t units_of(std::string_view room) noexcept { return 1 + loop::units_of_bytes(room.size()); }
 
 engineio::Session* session_at(const SocketState& socket, std::size_t place) noexcept {
   if (place < kEndedAtOnce && socket.client != nullptr) return socket.client->session;
@@ -124,7 +124,7 @@ void Server::remove_membership(SocketState& socket, std::uint32_t place) {
   if (many != nullptr && socket.rooms.size() <= kFewRooms / 2) socket.extras->many_rooms.reset();
 }
 
-bool Server::join_ahead(const ClientImage& image, http::Allowance& allowance) {
+bool Server::join_ahead(const ClientImage& image, loop::Allowance& allowance) {
   for (const SocketImage& one : image.sockets) {
     if (one.rooms.size() <= kJoinedAtOnce || !namespaces_.contains(one.nsp)) continue;
     Ahead& ahead = ahead_[one.id];
@@ -216,7 +216,7 @@ bool Server::has_rooms_to_leave(const SocketState& socket) noexcept {
   return socket.ended && !socket.rooms.empty();
 }
 
-bool Server::leave_more_rooms(SocketState& socket, http::Allowance& allowance) {
+bool Server::leave_more_rooms(SocketState& socket, loop::Allowance& allowance) {
   if (socket.rooms.empty()) return true;
   while (socket.rooms.size() > kEndedAtOnce) {
     if (!allowance.take(units_of(socket.rooms.back().room->name))) return false;

@@ -131,7 +131,7 @@ bool Server::arrive(engineio::Session& session, const ClientImage& image) {
   if (image.connect_timer) wait_for_connect(client, clock_.now() + *image.connect_timer);
   if (image.assembly) {
     await_attachments(client, image.assembly->text, image.assembly->expected);
-    for (const http::Buffer& frame : image.assembly->attachments) keep_attachment(client, frame);
+    for (const loop::Buffer& frame : image.assembly->attachments) keep_attachment(client, frame);
   }
   for (const SocketImage& one : image.sockets) {
     SocketState* const ahead = take_ahead(client, one);
@@ -200,7 +200,7 @@ SocketState* Server::find_connected(std::string_view nsp, std::string_view id) c
 }
 
 void Server::take_reply(std::string_view nsp, std::string_view id, std::string_view text,
-                        std::span<const http::Buffer> attachments) {
+                        std::span<const loop::Buffer> attachments) {
   const auto [first, last] = moved_.equal_range(id);
   if (first == last || sockets_[first->second]->nsp->name != nsp) return;
   Packet packet;
@@ -220,7 +220,7 @@ void Server::give_up_moved_replies() {
   for (const auto& [id, index] : moved_) sockets.push_back(sockets_[index]);
   for (const MovedSockets& forgotten : forgotten_)
     for (const auto& [id, index] : forgotten) sockets.push_back(sockets_[index]);
-  http::Allowance all = http::Allowance::unlimited();
+  loop::Allowance all = loop::Allowance::unlimited();
   for (SocketState* socket : sockets) (void)give_up_replies(*socket, kMovedReply, all);
 }
 

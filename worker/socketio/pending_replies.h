@@ -16,8 +16,8 @@ namespace limpet::socketio {
 /// A reply that the application waits for.
 struct PendingReply {
   std::uint64_t id = 0;
-  Handler handler;           // without a type: answered
-  TimerQueue::Id timer = 0;  // 0: waits as long as the socket lives
+  Handler handler;                 // without a type: answered
+  loop::TimerQueue::Id timer = 0;  // 0: waits as long as the socket lives
 };
 
 class PendingReplies {

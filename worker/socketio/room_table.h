@@ -62,14 +62,14 @@ class RoomTable {
  private:
   /// Hashed once, for the part and inside it.
   struct Hashed {
-    explicit Hashed(std::string_view text) noexcept : name(text), hash(http::keyed_hash(text)) {}
+    explicit Hashed(std::string_view text) noexcept : name(text), hash(loop::keyed_hash(text)) {}
     explicit Hashed(const RoomState& room) noexcept : name(room.name), hash(room.hash) {}
     [[nodiscard]] std::size_t part() const noexcept { return hash >> 58; }
     std::string_view name;
     std::uint64_t hash;
   };
-  struct RoomHash : http::KeyedHash {
-    using http::KeyedHash::operator();
+  struct RoomHash : loop::KeyedHash {
+    using loop::KeyedHash::operator();
     std::size_t operator()(const Hashed& name) const { return name.hash; }
   };
   struct SameName {

@@ -10,7 +10,7 @@
 namespace limpet::socketio {
 namespace {
 
-http::Buffer control_frame(PacketType type, std::string_view nsp, std::string_view payload) {
+loop::Buffer control_frame(PacketType type, std::string_view nsp, std::string_view payload) {
   websocket::FrameBuilder frame(nsp.size() + payload.size() + 4);
   frame.append('4');
   frame.append(static_cast<char>('0' + static_cast<int>(type)));
@@ -28,7 +28,7 @@ ClientState* client_of(engineio::Session& session) noexcept {
 
 }  // namespace
 
-Server::Server(const http::Clock& clock, Options options, IdSource ids)
+Server::Server(const loop::Clock& clock, Options options, IdSource ids)
     : clock_(clock), options_(std::move(options)), ids_(std::move(ids)), routes_(options_.path) {
   (void)namespace_named("/");
 }
@@ -112,7 +112,7 @@ void Server::await_attachments(ClientState& client, std::string_view text, std::
   client.session->hold(kAssemblyBytes + static_cast<std::ptrdiff_t>(text.size()));
 }
 
-void Server::keep_attachment(ClientState& client, http::Buffer frame) {
+void Server::keep_attachment(ClientState& client, loop::Buffer frame) {
   const std::size_t bytes = frame.payload().size();
   client.assembly->attachments.push_back(std::move(frame));
   client.assembly->bytes += bytes;
@@ -145,7 +145,7 @@ void Server::on_close(engineio::Session& session, engineio::CloseReason reason) 
   if (client->first == nullptr) graveyard_.clients.emplace_back(client);
 }
 
-void Server::receive(ClientState& client, const Packet& packet, std::span<const http::Buffer> attachments) {
+void Server::receive(ClientState& client, const Packet& packet, std::span<const loop::Buffer> attachments) {
   ++stats_.packets_in;
   SocketState* const socket = socket_of(client, packet.nsp);
   if (socket == nullptr && packet.type == PacketType::Connect) return receive_connect(client, packet);
@@ -192,7 +192,7 @@ void Server::refuse(ClientState& client, std::string_view nsp, const Error& erro
   boost::json::object payload{{"message", error.message}};
   if (error.data) payload["data"] = *error.data;
   const std::string json = with_valid_utf8(boost::json::serialize(payload));
-  const http::Buffer frame = control_frame(PacketType::ConnectError, nsp, json);
+  const loop::Buffer frame = control_frame(PacketType::ConnectError, nsp, json);
   client.session->send({&frame, 1});
   ++stats_.packets_out;
 }
@@ -226,7 +226,7 @@ void Server::accept(SocketState& socket) {
   // Before the handlers run: what they emit must arrive behind it.
   std::string payload = "{\"sid\":\"";
   payload.append(view_of(socket.id)).append("\"}");
-  const http::Buffer frame = control_frame(PacketType::Connect, socket.nsp->name, payload);
+  const loop::Buffer frame = control_frame(PacketType::Connect, socket.nsp->name, payload);
   send(socket, {&frame, 1});
   const NamespaceState& nsp = *socket.nsp;
   Socket handle = handle_of(socket);
@@ -261,7 +261,7 @@ void Server::disconnect(SocketState& socket, bool close) {
   ClientState& client = *socket.client;
   if (client.closing || socket.phase == SocketState::Phase::Closing) return;
   const auto say_goodbye = [this](SocketState& one) {
-    const http::Buffer frame = control_frame(PacketType::Disconnect, one.nsp->name, "");
+    const loop::Buffer frame = control_frame(PacketType::Disconnect, one.nsp->name, "");
     send(one, {&frame, 1});
   };
   if (!close) {
@@ -293,7 +293,7 @@ void Server::close_client(ClientState& client, std::string_view reason,
   client.session->close(session_reason);
 }
 
-void Server::wait_for_connect(ClientState& client, http::TimePoint deadline) {
+void Server::wait_for_connect(ClientState& client, loop::TimePoint deadline) {
   // Only clients that arrive from elsewhere are not due last.
   client.waiting = unconnected_.emplace_hint(unconnected_.end(), deadline, &client);
   client.is_waiting = true;
@@ -304,7 +304,7 @@ void Server::stop_waiting(ClientState& client) {
   unconnected_.erase(client.waiting);
 }
 
-void Server::send(SocketState& socket, std::span<const http::Buffer> frames) {
+void Server::send(SocketState& socket, std::span<const loop::Buffer> frames) {
   if (socket.phase == SocketState::Phase::Moved) {
     if (elsewhere_ != nullptr) elsewhere_->emit(socket.nsp->name, view_of(socket.id), frames);
     return;

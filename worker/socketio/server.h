@@ -70,7 +70,7 @@ using IdSource = std::function<void(std::span<char, 20>)>;
 class Server final : public engineio::SessionHandler {
  public:
   /// `clock` outlives the server.
-  Server(const http::Clock& clock, Options options, IdSource ids);
+  Server(const loop::Clock& clock, Options options, IdSource ids);
   ~Server() override;
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -91,7 +91,7 @@ class Server final : public engineio::SessionHandler {
   [[nodiscard]] ClientImage depart(engineio::Session& session);
   /// Before arrive(), as often as it takes: joins the rooms of those sockets that are in very many, as far as
   /// the allowance goes. Nothing is delivered to them before they arrive. False: there are more.
-  [[nodiscard]] bool join_ahead(const ClientImage& image, http::Allowance& allowance);
+  [[nodiscard]] bool join_ahead(const ClientImage& image, loop::Allowance& allowance);
   /// It will not arrive.
   void forget_ahead(const ClientImage& image);
   /// The inverse, in another process: no handler runs. False, and nothing has happened, if there is no such
@@ -105,7 +105,7 @@ class Server final : public engineio::SessionHandler {
   [[nodiscard]] SocketState* find_connected(std::string_view nsp, std::string_view id) const noexcept;
   /// From where the client is now: an answer for a socket that has moved.
   void take_reply(std::string_view nsp, std::string_view id, std::string_view packet,
-                  std::span<const http::Buffer> attachments);
+                  std::span<const loop::Buffer> attachments);
   /// Callbacks of moved sockets that still wait for an answer.
   [[nodiscard]] std::size_t awaited_replies() const noexcept { return awaited_moved_; }
   /// They are given the error `moved`, all of them at once.
@@ -126,8 +126,8 @@ class Server final : public engineio::SessionHandler {
   /// Runs timers, closes sessions that joined no namespace in time, goes on with what sockets have left
   /// behind.
   /// What `allowance` does not suffice for is done in the next turn.
-  void tick(http::Allowance& allowance);
-  [[nodiscard]] std::optional<http::TimePoint> next_deadline() const;
+  void tick(loop::Allowance& allowance);
+  [[nodiscard]] std::optional<loop::TimePoint> next_deadline() const;
 
   /// The application's answer to a plain HTTP request; nothing if no route matches. Below the Socket.IO path
   /// only the browser client's files match, so this may be asked before Engine.IO. For HEAD the body is the
@@ -141,7 +141,7 @@ class Server final : public engineio::SessionHandler {
   [[nodiscard]] const Stats& stats() const noexcept { return stats_; }
   /// Of the static files that are kept in memory.
   [[nodiscard]] std::size_t kept_file_bytes() const noexcept { return routes_.kept_file_bytes(); }
-  [[nodiscard]] const HandlerClock& handler_clock() const noexcept { return handler_clock_; }
+  [[nodiscard]] const loop::HandlerClock& handler_clock() const noexcept { return handler_clock_; }
   /// Bytes kept for sockets that have ended or moved; for the others their sessions know (Session::hold).
   [[nodiscard]] std::size_t held_for_ended() const noexcept { return held_for_ended_; }
   [[nodiscard]] const Options& options() const noexcept { return options_; }
@@ -159,7 +159,7 @@ class Server final : public engineio::SessionHandler {
   [[nodiscard]] std::uint32_t event_number(std::string_view name) { return names_.acquire(name); }
   bool remove_handlers(SocketState& socket, std::string_view event);
   bool remove_handlers(SocketState& socket, std::uint32_t event);
-  void send(SocketState& socket, std::span<const http::Buffer> frames);
+  void send(SocketState& socket, std::span<const loop::Buffer> frames);
   /// The id with which to send the event; none if the socket has moved: the answer would come to the new
   /// place, where nobody knows of the callback, so that is given the error `moved` in the next turn.
   std::optional<std::uint64_t> expect_reply(SocketState& socket, Handler handler,
@@ -176,8 +176,8 @@ class Server final : public engineio::SessionHandler {
   /// Stays until the handler that runs has returned: it may have a reference into it.
   void lend(std::shared_ptr<const boost::json::value> auth) { graveyard_.auths.push_back(std::move(auth)); }
   HttpRoutes& routes() noexcept { return routes_; }
-  TimerQueue& timers() noexcept { return timers_; }
-  [[nodiscard]] const http::Clock& clock() const noexcept { return clock_; }
+  loop::TimerQueue& timers() noexcept { return timers_; }
+  [[nodiscard]] const loop::Clock& clock() const noexcept { return clock_; }
   void set_protocol_chooser(ProtocolChooser chooser) { protocol_chooser_ = std::move(chooser); }
   void add_gap_handler(std::function<void(const Gap&)> handler) {
     gap_handlers_.push_back(std::move(handler));
@@ -197,10 +197,10 @@ class Server final : public engineio::SessionHandler {
 
   [[nodiscard]] Socket handle_of(const SocketState& socket) noexcept;
 
-  void receive(ClientState& client, const Packet& packet, std::span<const http::Buffer> attachments);
+  void receive(ClientState& client, const Packet& packet, std::span<const loop::Buffer> attachments);
   void receive_connect(ClientState& client, const Packet& packet);
-  void receive_event(SocketState& socket, const Packet& packet, std::span<const http::Buffer> attachments);
-  void receive_reply(SocketState& socket, const Packet& packet, std::span<const http::Buffer> attachments);
+  void receive_event(SocketState& socket, const Packet& packet, std::span<const loop::Buffer> attachments);
+  void receive_reply(SocketState& socket, const Packet& packet, std::span<const loop::Buffer> attachments);
   void refuse(ClientState& client, std::string_view nsp, const Error& error);
   void accept(SocketState& socket);
 
@@ -215,9 +215,9 @@ class Server final : public engineio::SessionHandler {
   void give_index(SocketState& socket);
   void enter_namespace(SocketState& socket);
   void leave_namespace(SocketState& socket);
-  void wait_for_connect(ClientState& client, http::TimePoint deadline);
+  void wait_for_connect(ClientState& client, loop::TimePoint deadline);
   void await_attachments(ClientState& client, std::string_view text, std::uint32_t expected);
-  void keep_attachment(ClientState& client, http::Buffer frame);
+  void keep_attachment(ClientState& client, loop::Buffer frame);
   std::unique_ptr<ClientState::Assembly> take_assembly(ClientState& client);
   void keep_auth(SocketState& socket, std::string_view auth);
 
@@ -226,10 +226,10 @@ class Server final : public engineio::SessionHandler {
   void cut_off(SocketState& socket);
   void end_socket(SocketState& socket, bool was_connected, std::string_view reason);
   void forget_socket(SocketState& socket);
-  void go_on_with_endings(http::Allowance& allowance);
-  void go_on_forgetting(http::Allowance& allowance);
-  void run_timers(http::Allowance& allowance);
-  void close_unconnected(http::Allowance& allowance);
+  void go_on_with_endings(loop::Allowance& allowance);
+  void go_on_forgetting(loop::Allowance& allowance);
+  void run_timers(loop::Allowance& allowance);
+  void close_unconnected(loop::Allowance& allowance);
   /// To its session, or once it has ended to the server itself.
   void charge(SocketState& socket, std::ptrdiff_t bytes) noexcept;
   [[nodiscard]] static std::ptrdiff_t held_without_rooms(const SocketState& socket) noexcept;
@@ -247,13 +247,13 @@ class Server final : public engineio::SessionHandler {
   [[nodiscard]] SocketState* take_ahead(ClientState& client, const SocketImage& image);
   [[nodiscard]] static bool has_rooms_to_leave(const SocketState& socket) noexcept;
   /// False: the allowance did not suffice.
-  bool leave_more_rooms(SocketState& socket, http::Allowance& allowance);
+  bool leave_more_rooms(SocketState& socket, loop::Allowance& allowance);
   void charge_rooms(SocketState& socket, std::ptrdiff_t bytes) noexcept;
   [[nodiscard]] static std::size_t held_by_rooms(const SocketState& socket) noexcept;
 
   // handlers.cpp
   /// False: the allowance did not suffice.
-  bool give_up_replies(SocketState& socket, const char* why, http::Allowance& allowance);
+  bool give_up_replies(SocketState& socket, const char* why, loop::Allowance& allowance);
 
   void run_handlers(SocketState& socket, std::uint32_t event, Call& call, std::string_view name);
   void run_handler(const Handler& handler, Call& call, std::string_view name);
@@ -262,7 +262,7 @@ class Server final : public engineio::SessionHandler {
   bool resolve_reply(SocketState& socket, std::uint64_t id, Call& call);
   /// The same for what stayed behind when the socket of that id moved.
   bool resolve_moved_reply(std::string_view socket_id, const Packet& packet,
-                           std::span<const http::Buffer> attachments);
+                           std::span<const loop::Buffer> attachments);
   [[nodiscard]] static bool has_handler(const SocketState& socket, std::uint32_t event) noexcept;
   [[nodiscard]] static std::span<const HandlerEntry> candidates(const SocketState& socket,
                                                                 std::uint32_t event) noexcept;
@@ -281,7 +281,7 @@ class Server final : public engineio::SessionHandler {
   template <typename F>
   void guarded(const HandlerName& name, F&& handler) noexcept {
     caught(name, [this, &handler] {
-      const HandlerClock::Running running(handler_clock_);
+      const loop::HandlerClock::Running running(handler_clock_);
       handler();
     });
   }
@@ -308,16 +308,16 @@ class Server final : public engineio::SessionHandler {
   /// `mark` not 0: skips sockets that carry it, and gives it to the others.
   void deliver_to(std::span<const Member> members, const Broadcast& broadcast, const SocketState* left_out,
                   std::uint32_t mark);
-  const http::Clock& clock_;
+  const loop::Clock& clock_;
   Options options_;
   IdSource ids_;
   Adapter* adapter_ = nullptr;
   Elsewhere* elsewhere_ = nullptr;
   Stats stats_;
-  HandlerClock handler_clock_;
+  loop::HandlerClock handler_clock_;
   NameTable names_;
   IdTable by_id_;
-  TimerQueue timers_;
+  loop::TimerQueue timers_;
   HttpRoutes routes_;
   base::LogGate failures_;
   base::LogGate lost_data_;
@@ -329,11 +329,11 @@ class Server final : public engineio::SessionHandler {
   // By id: index. A client that had to come back and left again stands here more than once.
   using MovedSockets = std::unordered_multimap<std::string, std::uint32_t, NameHash, std::equal_to<>>;
   MovedSockets moved_;
-  http::Fifo<MovedSockets> forgotten_;  // to be given up, and to end
+  loop::Fifo<MovedSockets> forgotten_;  // to be given up, and to end
   std::size_t awaited_moved_ = 0;       // replies that moved sockets wait for
   std::uint32_t last_epoch_ = 0;
   std::uint32_t last_mark_ = 0;
-  std::multimap<http::TimePoint, ClientState*> unconnected_;
+  std::multimap<loop::TimePoint, ClientState*> unconnected_;
 
   /// A socket that has ended, or moved, with rooms that it has not left or replies that are not given up.
   struct Ending {
@@ -350,7 +350,7 @@ class Server final : public engineio::SessionHandler {
   std::unordered_map<std::string, Ahead, NameHash, std::equal_to<>> ahead_;  // by id
   static constexpr const char* kDisconnectedReply = "socket has been disconnected";
   static constexpr const char* kMovedReply = "moved";
-  http::Fifo<Ending> endings_;
+  loop::Fifo<Ending> endings_;
   std::size_t held_for_ended_ = 0;
   std::size_t first_part_ = 0;  // of the next tick
 

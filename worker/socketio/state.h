@@ -37,7 +37,7 @@ class Server;
 struct NamespaceState;
 
 /// Hashing for string keys looked up by view.
-using NameHash = http::KeyedHash;
+using NameHash = loop::KeyedHash;
 
 /// A socket's place in a room: room->members[index] is this socket.
 struct Membership {
@@ -94,12 +94,12 @@ struct ClientState {
   struct Assembly {
     std::string text;
     std::uint32_t expected = 0;
-    std::vector<http::Buffer> attachments;
+    std::vector<loop::Buffer> attachments;
     std::size_t bytes = 0;  // of the text and the attachments
   };
   std::unique_ptr<Assembly> assembly;
   /// Until the first namespace is joined: the place in Server::unconnected_.
-  std::multimap<http::TimePoint, ClientState*>::iterator waiting;
+  std::multimap<loop::TimePoint, ClientState*>::iterator waiting;
   bool is_waiting = false;
   bool closing = false;  // close() has been called: what arrives is ignored
   bool told_of_departure = false;

@@ -60,7 +60,7 @@ http::Response text(int status, std::string content) {
 }
 
 http::Validators validators_of(std::string_view etag, const http::FileState& state,
-                               const http::Clock& clock) {
+                               const loop::Clock& clock) {
   return {etag, std::chrono::floor<std::chrono::seconds>(std::chrono::nanoseconds(state.modified_ns)).count(),
           clock.wall_seconds()};
 }
@@ -71,7 +71,7 @@ http::Response with_validators(int status, const http::Validators& current) {
   response.add_header("Cache-Control", "public, max-age=0").add_header("ETag", current.etag);
   // RFC 9110 section 8.8.2.1: never later than Date.
   if (current.modified_s <= current.wall_seconds || current.wall_seconds == 0)
-    response.add_header("Last-Modified", http::date_of(current.modified_s));
+    response.add_header("Last-Modified", loop::date_of(current.modified_s));
   return response;
 }
 
@@ -121,7 +121,7 @@ bool path_below(std::string_view url_rest, std::string& path) {
 }
 
 /// False: it is shorter than that by now.
-bool read_all(const http::OpenFile& file, char* place, std::size_t size) noexcept {
+bool read_all(const loop::OpenFile& file, char* place, std::size_t size) noexcept {
   std::size_t at = 0;
   while (at < size) {
     const ssize_t got = ::pread(file.descriptor(), place + at, size - at, static_cast<off_t>(at));
@@ -203,7 +203,7 @@ void StaticFiles::serve_client(const fs::path& directory) {
 }
 
 std::optional<http::Response> StaticFiles::answer(const http::RequestHead& request,
-                                                  const http::Clock& clock) {
+                                                  const loop::Clock& clock) {
   if (request.path.starts_with(socketio_path_)) return client_file(request, clock);
   for (Directory& directory : directories_) {
     if (!request.path.starts_with(directory.prefix)) continue;
@@ -213,7 +213,7 @@ std::optional<http::Response> StaticFiles::answer(const http::RequestHead& reque
   return std::nullopt;
 }
 
-StaticFiles::Answer StaticFiles::client_file(const http::RequestHead& request, const http::Clock& clock) {
+StaticFiles::Answer StaticFiles::client_file(const http::RequestHead& request, const loop::Clock& clock) {
   if (!client_ || !is_read(request)) return std::nullopt;
   const std::string_view name = request.path.substr(socketio_path_.size());
   const std::string_view script = name.ends_with(".map") ? name.substr(0, name.size() - 4) : name;
@@ -223,7 +223,7 @@ StaticFiles::Answer StaticFiles::client_file(const http::RequestHead& request, c
 }
 
 StaticFiles::Answer StaticFiles::file_in(Directory& directory, const http::RequestHead& request,
-                                         const http::Clock& clock) {
+                                         const loop::Clock& clock) {
   if (request.path.ends_with('/')) path_.append(path_.empty() ? "index.html" : "/index.html");
   name_.assign(directory.mark).append(path_);
   http::KeptFile* const kept = cache_.find(name_);
@@ -252,7 +252,7 @@ StaticFiles::Answer StaticFiles::file_in(Directory& directory, const http::Reque
 /// Without the slash the page's relative links would point beside it. Relative itself: a path of "//host"
 /// must not lead to another host.
 StaticFiles::Answer StaticFiles::without_slash(Directory& directory, const http::RequestHead& request,
-                                               const http::Clock& clock) {
+                                               const loop::Clock& clock) {
   if (request.path.ends_with('/')) return std::nullopt;
   const http::Lookup page = directory.tree.open(path_ + "/index.html", clock.now());
   if (page.result == http::Lookup::Result::Nothing || page.result == http::Lookup::Result::Directory)
@@ -266,7 +266,7 @@ StaticFiles::Answer StaticFiles::without_slash(Directory& directory, const http:
 }
 
 http::Response StaticFiles::found(const Directory& directory, const http::RequestHead& request,
-                                  http::Lookup lookup, const http::Clock& clock) {
+                                  http::Lookup lookup, const loop::Clock& clock) {
   if (http::KeptFile* const kept = cache_.find(name_); kept != nullptr) {
     if (kept->state == lookup.state) {
       kept->looked_at = clock.now();
@@ -280,7 +280,7 @@ http::Response StaticFiles::found(const Directory& directory, const http::Reques
 }
 
 http::Response StaticFiles::kept_answer(http::KeptFile& kept, const http::RequestHead& request,
-                                        const http::Clock& clock) const {
+                                        const loop::Clock& clock) const {
   if (!is_read(request)) return method_not_allowed();
   const http::Validators current = validators_of(kept.etag, kept.state, clock);
   const http::Conditions asked = http::evaluate(request, current);
@@ -297,7 +297,7 @@ http::Response StaticFiles::kept_answer(http::KeptFile& kept, const http::Reques
 }
 
 http::Response StaticFiles::opened_answer(http::Lookup lookup, std::string etag,
-                                          const http::RequestHead& request, const http::Clock& clock) {
+                                          const http::RequestHead& request, const loop::Clock& clock) {
   const http::Validators current = validators_of(etag, lookup.state, clock);
   const http::Conditions asked = http::evaluate(request, current);
   const http::ByteRange range = http::find_range(asked.range, lookup.state.size);
@@ -314,10 +314,10 @@ http::Response StaticFiles::opened_answer(http::Lookup lookup, std::string etag,
 
 /// True: `response` is whole.
 bool StaticFiles::keep(http::Response& response, const http::Lookup& lookup, std::string etag,
-                       const http::Clock& clock) {
+                       const loop::Clock& clock) {
   const auto size = static_cast<std::size_t>(lookup.state.size);
   if (lookup.state.size > http::FileCache::kMaxFileBytes) return false;
-  http::Buffer answer = http::room_for_body(response, size, clock.date());
+  loop::Buffer answer = http::room_for_body(response, size, clock.date());
   if (!read_all(lookup.file, answer.data() + answer.payload_offset(), size)) return false;
   http::FileState afterwards;
   if (!http::read_state(lookup.file, afterwards) || afterwards != lookup.state) return false;
@@ -327,7 +327,7 @@ bool StaticFiles::keep(http::Response& response, const http::Lookup& lookup, std
 }
 
 http::Response StaticFiles::cannot_open(const Directory& directory, const http::Lookup& lookup,
-                                        const http::Clock& clock) {
+                                        const loop::Clock& clock) {
   if (lookup.result == http::Lookup::Result::Forbidden) return text(403, "Forbidden\n");
   const bool later = lookup.result == http::Lookup::Result::Exhausted;
   base::log_at_most(complaints_, clock.now(), base::LogLevel::Warning, [&] {

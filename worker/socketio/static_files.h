@@ -29,7 +29,7 @@ class StaticFiles {
 
   /// Nothing: there is no such file.
   [[nodiscard]] std::optional<http::Response> answer(const http::RequestHead& request,
-                                                     const http::Clock& clock);
+                                                     const loop::Clock& clock);
 
   /// Of the small files that are kept in memory.
   [[nodiscard]] std::size_t kept_bytes() const noexcept { return cache_.bytes(); }
@@ -42,21 +42,21 @@ class StaticFiles {
     std::string etag;  // of all its files, if not empty
   };
   using Answer = std::optional<http::Response>;
-  [[nodiscard]] Answer client_file(const http::RequestHead& request, const http::Clock& clock);
+  [[nodiscard]] Answer client_file(const http::RequestHead& request, const loop::Clock& clock);
   [[nodiscard]] Answer file_in(Directory& directory, const http::RequestHead& request,
-                               const http::Clock& clock);
+                               const loop::Clock& clock);
   [[nodiscard]] Answer without_slash(Directory& directory, const http::RequestHead& request,
-                                     const http::Clock& clock);
+                                     const loop::Clock& clock);
   [[nodiscard]] http::Response found(const Directory& directory, const http::RequestHead& request,
-                                     http::Lookup lookup, const http::Clock& clock);
+                                     http::Lookup lookup, const loop::Clock& clock);
   [[nodiscard]] http::Response kept_answer(http::KeptFile& kept, const http::RequestHead& request,
-                                           const http::Clock& clock) const;
+                                           const loop::Clock& clock) const;
   [[nodiscard]] http::Response opened_answer(http::Lookup lookup, std::string etag,
-                                             const http::RequestHead& request, const http::Clock& clock);
+                                             const http::RequestHead& request, const loop::Clock& clock);
   [[nodiscard]] bool keep(http::Response& response, const http::Lookup& lookup, std::string etag,
-                          const http::Clock& clock);
+                          const loop::Clock& clock);
   [[nodiscard]] http::Response cannot_open(const Directory& directory, const http::Lookup& lookup,
-                                           const http::Clock& clock);
+                                           const loop::Clock& clock);
 
   std::string socketio_path_;
   std::vector<Directory> directories_;  // the longest prefix first

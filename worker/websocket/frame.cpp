@@ -6,15 +6,15 @@ namespace limpet::websocket {
 
 void FrameBuilder::grow(std::size_t more) {
   capacity_ = std::max(capacity_ * 2, end_ + more);
-  http::Buffer larger = http::Buffer::allocate(capacity_);
+  loop::Buffer larger = loop::Buffer::allocate(capacity_);
   std::memcpy(larger.data() + kMaxHeaderBytes, buffer_.data() + kMaxHeaderBytes, end_ - kMaxHeaderBytes);
   buffer_ = std::move(larger);
 }
 
-http::Buffer FrameBuilder::finish(Opcode opcode) && {
+loop::Buffer FrameBuilder::finish(Opcode opcode) && {
   const std::size_t size = payload_size();
   const std::size_t header = size < 126 ? 2 : size < 65536 ? 4 : 10;
-  static_assert(kMaxHeaderBytes <= http::Buffer::kMostInFront);
+  static_assert(kMaxHeaderBytes <= loop::Buffer::kMostInFront);
   const std::size_t begin = kMaxHeaderBytes - header;
   auto* bytes = reinterpret_cast<std::uint8_t*>(buffer_.data() + begin);
   bytes[0] = static_cast<std::uint8_t>(0x80u | static_cast<std::uint8_t>(opcode));
@@ -26,7 +26,7 @@ http::Buffer FrameBuilder::finish(Opcode opcode) && {
   return std::move(buffer_);
 }
 
-http::Buffer make_frame(Opcode opcode, std::string_view payload) {
+loop::Buffer make_frame(Opcode opcode, std::string_view payload) {
   FrameBuilder builder(payload.size());
   builder.append(payload);
   return std::move(builder).finish(opcode);

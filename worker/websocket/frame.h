@@ -19,7 +19,7 @@ class FrameBuilder {
  public:
   /// `payload_hint`: expected payload size in bytes; more may be appended.
   explicit FrameBuilder(std::size_t payload_hint)
-      : buffer_(http::Buffer::allocate(kMaxHeaderBytes + payload_hint)),
+      : buffer_(loop::Buffer::allocate(kMaxHeaderBytes + payload_hint)),
         capacity_(kMaxHeaderBytes + payload_hint) {}
 
   void append(std::string_view bytes) {
@@ -38,21 +38,21 @@ class FrameBuilder {
   [[nodiscard]] std::size_t payload_size() const noexcept { return end_ - kMaxHeaderBytes; }
 
   /// The finished frame; the builder is empty afterwards.
-  http::Buffer finish(Opcode opcode) &&;
+  loop::Buffer finish(Opcode opcode) &&;
 
  private:
   void grow(std::size_t more);
 
-  http::Buffer buffer_;
+  loop::Buffer buffer_;
   std::size_t capacity_;
   std::size_t end_ = kMaxHeaderBytes;
 };
 
 /// A whole frame of `payload`.
-http::Buffer make_frame(Opcode opcode, std::string_view payload);
+loop::Buffer make_frame(Opcode opcode, std::string_view payload);
 
 /// The opcode of a frame made by a FrameBuilder.
-inline Opcode opcode_of(const http::Buffer& frame) noexcept {
+inline Opcode opcode_of(const loop::Buffer& frame) noexcept {
   return static_cast<Opcode>(static_cast<std::uint8_t>(frame.view().front()) & 0x0f);
 }
 

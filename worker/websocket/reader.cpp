@@ -165,7 +165,7 @@ Received receive(std::span<char> bytes, std::unique_ptr<Fragments>& fragments,
   return fragment(header, payload, fragments, consumed);
 }
 
-http::Buffer make_close_frame(CloseCode code, std::string_view reason) {
+loop::Buffer make_close_frame(CloseCode code, std::string_view reason) {
   FrameBuilder builder(2 + reason.size());
   if (code != CloseCode::NoStatus) {
     const auto value = static_cast<std::uint16_t>(code);

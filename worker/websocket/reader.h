@@ -62,7 +62,7 @@ struct Received {
                                std::size_t max_message_bytes);
 
 /// A Close frame. NoStatus gives one without a code.
-[[nodiscard]] http::Buffer make_close_frame(CloseCode code, std::string_view reason = {});
+[[nodiscard]] loop::Buffer make_close_frame(CloseCode code, std::string_view reason = {});
 
 /// XORs `bytes` with the mask whose bytes lie in memory order in `mask`; true if the result is ASCII
 /// throughout.

@@ -39,7 +39,7 @@ void Client::connect(const Caller& caller, std::uint16_t port, int epoll, std::u
   number_ = number;
   rest_.clear();
   epoll_event event{.events = EPOLLOUT, .data = {.u32 = number}};
-  ipc::require(epoll_ctl(epoll, EPOLL_CTL_ADD, socket_.get(), &event), "client: watch a socket");
+  base::require(epoll_ctl(epoll, EPOLL_CTL_ADD, socket_.get(), &event), "client: watch a socket");
 }
 
 void Client::on_ready(int epoll, Workload& workload, std::span<char> buffer) {
@@ -50,10 +50,10 @@ void Client::on_ready(int epoll, Workload& workload, std::span<char> buffer) {
 void Client::on_connected(int epoll) {
   int error = 0;
   socklen_t length = sizeof error;
-  ipc::require(getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length), "client: read the result");
-  if (error != 0) ipc::throw_system_error("client: connect", error);
+  base::require(getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length), "client: read the result");
+  if (error != 0) base::throw_system_error("client: connect", error);
   epoll_event event{.events = EPOLLIN, .data = {.u32 = number_}};
-  ipc::require(epoll_ctl(epoll, EPOLL_CTL_MOD, socket_.get(), &event), "client: watch a socket");
+  base::require(epoll_ctl(epoll, EPOLL_CTL_MOD, socket_.get(), &event), "client: watch a socket");
   state_ = State::Upgrading;
   send(std::string(preamble_).append(kUpgradeRequest));
 }
@@ -143,7 +143,7 @@ void Client::send(std::string_view frames) {
 
 void Client::leave() {
   state_ = State::Leaving;
-  ipc::require(shutdown(socket_.get(), SHUT_WR), "client: end the sending direction");
+  base::require(shutdown(socket_.get(), SHUT_WR), "client: end the sending direction");
 }
 
 void Client::drop() {

@@ -58,7 +58,7 @@ class Client {
   void on_message(Workload& workload, std::string_view packet);
   [[noreturn]] void fail(std::string_view what) const;
 
-  ipc::Descriptor socket_;
+  base::Descriptor socket_;
   State state_ = State::Absent;
   std::uint32_t number_ = 0;
   std::string_view preamble_;

@@ -33,7 +33,7 @@ class Gathering : public Workload {
 Crowd::Crowd(std::uint16_t port, std::vector<Caller> callers, std::size_t size)
     : port_(port),
       callers_(std::move(callers)),
-      epoll_(ipc::require(epoll_create1(EPOLL_CLOEXEC), "crowd: make an epoll set")),
+      epoll_(base::require(epoll_create1(EPOLL_CLOEXEC), "crowd: make an epoll set")),
       clients_(size),
       buffer_(kBufferBytes) {
   raise_open_files(size);
@@ -72,7 +72,7 @@ int Crowd::act(Workload& workload, std::chrono::milliseconds wait) {
   std::array<epoll_event, kEventsPerTurn> events;
   const int ready = epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, static_cast<int>(wait.count()));
   if (ready == -1 && errno == EINTR) return act(workload, wait);
-  ipc::require(ready, "crowd: wait for readiness");
+  base::require(ready, "crowd: wait for readiness");
   for (int at = 0; at < ready; ++at) {
     clients_[events[static_cast<std::size_t>(at)].data.u32].on_ready(epoll_.get(), workload, buffer_);
   }

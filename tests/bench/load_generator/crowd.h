@@ -42,7 +42,7 @@ class Crowd {
 
   std::uint16_t port_;
   std::vector<Caller> callers_;
-  ipc::Descriptor epoll_;
+  base::Descriptor epoll_;
   std::vector<Client> clients_;
   std::vector<char> buffer_;
   std::size_t retried_ = 0;

@@ -17,7 +17,7 @@ constexpr rlim_t kOtherDescriptors = 32;
 
 void set_option(int socket, int level, int option) {
   const int on = 1;
-  ipc::require(setsockopt(socket, level, option, &on, sizeof on), "connection: set a socket option");
+  base::require(setsockopt(socket, level, option, &on, sizeof on), "connection: set a socket option");
 }
 
 }  // namespace
@@ -35,32 +35,32 @@ std::vector<Caller> plain_callers(std::uint32_t addresses) {
   return callers;
 }
 
-ipc::Descriptor started_connection(const sockaddr_in& source, std::uint16_t port) {
+base::Descriptor started_connection(const sockaddr_in& source, std::uint16_t port) {
   const sockaddr_in server = loopback(port);
-  ipc::Descriptor socket(ipc::require(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
-                                      "connection: make a socket"));
+  base::Descriptor socket(base::require(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+                                        "connection: make a socket"));
   set_option(socket.get(), IPPROTO_TCP, TCP_NODELAY);
   // The port is chosen at connect: else 28,000 ports would be shared by all source addresses.
   set_option(socket.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
-  ipc::require(bind(socket.get(), reinterpret_cast<const sockaddr*>(&source), sizeof source),
-               "connection: bind the source address");
+  base::require(bind(socket.get(), reinterpret_cast<const sockaddr*>(&source), sizeof source),
+                "connection: bind the source address");
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&server), sizeof server) == -1 &&
       errno != EINPROGRESS) {
-    ipc::throw_system_error("connection: connect");
+    base::throw_system_error("connection: connect");
   }
   return socket;
 }
 
 void raise_open_files(std::size_t connections) {
   rlimit limit{};
-  ipc::require(getrlimit(RLIMIT_NOFILE, &limit), "read the limit of open files");
+  base::require(getrlimit(RLIMIT_NOFILE, &limit), "read the limit of open files");
   const rlim_t needed = connections + kOtherDescriptors;
   if (limit.rlim_max < needed) {
     throw std::runtime_error(std::to_string(connections) + " connections need " + std::to_string(needed) +
                              " open files; the hard limit (ulimit -Hn) is " + std::to_string(limit.rlim_max));
   }
   limit.rlim_cur = std::max(limit.rlim_cur, needed);
-  ipc::require(setrlimit(RLIMIT_NOFILE, &limit), "raise the limit of open files");
+  base::require(setrlimit(RLIMIT_NOFILE, &limit), "raise the limit of open files");
 }
 
 }  // namespace limpet::bench

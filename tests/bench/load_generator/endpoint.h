@@ -24,7 +24,7 @@ struct Caller {
 [[nodiscard]] std::vector<Caller> plain_callers(std::uint32_t addresses);
 
 /// A non-blocking connection that has begun, to 127.0.0.1. Throws std::system_error.
-[[nodiscard]] ipc::Descriptor started_connection(const sockaddr_in& source, std::uint16_t port);
+[[nodiscard]] base::Descriptor started_connection(const sockaddr_in& source, std::uint16_t port);
 /// Raises the limit of open files as far as `connections` need and may. Throws if that is not enough.
 void raise_open_files(std::size_t connections);
 

@@ -48,14 +48,14 @@ class Fetchers::Fetcher {
         checks_content_(!fetch.content_of.empty()),
         content_(content) {
     epoll_event event{.events = EPOLLOUT, .data = {.u32 = number}};
-    ipc::require(epoll_ctl(epoll, EPOLL_CTL_ADD, socket_.get(), &event), "files: watch a socket");
+    base::require(epoll_ctl(epoll, EPOLL_CTL_ADD, socket_.get(), &event), "files: watch a socket");
   }
 
   /// Whether an answer came to its end.
   bool on_ready(int epoll, std::uint32_t number, std::vector<char>& buffer) {
     if (!std::exchange(connected_, true)) {
       epoll_event event{.events = EPOLLIN, .data = {.u32 = number}};
-      ipc::require(epoll_ctl(epoll, EPOLL_CTL_MOD, socket_.get(), &event), "files: watch a socket");
+      base::require(epoll_ctl(epoll, EPOLL_CTL_MOD, socket_.get(), &event), "files: watch a socket");
       ask();
       return false;
     }
@@ -100,7 +100,7 @@ class Fetchers::Fetcher {
     return true;
   }
 
-  ipc::Descriptor socket_;
+  base::Descriptor socket_;
   std::string_view request_;
   std::string_view status_;
   bool checks_content_;
@@ -114,7 +114,7 @@ class Fetchers::Fetcher {
 
 Fetchers::Fetchers(std::uint16_t port, const std::vector<Caller>& callers, std::size_t clients,
                    const Fetch& fetch)
-    : epoll_(ipc::require(epoll_create1(EPOLL_CLOEXEC), "files: make an epoll set")),
+    : epoll_(base::require(epoll_create1(EPOLL_CLOEXEC), "files: make an epoll set")),
       request_("GET " + fetch.path +
                " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n"
                "Accept-Language: en\r\nConnection: keep-alive\r\n\r\n"),
@@ -133,7 +133,7 @@ void Fetchers::turn() {
   const int ready = epoll_wait(epoll_.get(), events.data(), kEventsPerTurn,
                                static_cast<int>(std::chrono::milliseconds(Crowd::kPatience).count()));
   if (ready == -1 && errno == EINTR) return;
-  if (ipc::require(ready, "files: wait for readiness") == 0)
+  if (base::require(ready, "files: wait for readiness") == 0)
     throw std::runtime_error("the server has been silent for too long");
   for (int at = 0; at < ready; ++at) {
     const std::uint32_t number = events[static_cast<std::size_t>(at)].data.u32;

@@ -31,7 +31,7 @@ class Fetchers {
   class Fetcher;
   void turn();
 
-  ipc::Descriptor epoll_;
+  base::Descriptor epoll_;
   std::string request_;
   std::string content_;
   std::vector<std::unique_ptr<Fetcher>> fetchers_;

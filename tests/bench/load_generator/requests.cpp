@@ -47,14 +47,14 @@ class Requesters::Requester {
     socket_ = started_connection(caller_.source, port);
     connecting_ = true;
     epoll_event event{.events = EPOLLOUT, .data = {.u32 = number}};
-    ipc::require(epoll_ctl(epoll, EPOLL_CTL_ADD, socket_.get(), &event), "requests: watch a socket");
+    base::require(epoll_ctl(epoll, EPOLL_CTL_ADD, socket_.get(), &event), "requests: watch a socket");
   }
 
   /// Requests that were answered. The connection is due for another if it says so.
   std::uint64_t on_ready(int epoll, std::uint32_t number, std::string_view answer, bool* connect_again) {
     if (std::exchange(connecting_, false)) {
       epoll_event event{.events = EPOLLIN, .data = {.u32 = number}};
-      ipc::require(epoll_ctl(epoll, EPOLL_CTL_MOD, socket_.get(), &event), "requests: watch a socket");
+      base::require(epoll_ctl(epoll, EPOLL_CTL_MOD, socket_.get(), &event), "requests: watch a socket");
       send();
       return 0;
     }
@@ -96,7 +96,7 @@ class Requesters::Requester {
   Caller caller_;
   std::vector<std::string> writes_;
   const RequestPattern& pattern_;
-  ipc::Descriptor socket_;
+  base::Descriptor socket_;
   std::size_t at_ = 0;        ///< the write whose answers are due
   std::size_t received_ = 0;  ///< bytes of them
   bool connecting_ = false;
@@ -105,7 +105,7 @@ class Requesters::Requester {
 Requesters::Requesters(std::uint16_t port, std::size_t clients, RequestPattern pattern)
     : port_(port),
       pattern_(std::move(pattern)),
-      epoll_(ipc::require(epoll_create1(EPOLL_CLOEXEC), "requests: make an epoll set")) {
+      epoll_(base::require(epoll_create1(EPOLL_CLOEXEC), "requests: make an epoll set")) {
   raise_open_files(clients);
   const Scout scout(port);
   std::map<unsigned, std::vector<Caller>> by_slot;
@@ -135,7 +135,7 @@ void Requesters::turn() {
   const int ready = epoll_wait(epoll_.get(), events.data(), kEventsPerTurn,
                                static_cast<int>(std::chrono::milliseconds(Crowd::kPatience).count()));
   if (ready == -1 && errno == EINTR) return;
-  if (ipc::require(ready, "requests: wait for readiness") == 0)
+  if (base::require(ready, "requests: wait for readiness") == 0)
     throw std::runtime_error("the server has been silent for too long");
   for (int at = 0; at < ready; ++at) {
     const std::uint32_t number = events[static_cast<std::size_t>(at)].data.u32;

@@ -36,7 +36,7 @@ class Requesters {
 
   std::uint16_t port_;
   RequestPattern pattern_;
-  ipc::Descriptor epoll_;
+  base::Descriptor epoll_;
   std::string answer_;  ///< to each request
   std::vector<std::unique_ptr<Requester>> requesters_;
   std::uint64_t answered_ = 0;

@@ -51,19 +51,19 @@ class Talk {
  private:
   void wait_for(short events) const {
     pollfd ready{socket_.get(), events, 0};
-    if (ipc::require(::poll(&ready, 1, kPatienceMs), "scout: wait") == 0)
+    if (base::require(::poll(&ready, 1, kPatienceMs), "scout: wait") == 0)
       throw std::runtime_error("scout: the server does not answer");
   }
   void send(std::string_view bytes) const {
-    const auto sent = ipc::require(
+    const auto sent = base::require(
         static_cast<int>(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL)), "scout: send");
     if (static_cast<std::size_t>(sent) != bytes.size()) throw std::runtime_error("scout: a send was cut");
   }
   void receive() {
     wait_for(POLLIN);
     std::array<char, 4096> bytes;
-    const int got = ipc::require(static_cast<int>(::recv(socket_.get(), bytes.data(), bytes.size(), 0)),
-                                 "scout: receive");
+    const int got = base::require(static_cast<int>(::recv(socket_.get(), bytes.data(), bytes.size(), 0)),
+                                  "scout: receive");
     if (got == 0) throw std::runtime_error("scout: closed by the server behind: " + received_);
     received_.append(bytes.data(), static_cast<std::size_t>(got));
   }
@@ -80,7 +80,7 @@ class Talk {
     return received_.size() < size ? 0 : size;
   }
 
-  ipc::Descriptor socket_;
+  base::Descriptor socket_;
   std::string received_;
 };
 

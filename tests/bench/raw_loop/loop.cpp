@@ -26,10 +26,10 @@ void send_whole(int client, std::string_view bytes) {
 
 }  // namespace
 
-Loop::Loop(ipc::Descriptor listening, ipc::Descriptor peer)
+Loop::Loop(base::Descriptor listening, base::Descriptor peer)
     : listening_(std::move(listening)),
       peer_(std::move(peer)),
-      epoll_(ipc::require(epoll_create1(EPOLL_CLOEXEC), "raw_loop: make an epoll set")),
+      epoll_(base::require(epoll_create1(EPOLL_CLOEXEC), "raw_loop: make an epoll set")),
       buffer_(kBufferBytes),
       ack_suffix_(ack_suffix()) {
   const std::string frame = server_frame(broadcast_packet());
@@ -61,7 +61,7 @@ void Loop::turn() {
 
 void Loop::watch(int descriptor) {
   epoll_event event{.events = EPOLLIN, .data = {.fd = descriptor}};
-  ipc::require(epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event), "raw_loop: watch a descriptor");
+  base::require(epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event), "raw_loop: watch a descriptor");
 }
 
 void Loop::accept_all() {
@@ -130,7 +130,7 @@ void Loop::append_answer(int client, std::string_view masked, std::string_view m
 }
 
 void Loop::forget(int client) {
-  const ipc::Descriptor closing(client);
+  const base::Descriptor closing(client);
   const std::uint32_t place = places_[static_cast<std::size_t>(client)];
   phases_[static_cast<std::size_t>(client)] = Phase::Absent;
   if (place >= clients_.size() || clients_[place] != client) return;  // never joined

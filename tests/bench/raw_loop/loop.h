@@ -18,7 +18,7 @@ class Loop {
  public:
   /// `peer`: a SOCK_SEQPACKET end; one datagram is the number of broadcasts (32 bits) to deliver here. Empty:
   /// there is no other process.
-  Loop(ipc::Descriptor listening, ipc::Descriptor peer);
+  Loop(base::Descriptor listening, base::Descriptor peer);
   [[noreturn]] void run();
 
  private:
@@ -37,9 +37,9 @@ class Loop {
   void hear_peer();
   void deliver(std::uint32_t broadcasts);
 
-  ipc::Descriptor listening_;
-  ipc::Descriptor peer_;
-  ipc::Descriptor epoll_;
+  base::Descriptor listening_;
+  base::Descriptor peer_;
+  base::Descriptor epoll_;
   std::vector<Phase> phases_;          ///< by descriptor
   std::vector<std::uint32_t> places_;  ///< by descriptor: where it stands in clients_
   std::vector<int> clients_;           ///< whoever has joined

@@ -25,39 +25,39 @@ namespace {
 constexpr int kBacklog = 4096;
 constexpr std::size_t kMostProcesses = 2;
 
-ipc::Descriptor listening_socket(std::uint16_t port) {
-  ipc::Descriptor socket(ipc::require(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
-                                      "raw_loop: make a socket"));
+base::Descriptor listening_socket(std::uint16_t port) {
+  base::Descriptor socket(base::require(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+                                        "raw_loop: make a socket"));
   const int on = 1;
-  ipc::require(setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on),
-               "raw_loop: share the port");
+  base::require(setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on),
+                "raw_loop: share the port");
   // Accepted sockets inherit it.
-  ipc::require(setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on),
-               "raw_loop: set TCP_NODELAY");
+  base::require(setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on),
+                "raw_loop: set TCP_NODELAY");
   const sockaddr_in address = loopback(port);
-  ipc::require(bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
-               "raw_loop: bind 127.0.0.1");
-  ipc::require(listen(socket.get(), kBacklog), "raw_loop: listen");
+  base::require(bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+                "raw_loop: bind 127.0.0.1");
+  base::require(listen(socket.get(), kBacklog), "raw_loop: listen");
   return socket;
 }
 
-std::uint16_t port_of(const ipc::Descriptor& socket) {
+std::uint16_t port_of(const base::Descriptor& socket) {
   sockaddr_in address{};
   socklen_t length = sizeof address;
-  ipc::require(getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length),
-               "raw_loop: read the port");
+  base::require(getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length),
+                "raw_loop: read the port");
   return ntohs(address.sin_port);
 }
 
 void raise_open_files() {
   rlimit limit{};
-  ipc::require(getrlimit(RLIMIT_NOFILE, &limit), "raw_loop: read the limit of open files");
+  base::require(getrlimit(RLIMIT_NOFILE, &limit), "raw_loop: read the limit of open files");
   limit.rlim_cur = limit.rlim_max;
-  ipc::require(setrlimit(RLIMIT_NOFILE, &limit), "raw_loop: raise the limit of open files");
+  base::require(setrlimit(RLIMIT_NOFILE, &limit), "raw_loop: raise the limit of open files");
 }
 
-[[noreturn]] void run_loop(ipc::Descriptor listening, ipc::Descriptor peer) {
-  ipc::require(prctl(PR_SET_PDEATHSIG, SIGKILL), "raw_loop: die with the parent");
+[[noreturn]] void run_loop(base::Descriptor listening, base::Descriptor peer) {
+  base::require(prctl(PR_SET_PDEATHSIG, SIGKILL), "raw_loop: die with the parent");
   try {
     Loop(std::move(listening), std::move(peer)).run();
   } catch (const std::exception& error) {
@@ -89,16 +89,16 @@ int serve(std::size_t processes) {
   raise_open_files();
   const sigset_t signals = block_signals();
   std::array<int, kMostProcesses> pair{};
-  ipc::require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()),
-               "raw_loop: make a socket pair");
-  std::array<ipc::Descriptor, kMostProcesses> peers{ipc::Descriptor(pair[0]), ipc::Descriptor(pair[1])};
-  std::array<ipc::Descriptor, kMostProcesses> listening;
+  base::require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()),
+                "raw_loop: make a socket pair");
+  std::array<base::Descriptor, kMostProcesses> peers{base::Descriptor(pair[0]), base::Descriptor(pair[1])};
+  std::array<base::Descriptor, kMostProcesses> listening;
   listening[0] = listening_socket(0);
   const std::uint16_t port = port_of(listening[0]);
   if (processes > 1) listening[1] = listening_socket(port);
   std::vector<pid_t> children;
   for (std::size_t at = 0; at < processes; ++at) {
-    children.push_back(ipc::require(fork(), "raw_loop: fork"));
+    children.push_back(base::require(fork(), "raw_loop: fork"));
     if (children.back() > 0) continue;
     // A descriptor of the other process's socket would keep connections in its accept queue for nobody.
     listening[1 - at] = {};

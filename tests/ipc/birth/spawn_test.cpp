@@ -41,7 +41,7 @@ std::string told_by(const std::string& script, std::vector<std::string> environm
                     std::optional<int> cpu = {}) {
   int ends[2];
   EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-  const Descriptor reading(ends[0]);
+  const base::Descriptor reading(ends[0]);
   SpawnRequest request = shell(script);
   request.environment = std::move(environment);
   request.cpu = cpu;
@@ -59,7 +59,7 @@ std::size_t open_descriptors_here() {
 }
 
 TEST(Spawn, executes_an_image_whatever_lies_at_its_path) {
-  const Descriptor image(::open("/bin/sh", O_PATH | O_CLOEXEC));
+  const base::Descriptor image(::open("/bin/sh", O_PATH | O_CLOEXEC));
   SpawnRequest request = shell("exit 9");
   request.executable = "/no/such/program";
   request.image = image.get();
@@ -67,7 +67,7 @@ TEST(Spawn, executes_an_image_whatever_lies_at_its_path) {
   ASSERT_TRUE(result.child) << result.why;
   EXPECT_EQ(end_of(&*result.child), (ExitStatus{false, 9}));
 
-  const Descriptor no_program(::open("/dev/null", O_PATH | O_CLOEXEC));
+  const base::Descriptor no_program(::open("/dev/null", O_PATH | O_CLOEXEC));
   request.image = no_program.get();
   EXPECT_THAT(spawn(request).why, HasSubstr("exec /no/such/program: Permission denied"));
 }
@@ -122,7 +122,7 @@ TEST(Spawn, gives_the_child_the_limit_of_descriptors_that_this_process_was_start
   base::raise_descriptor_limit();
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-  const Descriptor reading(ends[0]);
+  const base::Descriptor reading(ends[0]);
   SpawnRequest request = shell("ulimit -Sn >&3; [ -e /proc/self/fd/300 ] && echo and 300");
   // Above it: nevertheless it must get there.
   request.descriptors = {{ends[1], 3}, {ends[1], 300}, {ends[1], 1}};
@@ -135,8 +135,8 @@ TEST(Spawn, gives_the_child_the_limit_of_descriptors_that_this_process_was_start
 }
 
 TEST(Spawn, gives_the_child_its_heritage_and_nothing_else) {
-  const Descriptor leak(::open("/dev/null", O_RDONLY));           // inheritable by mistake
-  const Descriptor leak_high(::fcntl(leak.get(), F_DUPFD, 500));  // the same, far above
+  const base::Descriptor leak(::open("/dev/null", O_RDONLY));           // inheritable by mistake
+  const base::Descriptor leak_high(::fcntl(leak.get(), F_DUPFD, 500));  // the same, far above
   std::istringstream listed(told_by("ls /proc/self/fd >&3"));
   // 0, 1, 2, 3 and the directory that ls reads.
   EXPECT_EQ((std::vector<std::string>{std::istream_iterator<std::string>(listed), {}}),
@@ -158,8 +158,8 @@ TEST(Spawn, may_give_descriptors_numbers_that_are_in_use_here) {
   }
   ::close(first[1]);
   ::close(second[1]);
-  const Descriptor one(first[0]);
-  const Descriptor two(second[0]);
+  const base::Descriptor one(first[0]);
+  const base::Descriptor two(second[0]);
   EXPECT_EQ(rest_of(one.get()), "one\n");
   EXPECT_EQ(rest_of(two.get()), "two\n");
 }
@@ -184,8 +184,8 @@ TEST(Spawn, starts_in_a_process_group_of_its_own_with_no_signal_ignored_or_block
 }
 
 TEST(Spawn, begins_in_the_directory_that_is_open_here_though_its_number_is_a_target_there) {
-  const Descriptor root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  const Descriptor taken(::fcntl(root.get(), F_DUPFD_CLOEXEC, 3));
+  const base::Descriptor root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const base::Descriptor taken(::fcntl(root.get(), F_DUPFD_CLOEXEC, 3));
   SpawnRequest request = shell("test \"$(pwd -P)\" = /");
   request.descriptors = {{root.get(), taken.get()}};
   request.directory = taken.get();
@@ -221,7 +221,7 @@ TEST(Spawn, a_child_is_told_when_its_parent_dies) {
     ::kill(::getpid(), SIGKILL);
   }
   ::close(ends[1]);
-  const Descriptor reading(ends[0]);
+  const base::Descriptor reading(ends[0]);
   ::waitpid(parent, nullptr, 0);
   std::string text;
   pollfd wait{reading.get(), POLLIN, 0};

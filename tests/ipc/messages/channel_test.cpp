@@ -25,8 +25,8 @@ std::string text_of(const Datagram& datagram) {
   return {reinterpret_cast<const char*>(datagram.bytes.data()), datagram.bytes.size()};
 }
 
-Descriptor open_null() {
-  return Descriptor(require(::open("/dev/null", O_RDONLY | O_CLOEXEC), "open /dev/null"));
+base::Descriptor open_null() {
+  return base::Descriptor(base::require(::open("/dev/null", O_RDONLY | O_CLOEXEC), "open /dev/null"));
 }
 
 bool is_same_file(int left, int right) {
@@ -61,7 +61,7 @@ class ChannelTest : public testing::Test {
   Datagram got_;
 
  private:
-  ChannelTest(std::pair<Descriptor, Descriptor> ends, std::size_t queue_limit_bytes)
+  ChannelTest(std::pair<base::Descriptor, base::Descriptor> ends, std::size_t queue_limit_bytes)
       : here_(std::move(ends.first), queue_limit_bytes), there_(std::in_place, std::move(ends.second)) {}
 };
 
@@ -83,7 +83,7 @@ TEST_F(ChannelTest, ArrivingBytesAreAlignedForWords) {
 
 TEST_F(ChannelTest, DescriptorsArriveWithTheirMessageInOrderAndCloseOnExec) {
   auto [one_end, other_end] = Channel::pair();
-  const Descriptor null = open_null();
+  const base::Descriptor null = open_null();
   ASSERT_EQ(here_.send(bytes_of("none")), SendStatus::Sent);
   ASSERT_EQ(here_.send(bytes_of("three"), std::array{null.get(), one_end.get(), other_end.get()}),
             SendStatus::Sent);
@@ -94,12 +94,12 @@ TEST_F(ChannelTest, DescriptorsArriveWithTheirMessageInOrderAndCloseOnExec) {
   EXPECT_TRUE(is_same_file(got_.descriptors[0].get(), null.get()));
   EXPECT_TRUE(is_same_file(got_.descriptors[1].get(), one_end.get()));
   EXPECT_TRUE(is_same_file(got_.descriptors[2].get(), other_end.get()));
-  for (const Descriptor& descriptor : got_.descriptors)
+  for (const base::Descriptor& descriptor : got_.descriptors)
     EXPECT_EQ(::fcntl(descriptor.get(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
 
 TEST_F(ChannelTest, DescriptorsOfTheMessageBeforeAreClosed) {
-  const Descriptor null = open_null();
+  const base::Descriptor null = open_null();
   ASSERT_EQ(here_.send(bytes_of("with"), std::array{null.get()}), SendStatus::Sent);
   ASSERT_EQ(here_.send(bytes_of("without")), SendStatus::Sent);
   ASSERT_EQ(receive(), ReceiveStatus::Message);
@@ -109,7 +109,7 @@ TEST_F(ChannelTest, DescriptorsOfTheMessageBeforeAreClosed) {
 }
 
 TEST_F(ChannelTest, AsManyDescriptorsAsMayBeArrive) {
-  const Descriptor null = open_null();
+  const base::Descriptor null = open_null();
   ASSERT_EQ(here_.send(bytes_of("x"), std::vector<int>(kDescriptorsLimit, null.get())), SendStatus::Sent);
   ASSERT_EQ(receive(), ReceiveStatus::Message);
   EXPECT_EQ(got_.descriptors.size(), kDescriptorsLimit);
@@ -160,12 +160,12 @@ TEST_F(ChannelTest, ATruncatedControlMessageIsFatalAndLeavesNoDescriptorBehind) 
 }
 
 TEST_F(ChannelTest, ADescriptorThatFoundNoNumberIsLostAndTheChannelGoesOn) {
-  const Descriptor null = open_null();
+  const base::Descriptor null = open_null();
   ASSERT_EQ(here_.send(bytes_of("x"), std::array{null.get(), null.get()}), SendStatus::Sent);
   const std::size_t before = open_descriptors();
   rlimit normal{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &normal), 0);
-  const Descriptor lowest_free = null.duplicate();  // room for one of the two
+  const base::Descriptor lowest_free = null.duplicate();  // room for one of the two
   const rlimit tight{.rlim_cur = static_cast<rlim_t>(lowest_free.get()) + 2, .rlim_max = normal.rlim_max};
   // Not the fixture's receive(): UBSan's look at its type needs a descriptor.
   Channel& there = *there_;
@@ -239,7 +239,7 @@ TEST_F(ChannelTest, AQueuedDescriptorIsADuplicateSoTheLenderMayClose) {
   const int taken = fill();
   struct stat lent {};
   {
-    const Descriptor null = open_null();
+    const base::Descriptor null = open_null();
     ASSERT_EQ(::fstat(null.get(), &lent), 0);
     ASSERT_EQ(here_.send(bytes_of("with"), std::array{null.get()}), SendStatus::Queued);
   }

@@ -38,14 +38,14 @@ std::string pattern(std::size_t size, std::uint32_t seed) {
 }
 
 /// A new open file with `content`: what it holds tells which one it is.
-Descriptor file_with(std::string_view content) {
+base::Descriptor file_with(std::string_view content) {
   std::array<int, 2> ends{};
-  require(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), "make a pipe");
-  const Descriptor writing(ends[1]);
-  require(static_cast<int>(::write(writing.get(), content.data(), content.size())), "fill a pipe");
-  return Descriptor(ends[0]);
+  base::require(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), "make a pipe");
+  const base::Descriptor writing(ends[1]);
+  base::require(static_cast<int>(::write(writing.get(), content.data(), content.size())), "fill a pipe");
+  return base::Descriptor(ends[0]);
 }
-std::string content_of(const Descriptor& file) {
+std::string content_of(const base::Descriptor& file) {
   std::array<char, 256> content{};
   const ssize_t got = ::read(file.get(), content.data(), content.size());
   return {content.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
@@ -78,7 +78,7 @@ class FrameStreamTest : public testing::Test {
   [[nodiscard]] std::string got() const { return text_of(got_.bytes); }
   [[nodiscard]] std::vector<std::string> got_files() const {
     std::vector<std::string> contents;
-    for (const Descriptor& each : got_.descriptors) contents.push_back(content_of(each));
+    for (const base::Descriptor& each : got_.descriptors) contents.push_back(content_of(each));
     return contents;
   }
 
@@ -87,7 +87,7 @@ class FrameStreamTest : public testing::Test {
   Datagram got_;
 
  private:
-  explicit FrameStreamTest(std::pair<Descriptor, Descriptor> ends)
+  explicit FrameStreamTest(std::pair<base::Descriptor, base::Descriptor> ends)
       : a_(std::move(ends.first)), b_(std::move(ends.second)) {}
 };
 
@@ -108,14 +108,15 @@ TEST_P(FrameOfSize, ArrivesAsItWas) {
 
 TEST_P(FrameOfSize, ArrivesWithItsDescriptors) {
   const std::string text = pattern(GetParam(), 8);
-  const Descriptor one = file_with("one");
-  const Descriptor two = file_with("two");
+  const base::Descriptor one = file_with("one");
+  const base::Descriptor two = file_with("two");
   send(text, {one.get(), two.get()});
   send("the next");
   ASSERT_EQ(next(), ReceiveStatus::Message);
   EXPECT_TRUE(got() == text);
   EXPECT_THAT(got_files(), testing::ElementsAre("one", "two"));
-  for (const Descriptor& each : got_.descriptors) EXPECT_NE(::fcntl(each.get(), F_GETFD) & FD_CLOEXEC, 0);
+  for (const base::Descriptor& each : got_.descriptors)
+    EXPECT_NE(::fcntl(each.get(), F_GETFD) & FD_CLOEXEC, 0);
   ASSERT_EQ(next(), ReceiveStatus::Message);
   EXPECT_EQ(got(), "the next");
   EXPECT_THAT(got_.descriptors, IsEmpty());
@@ -124,7 +125,7 @@ TEST_P(FrameOfSize, ArrivesWithItsDescriptors) {
 TEST_P(FrameOfSize, PassesThroughASmallSocketInPieces) {
   shrink_buffers();
   const std::string text = pattern(GetParam(), 9);
-  const Descriptor file = file_with("the file");
+  const base::Descriptor file = file_with("the file");
   send(text, {file.get()});
   ASSERT_EQ(next(), ReceiveStatus::Message);
   EXPECT_TRUE(got() == text);
@@ -135,7 +136,7 @@ TEST_P(FrameOfSize, PassesThroughASmallSocketInPieces) {
 TEST_F(FrameStreamTest, LentBytesArriveAsTheyAreAndAreCountedUntilTheyAreWritten) {
   shrink_buffers();
   const auto lent = bytes_of(pattern(1 << 20, 3));
-  const Descriptor file = file_with("lent");
+  const base::Descriptor file = file_with("lent");
   a_.lend(lent, {{file.get()}});
   send("the next");
   EXPECT_EQ(a_.lent_frames(), 1u);
@@ -170,7 +171,7 @@ TEST_F(FrameStreamTest, ManyInARowArriveInOrder) {
 }
 
 TEST_F(FrameStreamTest, TheMostDescriptorsAtOnceArrive) {
-  std::vector<Descriptor> files;
+  std::vector<base::Descriptor> files;
   std::vector<int> numbers;
   std::vector<std::string> wanted;
   for (std::size_t i = 0; i < kFrameDescriptorsLimit; ++i) {
@@ -200,7 +201,7 @@ TEST_F(FrameStreamTest, DescriptorsStayWithTheirFrame) {
     }
     std::vector<std::string> texts;
     std::vector<std::vector<std::string>> files;
-    std::vector<Descriptor> lent;  // until everything has been written
+    std::vector<base::Descriptor> lent;  // until everything has been written
     for (int i = 0; i < 60; ++i) {
       const std::size_t kinds[] = {0, 1, 8, 300, 5000, 70'000, 300'000};
       texts.push_back(pattern(kinds[random() % std::size(kinds)], random()));
@@ -223,7 +224,7 @@ TEST_F(FrameStreamTest, DescriptorsStayWithTheirFrame) {
       ASSERT_EQ(status, ReceiveStatus::Message) << "seed " << seed << " frame " << i;
       ASSERT_TRUE(text_of(frame.bytes) == texts[i]) << "seed " << seed << " frame " << i;
       std::vector<std::string> contents;
-      for (const Descriptor& each : frame.descriptors) contents.push_back(content_of(each));
+      for (const base::Descriptor& each : frame.descriptors) contents.push_back(content_of(each));
       ASSERT_EQ(contents, files[i]) << "seed " << seed << " frame " << i;
     }
   }
@@ -231,17 +232,17 @@ TEST_F(FrameStreamTest, DescriptorsStayWithTheirFrame) {
 
 TEST_F(FrameStreamTest, WhatAPeerSaidBeforeItsEndIsRead) {
   send("last words");
-  a_ = FrameStream(Descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+  a_ = FrameStream(base::Descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   ASSERT_EQ(next(), ReceiveStatus::Message);
   EXPECT_EQ(got(), "last words");
   EXPECT_EQ(next(), ReceiveStatus::Closed);
 }
 
 TEST_F(FrameStreamTest, WhatAPeerSaidBeforeItsEndIsReadAlsoByOneWhoFoundOutByWriting) {
-  const Descriptor file = file_with("the file");
+  const base::Descriptor file = file_with("the file");
   send("some words", {file.get()});
   send("last words");
-  a_ = FrameStream(Descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+  a_ = FrameStream(base::Descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   b_.send(bytes_of("are you there?"));
   EXPECT_FALSE(b_.flush());
   ASSERT_EQ(next(), ReceiveStatus::Message);
@@ -254,17 +255,17 @@ TEST_F(FrameStreamTest, WhatAPeerSaidBeforeItsEndIsReadAlsoByOneWhoFoundOutByWri
 
 TEST_F(FrameStreamTest, APeerThatEndsInTheMiddleOfAFrameHasClosed) {
   shrink_buffers();
-  const Descriptor file = file_with("lost");
+  const base::Descriptor file = file_with("lost");
   send(pattern(1 << 20, 1), {file.get()});
   ASSERT_GT(a_.queued_bytes(), 0u);
   ASSERT_EQ(b_.receive(&got_), ReceiveStatus::Empty);
-  a_ = FrameStream(Descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+  a_ = FrameStream(base::Descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   while (b_.receive(&got_) == ReceiveStatus::Empty) ASSERT_FALSE(b_.drained());
   EXPECT_EQ(b_.receive(&got_), ReceiveStatus::Closed);
 }
 
 TEST_F(FrameStreamTest, NothingIsTakenForAPeerThatIsGone) {
-  b_ = FrameStream(Descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+  b_ = FrameStream(base::Descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   send("hello?");
   EXPECT_FALSE(a_.flush());
   EXPECT_TRUE(a_.broken());
@@ -344,7 +345,7 @@ TEST(FrameStreamLeaks, NoDescriptorStaysOpenWhateverTheEnd) {
     auto [one, other] = FrameStream::pair();
     FrameStream from(std::move(one));
     FrameStream to(std::move(other));
-    const Descriptor file = file_with("x");
+    const base::Descriptor file = file_with("x");
     const std::vector<int> three(3, file.get());
     Datagram got;
     from.send(bytes_of("read"), three);

@@ -42,7 +42,7 @@ class InboxTest : public testing::Test {
 TEST_F(InboxTest, AConnectionArrivesAlive) {
   auto [client, server] = Channel::pair();
   ASSERT_EQ(send_handover(sending_, some_handover("GET / HTTP/1.1\r\n"), server.get()), SendStatus::Sent);
-  server = Descriptor();
+  server = base::Descriptor();
   ASSERT_EQ(receive(), InboxStatus::Received) << why_;
   EXPECT_EQ(got_.handover.client_address, "127.0.0.7");
   EXPECT_EQ(got_.handover.client_port, 4711);
@@ -79,7 +79,7 @@ TEST_F(InboxTest, ABadMessageCostsOnlyItself) {
 
 TEST_F(InboxTest, AWriterThatWasKilledWithOthersLeavesTheInboxWhole) {
   EXPECT_EQ(receive(), InboxStatus::Empty);
-  { const Channel another(Descriptor(::dup(sending_.descriptor()))); }
+  { const Channel another(base::Descriptor(::dup(sending_.descriptor()))); }
   ASSERT_EQ(send_handover(sending_, some_handover("still here"), 0), SendStatus::Sent);
   ASSERT_EQ(receive(), InboxStatus::Received);
 }

@@ -57,7 +57,9 @@ class Remember final : public RingSink {
   std::uint64_t lost = 0;
 };
 
-inline Descriptor duplicate(int descriptor) { return Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); }
+inline base::Descriptor duplicate(int descriptor) {
+  return base::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
+}
 
 /// One reading process, played by this one.
 struct TestReader {
@@ -78,7 +80,7 @@ struct TestReader {
   }
 
   ReaderPage page;
-  Descriptor doorbell;
+  base::Descriptor doorbell;
   Remember sink;
   std::string why;
   std::unique_ptr<RingReader> ring;

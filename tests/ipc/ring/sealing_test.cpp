@@ -29,7 +29,7 @@ TEST_F(RingSealing, lets_nobody_map_a_ring_or_a_reader_page_writable) {
 
 TEST_F(RingSealing, holds_for_a_descriptor_that_is_opened_anew) {
   const std::string path = "/proc/self/fd/" + std::to_string(writer.descriptor());
-  Descriptor again(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  base::Descriptor again(::open(path.c_str(), O_RDWR | O_CLOEXEC));
   ASSERT_TRUE(again);
   EXPECT_EQ(try_to_map_writable(again.get()), EPERM);
 }
@@ -50,7 +50,7 @@ TEST_F(RingSealing, leaves_the_writer_its_own_mapping) {
 }
 
 TEST_F(RingSealing, makes_a_reader_refuse_memory_that_could_shrink_under_it) {
-  Descriptor unsealed(::memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  base::Descriptor unsealed(::memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   ASSERT_EQ(::ftruncate(unsealed.get(), 1 << 20), 0);
   EXPECT_FALSE(Mapping::map_read_only(unsealed, 4096, &why));
   EXPECT_EQ(why, "shared memory: not sealed (seals 0)");
@@ -69,8 +69,8 @@ TEST_F(RingSealing, makes_a_reader_refuse_memory_that_is_too_short) {
 TEST_F(RingSealing, makes_a_reader_refuse_what_is_no_memory_at_all) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
-  const Descriptor one(ends[0]);
-  const Descriptor other(ends[1]);
+  const base::Descriptor one(ends[0]);
+  const base::Descriptor other(ends[1]);
   EXPECT_FALSE(Mapping::map_read_only(one, 4096, &why));
   EXPECT_EQ(why, "shared memory: not a memfd");
 }

@@ -52,7 +52,7 @@ RingOptions options() {
 class Reading {
  public:
   explicit Reading(const Incarnation& who) : who_(who), page_(ReaderPage::create(who, kLanes)) {
-    doorbell_ = Descriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    doorbell_ = base::Descriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   }
   void attach(RingWriter& writer) {
     std::string why;
@@ -111,7 +111,7 @@ class Reading {
 
   Incarnation who_;
   ReaderPage page_;
-  Descriptor doorbell_;
+  base::Descriptor doorbell_;
   std::vector<RingReader> rings_;
   std::vector<Checker> checkers_;
 };

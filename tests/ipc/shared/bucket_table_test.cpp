@@ -20,9 +20,9 @@ std::vector<std::uint16_t> owners_of(const BucketTable& table) {
   return owners;
 }
 
-Descriptor sent(int descriptor) { return Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); }
+base::Descriptor sent(int descriptor) { return base::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); }
 
-std::string refusal(const Descriptor& memory) {
+std::string refusal(const base::Descriptor& memory) {
   std::string why;
   EXPECT_FALSE(BucketTable::map(memory, &why));
   return why;
@@ -102,11 +102,11 @@ TEST(BucketTableDeathTest, ASlotThatThereIsNotGetsNoBucket) {
 TEST(BucketTable, OtherMemoryIsRefused) {
   EXPECT_EQ(refusal(sent(Mapping::create("test", 16384).descriptor())), "not a bucket table");
   EXPECT_NE(refusal(sent(Mapping::create("test", 4096).descriptor())), "");
-  EXPECT_NE(refusal(Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC))), "");
+  EXPECT_NE(refusal(base::Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC))), "");
 }
 
 /// A copy of a good page with `bytes` written at `offset`.
-Descriptor damaged_page(std::size_t offset, std::uint16_t value) {
+base::Descriptor damaged_page(std::size_t offset, std::uint16_t value) {
   const BucketTable table = BucketTable::create(4);
   Mapping copy = Mapping::create("test", 8192 + 16);
   std::vector<std::byte> page(8192 + 16);

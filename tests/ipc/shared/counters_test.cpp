@@ -16,7 +16,7 @@ namespace {
 
 constexpr Incarnation kWho{.slot = 3, .lane = 5, .generation = 77};
 
-Descriptor sent(int descriptor) { return Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); }
+base::Descriptor sent(int descriptor) { return base::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); }
 
 std::optional<CounterView> view_of(const CounterBlock& block) {
   std::string why;
@@ -161,7 +161,7 @@ TEST(Counters, ABlockThatEndsBeforeItsCountersIsRefused) {
 }
 
 TEST(Counters, MemoryThatItsWriterCouldShrinkIsRefused) {
-  const Descriptor loose(::memfd_create("loose", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  const base::Descriptor loose(::memfd_create("loose", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   ASSERT_EQ(::ftruncate(loose.get(), 4096), 0);
   EXPECT_NE(refusal(loose.get()), "");
 }

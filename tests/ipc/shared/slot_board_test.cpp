@@ -8,7 +8,7 @@
 namespace limpet::ipc {
 namespace {
 
-Descriptor sent(int descriptor) { return Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); }
+base::Descriptor sent(int descriptor) { return base::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); }
 
 TEST(SlotBoard, ShowsAWorkerWhatTheSupervisorHasWritten) {
   SlotBoard board = SlotBoard::create(3);

@@ -17,9 +17,9 @@
 namespace limpet::supervisor {
 namespace {
 
-using ipc::Address;
-using ipc::Descriptor;
-using ipc::parse_address;
+using base::Address;
+using base::Descriptor;
+using base::parse_address;
 using testing::HasSubstr;
 
 Address address(const std::string& text) {

@@ -222,7 +222,7 @@ TEST(Routing, works_with_one_slot_left_of_many) {
 
 /// As a worker finds it.
 std::uint32_t heaviest_slot(std::span<const std::uint8_t> address, std::uint32_t slots, std::uint64_t seed) {
-  const ipc::PlacementHash hash(seed);
+  const base::PlacementHash hash(seed);
   const std::uint32_t client = hash.of_address(address);
   std::uint32_t best = 0;
   for (std::uint32_t slot = 1; slot < slots; ++slot)

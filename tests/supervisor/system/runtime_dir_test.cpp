@@ -69,7 +69,7 @@ class SweptRuntimeDir : public testing::Test {
 
 TEST_F(SweptRuntimeDir, is_made_again_with_what_was_in_it) {
   RuntimeDir runtime_dir(path_, RuntimeDirTrust::Operator);
-  ipc::Descriptor control = runtime_dir.listen_for_control();
+  base::Descriptor control = runtime_dir.listen_for_control();
   EXPECT_THAT(files(), ElementsAre("control", "lock"));
   EXPECT_THAT(runtime_dir.restore().names, IsEmpty()) << "nothing was swept";
   std::filesystem::remove(path_ + "/control");
@@ -85,10 +85,10 @@ TEST_F(SweptRuntimeDir, is_made_again_with_what_was_in_it) {
 
 TEST_F(SweptRuntimeDir, with_another_supervisor_in_it_is_that_ones) {
   auto first = std::make_unique<RuntimeDir>(path_, RuntimeDirTrust::Operator);
-  const ipc::Descriptor control = first->listen_for_control();
+  const base::Descriptor control = first->listen_for_control();
   std::filesystem::remove_all(path_);
   auto second = std::make_unique<RuntimeDir>(path_, RuntimeDirTrust::Operator);
-  const ipc::Descriptor its = second->listen_for_control();
+  const base::Descriptor its = second->listen_for_control();
   EXPECT_THROW((void)first->restore(), std::runtime_error);
   first.reset();
   EXPECT_THAT(files(), ElementsAre("control", "lock"));
@@ -100,9 +100,9 @@ TEST_F(SweptRuntimeDir, is_removed_by_whoever_an_upgrade_gave_it_to) {
   int lock = -1;
   {
     RuntimeDir before(path_, RuntimeDirTrust::Operator);
-    const ipc::Descriptor control = before.listen_for_control();
+    const base::Descriptor control = before.listen_for_control();
     lock = ::dup(before.lock());
-    const RuntimeDir after(path_, RuntimeDirTrust::Operator, "limpet", ipc::Descriptor(lock));
+    const RuntimeDir after(path_, RuntimeDirTrust::Operator, "limpet", base::Descriptor(lock));
     EXPECT_THAT(files(), ElementsAre("control", "lock"));
   }
   EXPECT_THAT(files(), IsEmpty());

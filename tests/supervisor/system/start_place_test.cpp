@@ -84,7 +84,7 @@ TEST(RunningFile, another_file_of_the_same_name_is_known) {
   const TemporaryDirectory directory;
   const std::string path = directory.path() + "/file";
   const auto look = [&] {
-    return running_file(path, ipc::Descriptor(::open(path.c_str(), O_PATH | O_CLOEXEC)));
+    return running_file(path, base::Descriptor(::open(path.c_str(), O_PATH | O_CLOEXEC)));
   };
   std::ofstream(path) << "one";
   const RunningFile before = look();
@@ -94,7 +94,7 @@ TEST(RunningFile, another_file_of_the_same_name_is_known) {
   EXPECT_EQ(to_text(look(), {}), path) << "of a build that told no mark";
   const std::string link = directory.path() + "/link";
   fs::create_symlink(path, link);
-  EXPECT_EQ(to_text(running_file(link, ipc::Descriptor(::open(link.c_str(), O_PATH | O_CLOEXEC)))),
+  EXPECT_EQ(to_text(running_file(link, base::Descriptor(::open(link.c_str(), O_PATH | O_CLOEXEC)))),
             link + " -> " + path);
 }
 

@@ -21,7 +21,7 @@ struct Emit {
   std::vector<std::string_view> rooms;
   std::vector<std::string_view> except;
   bool is_volatile = false;
-  std::vector<http::Buffer> frames{make_frame(Opcode::Text, R"(42["chat",1])")};
+  std::vector<loop::Buffer> frames{make_frame(Opcode::Text, R"(42["chat",1])")};
 
   [[nodiscard]] socketio::Broadcast view() const {
     return {.nsp = nsp, .rooms = rooms, .except = except, .is_volatile = is_volatile, .frames = frames};

@@ -23,7 +23,7 @@ constexpr ipc::Incarnation kTwo{1, 2, 22};
 constexpr ipc::Incarnation kOneAgain{0, 1, 33};  // slot and lane of the first, another life
 
 void keep(Retained& retained, const ipc::Incarnation& writer, std::uint64_t sequence, std::string_view text) {
-  const std::vector<http::Buffer> frames{make_frame(Opcode::Text, text)};
+  const std::vector<loop::Buffer> frames{make_frame(Opcode::Text, text)};
   retained.keep(writer, sequence,
                 {.nsp = "/", .rooms = {}, .except = {}, .is_volatile = false, .frames = frames});
 }
@@ -68,7 +68,7 @@ TEST(Retained, KeepsAllThatABroadcastSays) {
     const std::string nsp = "/admin", room = "a room", other = "another", except = "not this one";
     const std::vector<std::string_view> rooms{room, other};
     const std::vector<std::string_view> excepts{except};
-    const std::vector<http::Buffer> frames{make_frame(Opcode::Text, "451-[]"),
+    const std::vector<loop::Buffer> frames{make_frame(Opcode::Text, "451-[]"),
                                            make_frame(Opcode::Binary, "x")};
     retained.keep(kOne, 1,
                   {.nsp = nsp, .rooms = rooms, .except = excepts, .is_volatile = true, .frames = frames});
@@ -144,7 +144,7 @@ TEST(Retained, NamesCountAsWell) {
   Retained retained(100'000);
   const std::string name(10'000, 'n');
   const std::vector<std::string_view> names(10, name);
-  const std::vector<http::Buffer> frames{make_frame(Opcode::Text, "x")};
+  const std::vector<loop::Buffer> frames{make_frame(Opcode::Text, "x")};
   for (std::uint64_t i = 1; i <= 10; ++i)
     retained.keep(kOne, i,
                   {.nsp = "/", .rooms = names, .except = {}, .is_volatile = false, .frames = frames});

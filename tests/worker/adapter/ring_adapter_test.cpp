@@ -42,12 +42,14 @@ class TestWorker {
             }) {}
 
   void join(const TestWorker& peer) {
-    const auto lend = [](int descriptor) { return ipc::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); };
+    const auto lend = [](int descriptor) {
+      return base::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
+    };
     adapter.join(peer.who, lend(peer.adapter.ring()), lend(peer.adapter.reader_page()),
                  lend(peer.adapter.doorbell()));
   }
   EmitResult emit(std::string_view payload, Opcode opcode = Opcode::Text) {
-    const std::vector<http::Buffer> frames{make_frame(opcode, payload)};
+    const std::vector<loop::Buffer> frames{make_frame(opcode, payload)};
     return adapter.publish({.nsp = "/", .rooms = {}, .except = {}, .is_volatile = false, .frames = frames});
   }
   void drain() {
@@ -129,7 +131,7 @@ TEST(RingAdapter, ATurnReadsABoundedNumber) {
 TEST(RingAdapter, BinaryFramesArriveAsTheyWere) {
   TestWorker a(0), b(1);
   join_both(a, b);
-  const std::vector<http::Buffer> frames{
+  const std::vector<loop::Buffer> frames{
       make_frame(Opcode::Text, R"(451-["f",{"_placeholder":true,"num":0}])"),
       make_frame(Opcode::Binary, std::string("\0\xff\n", 3)),
       make_frame(Opcode::Binary, std::string(100'000, '\x80'))};
@@ -337,7 +339,7 @@ TEST(RingAdapter, ABroadcastThatIsTooLargeIsLostAndCounted) {
   EXPECT_EQ(a.emit(std::string((16u << 20) + 1, 'x')), EmitResult::Lost);
   const std::string name(65536, 'n');
   const std::vector<std::string_view> rooms{name};
-  const std::vector<http::Buffer> frames{make_frame(Opcode::Text, "4x")};
+  const std::vector<loop::Buffer> frames{make_frame(Opcode::Text, "4x")};
   EXPECT_EQ(
       a.adapter.publish({.nsp = "/", .rooms = rooms, .except = {}, .is_volatile = false, .frames = frames}),
       EmitResult::Lost);
@@ -346,7 +348,7 @@ TEST(RingAdapter, ABroadcastThatIsTooLargeIsLostAndCounted) {
 
 TEST(RingAdapter, APeerWhoseMemoryIsNoRingIsLeftOut) {
   TestWorker a(0), b(1);
-  const ipc::Descriptor nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const base::Descriptor nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   a.adapter.join(b.who, nothing.duplicate(), nothing.duplicate(), nothing.duplicate());
   EXPECT_EQ(a.emit("4x"), EmitResult::Published);
   EXPECT_FALSE(a.adapter.poll(test::plenty()));

@@ -11,7 +11,7 @@
 #include "tests/worker/client/clients_kit.h"
 #include "tests/worker/plenty.h"
 
-namespace limpet::process::test {
+namespace limpet::client::test {
 namespace {
 
 /// No descriptor is free while it lives. UBSan needs one when it first meets a type: whatever works during
@@ -26,7 +26,7 @@ class NoDescriptorsLeft {
     low.rlim_cur = 128;
     ::setrlimit(RLIMIT_NOFILE, &low);
     for (;;) {
-      ipc::Descriptor filler(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+      base::Descriptor filler(::open("/dev/null", O_RDONLY | O_CLOEXEC));
       if (!filler) break;
       fillers_.push_back(std::move(filler));
     }
@@ -37,11 +37,11 @@ class NoDescriptorsLeft {
 
  private:
   rlimit before_{};
-  std::vector<ipc::Descriptor> fillers_;
+  std::vector<base::Descriptor> fillers_;
 };
 
 struct Accepted {
-  ipc::Descriptor socket;
+  base::Descriptor socket;
   std::string address;
   std::uint16_t listener;
 };
@@ -52,19 +52,19 @@ class AcceptorTest : public testing::Test {
 
   /// A listener that the test can connect to.
   std::string add(const char* address) {
-    ipc::Descriptor listener = listen_on(address);
+    base::Descriptor listener = listen_on(address);
     std::string bound = address_of(listener);
     acceptor_.add(std::move(listener));
     return bound;
   }
-  static ipc::Descriptor connect_to(const std::string& address) {
+  static base::Descriptor connect_to(const std::string& address) {
     const std::uint16_t port = static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ipc::Descriptor client(ipc::require(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "make a socket"));
-    ipc::require(::connect(client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), "connect");
+    base::Descriptor client(base::require(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "make a socket"));
+    base::require(::connect(client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), "connect");
     return client;
   }
   bool ready() const {
@@ -76,12 +76,12 @@ class AcceptorTest : public testing::Test {
     return ::poll(&ready, 1, 0) == 0;
   }
 
-  Poller poller_;
-  http::Clock clock_{http::TimePoint(1000s)};
+  loop::Poller poller_;
+  loop::Clock clock_{loop::TimePoint(1000s)};
   ipc::CounterBlock counters_ = ipc::CounterBlock::create({0, 0, 1});
   std::vector<Accepted> accepted_;
   Acceptor acceptor_{poller_, clock_, counters_,
-                     [this](ipc::Descriptor socket, const PeerAddress& peer, std::uint16_t listener) {
+                     [this](base::Descriptor socket, const PeerAddress& peer, std::uint16_t listener) {
                        accepted_.push_back({std::move(socket), peer.text(), listener});
                      }};
 };
@@ -116,7 +116,7 @@ TEST_F(AcceptorTest, LeavesConnectionsInTheQueueWhileItIsNotSeated) {
 
 TEST_F(AcceptorTest, TakesABoundedNumberInATurn) {
   const std::string address = add("tcp://127.0.0.1:0");
-  std::vector<ipc::Descriptor> clients;
+  std::vector<base::Descriptor> clients;
   for (int i = 0; i < 17; ++i) clients.push_back(connect_to(address));
   acceptor_.start();
   ASSERT_TRUE(ready());
@@ -163,7 +163,7 @@ TEST_F(AcceptorTest, PausesWithoutDescriptorsAndGoesOn) {
 
 TEST_F(AcceptorTest, LeavesTheDescriptorsThatAreKeptFreeAndGoesOnWhenTheyAreNot) {
   const std::string address = add("tcp://127.0.0.1:0");
-  std::vector<ipc::Descriptor> clients;
+  std::vector<base::Descriptor> clients;
   for (int i = 0; i < 3; ++i) clients.push_back(connect_to(address));
   acceptor_.start();
   acceptor_.keep_free(base::descriptor_limit());
@@ -196,7 +196,7 @@ TEST_F(AcceptorTest, APauseEndsWithTheSeat) {
     (void)poller_.dispatch(limpet::test::plenty());
   }
   acceptor_.stop();
-  EXPECT_EQ(acceptor_.next_deadline(), http::TimePoint::max());
+  EXPECT_EQ(acceptor_.next_deadline(), loop::TimePoint::max());
   clock_.advance_to(clock_.now() + 1s);
   acceptor_.tick();
   EXPECT_TRUE(idle()) << "a worker without its seat must not begin to accept again";
@@ -205,7 +205,7 @@ TEST_F(AcceptorTest, APauseEndsWithTheSeat) {
 TEST_F(AcceptorTest, ServesTheSocketsOfAClosedSlotUntilTheyGoBackOrItsOwnSeatDoes) {
   std::vector<std::string> addresses;
   const auto borrow = [&](std::uint16_t slot) {
-    std::vector<ipc::Descriptor> listeners;
+    std::vector<base::Descriptor> listeners;
     for (int i = 0; i < 2; ++i) {
       listeners.push_back(listen_on("tcp://127.0.0.1:0"));
       addresses.push_back(address_of(listeners.back()));
@@ -237,7 +237,7 @@ TEST_F(AcceptorTest, ServesTheSocketsOfAClosedSlotUntilTheyGoBackOrItsOwnSeatDoe
 }
 
 TEST_F(AcceptorTest, GivesItsDescriptorsBack) {
-  ipc::Descriptor listener = listen_on("tcp://127.0.0.1:0");
+  base::Descriptor listener = listen_on("tcp://127.0.0.1:0");
   const std::string address = address_of(listener);
   acceptor_.add(std::move(listener));
   acceptor_.start();
@@ -247,4 +247,4 @@ TEST_F(AcceptorTest, GivesItsDescriptorsBack) {
 }
 
 }  // namespace
-}  // namespace limpet::process::test
+}  // namespace limpet::client::test

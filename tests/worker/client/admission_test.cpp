@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace limpet::process {
+namespace limpet::client {
 namespace {
 
 using namespace std::chrono_literals;
@@ -13,7 +13,7 @@ class AdmissionTest : public testing::Test {
   [[nodiscard]] std::uint64_t counted(ipc::Counter counter) const { return counters_.get(counter); }
 
   Limits limits_;
-  http::Clock clock_{http::TimePoint(1000s)};
+  loop::Clock clock_{loop::TimePoint(1000s)};
   ipc::CounterBlock counters_ = ipc::CounterBlock::create({0, 0, 1});
   Admission admission_{limits_, clock_, counters_};
 };
@@ -105,4 +105,4 @@ TEST_F(AdmissionTest, ForgetsTheRatesOfThoseWhoHaveAllOfThemBack) {
 }
 
 }  // namespace
-}  // namespace limpet::process
+}  // namespace limpet::client

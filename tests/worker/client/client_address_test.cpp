@@ -4,22 +4,22 @@
 
 #include <string>
 
-namespace limpet::process {
+namespace limpet::client {
 namespace {
 
-std::vector<ipc::Network> networks(const std::vector<std::string>& texts) {
-  std::vector<ipc::Network> result;
+std::vector<base::Network> networks(const std::vector<std::string>& texts) {
+  std::vector<base::Network> result;
   std::string why;
-  for (const std::string& text : texts) result.push_back(ipc::parse_network(text, &why).value());
+  for (const std::string& text : texts) result.push_back(base::parse_network(text, &why).value());
   return result;
 }
 
-const std::vector<ipc::Network> kTrusted = networks({"10.0.0.0/8", "fd00::/8"});
+const std::vector<base::Network> kTrusted = networks({"10.0.0.0/8", "fd00::/8"});
 
 /// The client of a request of `peer` with these header lines; "-" if nobody is named.
 std::string client(const std::string& lines, AddressHeader header = AddressHeader::XForwardedFor,
                    const std::string& peer = "10.0.0.1",
-                   const std::vector<ipc::Network>& trusted = kTrusted) {
+                   const std::vector<base::Network>& trusted = kTrusted) {
   const auto found = forwarded_client(PeerAddress::from_text(peer, 1), trusted, header,
                                       "GET / HTTP/1.1\r\nHost: x\r\n" + lines + "\r\n");
   return found ? found->text() : "-";
@@ -92,4 +92,4 @@ TEST(ForwardedClient, OfRfc7239IsReadAsItsExamplesAreWritten) {
 }
 
 }  // namespace
-}  // namespace limpet::process
+}  // namespace limpet::client

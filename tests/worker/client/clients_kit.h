@@ -20,11 +20,11 @@
 #include "worker/client/clients.h"
 #include "worker/client/listen.h"
 
-namespace limpet::process::test {
+namespace limpet::client::test {
 
 using namespace std::chrono_literals;
 
-inline http::Buffer buffer(std::string_view bytes) { return http::Buffer::copy_of(bytes); }
+inline loop::Buffer buffer(std::string_view bytes) { return loop::Buffer::copy_of(bytes); }
 
 /// Bytes that differ from place to place, so that a lost or doubled piece shows.
 inline std::string pattern(std::size_t size, std::uint32_t seed = 1) {
@@ -36,19 +36,19 @@ inline std::string pattern(std::size_t size, std::uint32_t seed = 1) {
   return bytes;
 }
 
-class Recorder : public http::StreamReceiver {
+class Recorder : public loop::StreamReceiver {
  public:
-  std::size_t on_bytes(http::Stream& stream, std::span<char> bytes) override {
+  std::size_t on_bytes(loop::Stream& stream, std::span<char> bytes) override {
     ++calls;
     seen.assign(bytes.data(), bytes.size());
     if (act) return act(stream, bytes);
     received.append(bytes.data(), bytes.size());
     return bytes.size();
   }
-  void on_writable(http::Stream&) override { ++writable; }
-  void on_closed(http::Stream&, int error) override { closed.push_back(error); }
+  void on_writable(loop::Stream&) override { ++writable; }
+  void on_closed(loop::Stream&, int error) override { closed.push_back(error); }
 
-  std::function<std::size_t(http::Stream&, std::span<char>)> act;
+  std::function<std::size_t(loop::Stream&, std::span<char>)> act;
   std::string received;
   std::string seen;  ///< what the last call was given
   int calls = 0;
@@ -60,7 +60,7 @@ class Recorder : public http::StreamReceiver {
 class Peer {
  public:
   Peer() = default;
-  explicit Peer(ipc::Descriptor socket) : socket_(std::move(socket)) {}
+  explicit Peer(base::Descriptor socket) : socket_(std::move(socket)) {}
 
   /// Bytes written; fewer than all if the socket is full.
   std::size_t write(std::string_view bytes) const {
@@ -97,36 +97,36 @@ class Peer {
   }
 
  private:
-  ipc::Descriptor socket_;
+  base::Descriptor socket_;
   bool at_end_ = false;
   int error_ = 0;
 };
 
-inline std::pair<ipc::Descriptor, ipc::Descriptor> socket_pair(int type = SOCK_STREAM) {
+inline std::pair<base::Descriptor, base::Descriptor> socket_pair(int type = SOCK_STREAM) {
   std::array<int, 2> ends{};
-  ipc::require(::socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()),
-               "make a socket pair");
-  return {ipc::Descriptor(ends[0]), ipc::Descriptor(ends[1])};
+  base::require(::socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()),
+                "make a socket pair");
+  return {base::Descriptor(ends[0]), base::Descriptor(ends[1])};
 }
 
 /// The two ends of a TCP connection on 127.0.0.1: ours, the client's.
-inline std::pair<ipc::Descriptor, ipc::Descriptor> tcp_pair() {
+inline std::pair<base::Descriptor, base::Descriptor> tcp_pair() {
   const auto listener = listen_on("tcp://127.0.0.1:0");
   sockaddr_in address{};
   socklen_t size = sizeof address;
-  ipc::require(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size),
-               "name a listener");
-  ipc::Descriptor client(ipc::require(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "make a socket"));
-  ipc::require(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), size), "connect");
+  base::require(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size),
+                "name a listener");
+  base::Descriptor client(base::require(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "make a socket"));
+  base::require(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), size), "connect");
   pollfd ready{listener.get(), POLLIN, 0};
-  if (::poll(&ready, 1, 5000) != 1) ipc::throw_system_error("accept", ETIMEDOUT);
-  ipc::Descriptor ours(
-      ipc::require(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC), "accept"));
+  if (::poll(&ready, 1, 5000) != 1) base::throw_system_error("accept", ETIMEDOUT);
+  base::Descriptor ours(
+      base::require(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC), "accept"));
   ::fcntl(client.get(), F_SETFL, ::fcntl(client.get(), F_GETFL) | O_NONBLOCK);
   return {std::move(ours), std::move(client)};
 }
 
-inline void shrink_send_buffer(const ipc::Descriptor& socket) {
+inline void shrink_send_buffer(const base::Descriptor& socket) {
   const int small = 4096;
   ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
 }
@@ -191,12 +191,12 @@ class ClientsTest : public testing::Test {
   [[nodiscard]] std::uint64_t count(ipc::Counter counter) const { return counters_.get(counter); }
 
   /// A client whose bytes go to `receiver`, and its other end.
-  std::pair<ClientConnection*, Peer> connect(http::StreamReceiver& receiver, int type = SOCK_STREAM,
+  std::pair<ClientConnection*, Peer> connect(loop::StreamReceiver& receiver, int type = SOCK_STREAM,
                                              std::string_view unread = {}) {
     auto [ours, theirs] = socket_pair(type);
     return {adopt(std::move(ours), receiver, unread), Peer(std::move(theirs))};
   }
-  ClientConnection* adopt(ipc::Descriptor socket, http::StreamReceiver& receiver,
+  ClientConnection* adopt(base::Descriptor socket, loop::StreamReceiver& receiver,
                           std::string_view unread = {}) {
     ClientConnection* connection =
         clients_.adopt(std::move(socket), PeerAddress::from_text("127.0.0.5", 4711), 1, unread);
@@ -204,13 +204,13 @@ class ClientsTest : public testing::Test {
     return connection;
   }
 
-  Poller poller_;
-  http::Clock clock_{http::TimePoint(1000s)};
+  loop::Poller poller_;
+  loop::Clock clock_{loop::TimePoint(1000s)};
   ipc::CounterBlock counters_ = ipc::CounterBlock::create({0, 0, 1});
   Recorder recorder_;  // outlives the clients, which tell it of their end
-  http::Allowance allowance_ = http::Allowance::unlimited();
-  http::MemoryTotal memory_;
+  loop::Allowance allowance_ = loop::Allowance::unlimited();
+  loop::MemoryTotal memory_;
   Clients clients_{poller_, clock_, allowance_, memory_, counters_, limits()};
 };
 
-}  // namespace limpet::process::test
+}  // namespace limpet::client::test

@@ -4,38 +4,38 @@
 
 #include "tests/worker/client/clients_kit.h"
 
-namespace limpet::process::test {
+namespace limpet::client::test {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
-using Waiting = http::Stream::Waiting;
+using Waiting = loop::Stream::Waiting;
 
 // ---- writing
 
 TEST(ClientsOfSeveralListeners, AreTimedOutByTheirOwnListenersLimits) {
-  Poller poller;
-  http::Clock clock{http::TimePoint(1000s)};
+  loop::Poller poller;
+  loop::Clock clock{loop::TimePoint(1000s)};
   ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
   std::vector<ListenerSettings> listeners(2);
   listeners[0].header_timeout = 5s;
   listeners[1].header_timeout = 1s;
   Recorder recorder;
-  http::Allowance allowance = http::Allowance::unlimited();
-  http::MemoryTotal memory;
+  loop::Allowance allowance = loop::Allowance::unlimited();
+  loop::MemoryTotal memory;
   Clients clients(poller, clock, allowance, memory, counters, {}, listeners);
   std::vector<Peer> peers;
   for (const std::uint16_t listener : {0, 1, 9}) {  // 9: nobody's, so the common limit of 10 s
     auto [ours, theirs] = socket_pair();
     ClientConnection* connection = clients.adopt(std::move(ours), {}, listener);
     connection->set_receiver(&recorder);
-    connection->set_waiting(http::Stream::Waiting::Header);
+    connection->set_waiting(loop::Stream::Waiting::Header);
     peers.emplace_back(std::move(theirs));
   }
   std::vector<std::size_t> open;
   for (const auto at : {1s, 5s, 10s}) {
-    EXPECT_EQ(clients.next_deadline(), http::TimePoint(1000s) + at);
-    clock.advance_to(http::TimePoint(1000s) + at);
+    EXPECT_EQ(clients.next_deadline(), loop::TimePoint(1000s) + at);
+    clock.advance_to(loop::TimePoint(1000s) + at);
     clients.check_deadlines();
     clients.bury();
     open.push_back(clients.open());
@@ -68,7 +68,7 @@ TEST_F(ClientsTest, AOneBufferQueueIsOneWriteAsWell) {
 TEST_F(ClientsTest, ASharedBufferGoesToEverybody) {
   auto [first, first_peer] = connect(recorder_);
   auto [second, second_peer] = connect(recorder_);
-  const http::Buffer shared = buffer("to all");
+  const loop::Buffer shared = buffer("to all");
   first->send(shared);
   second->send(shared);
   turn();
@@ -77,10 +77,10 @@ TEST_F(ClientsTest, ASharedBufferGoesToEverybody) {
 }
 
 TEST_F(ClientsTest, QueuesThatAreAlikeAreNotMistakenForEachOther) {
-  const http::Buffer x = buffer("x1 ");
-  const http::Buffer y = buffer("y2 ");
-  const http::Buffer z = buffer("z3 ");
-  const std::vector<std::vector<http::Buffer>> queues{{x, y}, {x, y}, {x, z}, {x, y, z},
+  const loop::Buffer x = buffer("x1 ");
+  const loop::Buffer y = buffer("y2 ");
+  const loop::Buffer z = buffer("z3 ");
+  const std::vector<std::vector<loop::Buffer>> queues{{x, y}, {x, y}, {x, z}, {x, y, z},
                                                       {x, y}, {y, x}, {x, x}};
   std::vector<Peer> peers;
   for (const auto& queue : queues) {
@@ -97,8 +97,8 @@ TEST_F(ClientsTest, QueuesThatAreAlikeAreNotMistakenForEachOther) {
 }
 
 TEST_F(ClientsTest, AClientInTheMiddleOfASharedFrameGetsItsOwnRest) {
-  const http::Buffer long_frame = buffer(pattern(200'000));
-  const http::Buffer short_frame = buffer("short");
+  const loop::Buffer long_frame = buffer(pattern(200'000));
+  const loop::Buffer short_frame = buffer("short");
   auto [ours, theirs] = socket_pair();
   shrink_send_buffer(ours);
   ClientConnection* slow = adopt(std::move(ours), recorder_);
@@ -290,7 +290,7 @@ TEST_F(ClientsTest, APeerThatHasGoneIsToldAsAnError) {
 
 TEST_F(ClientsTest, AWritableReceiverMayQueueAtOnce) {
   struct Refill final : Recorder {
-    void on_writable(http::Stream& stream) override {
+    void on_writable(loop::Stream& stream) override {
       if (writable++ == 0) stream.send(buffer("more"));
     }
   } refill;
@@ -321,7 +321,7 @@ TEST_F(ClientsTest, BytesReachTheReceiver) {
 }
 
 TEST_F(ClientsTest, UnconsumedBytesComeAgainWithTheNext) {
-  recorder_.act = [](http::Stream&, std::span<char> bytes) { return bytes.size() < 6 ? 0u : 4u; };
+  recorder_.act = [](loop::Stream&, std::span<char> bytes) { return bytes.size() < 6 ? 0u : 4u; };
   auto [client, peer] = connect(recorder_);
   peer.write("abc");
   turn();
@@ -359,7 +359,7 @@ TEST_F(ClientsTest, APausedReceiverGetsNothingUntilItGoesOn) {
 }
 
 TEST_F(ClientsTest, AReceiverThatPausesItselfGetsTheRestLater) {
-  recorder_.act = [this](http::Stream& stream, std::span<char> bytes) {
+  recorder_.act = [this](loop::Stream& stream, std::span<char> bytes) {
     recorder_.received.append(bytes.data(), 3);
     stream.pause_reading(true);
     return 3u;
@@ -413,7 +413,7 @@ TEST_F(ClientsTest, APeerThatHalfClosedGetsWhatIsQueued) {
 
 TEST_F(ClientsTest, AReceiverSetDuringACallGetsTheRestAtOnce) {
   Recorder second;
-  recorder_.act = [&second](http::Stream& stream, std::span<char>) {
+  recorder_.act = [&second](loop::Stream& stream, std::span<char>) {
     stream.set_receiver(&second);
     return 4u;
   };
@@ -432,7 +432,7 @@ TEST_F(ClientsTest, AReceiverSetDuringACallGetsTheRestAtOnce) {
 
 /// Takes a byte at a time, as long as it may; answers each with `answer`.
 struct ByteByByte final : Recorder {
-  std::size_t on_bytes(http::Stream& stream, std::span<char> bytes) override {
+  std::size_t on_bytes(loop::Stream& stream, std::span<char> bytes) override {
     ++calls;
     std::size_t taken = 0;
     while (taken < bytes.size() && stream.may_go_on()) {
@@ -477,7 +477,7 @@ TEST_F(ClientsTest, OfWhatHasJustComeLittleIsTakenBeforeOthersHaveTheirs) {
     (void)poller_.dispatch(allowance_);
   }
   EXPECT_EQ(recorder_.received, "me too");
-  allowance_ = http::Allowance::unlimited();
+  allowance_ = loop::Allowance::unlimited();
   clients_.close_all();
 }
 
@@ -505,7 +505,7 @@ TEST_F(ClientsTest, AnAllowanceThatIsUsedUpEndsTheTurnAndNobodyIsForgotten) {
     before = taken();
   }
   EXPECT_EQ(taken(), 40u * 300u);
-  allowance_ = http::Allowance::unlimited();
+  allowance_ = loop::Allowance::unlimited();
   clients_.close_all();
 }
 
@@ -572,7 +572,7 @@ TEST_F(ClientsTest, AFinishedConnectionStillWritesWhatIsQueued) {
 
 TEST_F(ClientsTest, AClientThatIsStillSendingGetsTheAnswerAndNoReset) {
   auto [ours, theirs] = tcp_pair();
-  recorder_.act = [](http::Stream& stream, std::span<char> bytes) {
+  recorder_.act = [](loop::Stream& stream, std::span<char> bytes) {
     stream.send(buffer("413"));
     stream.finish();
     return bytes.size();
@@ -658,12 +658,12 @@ TEST_F(ClientsTest, AllAreToldWhenAllAreClosed) {
 
 TEST_F(ClientsTest, AReceiverThatLearnsOfAnEndMayEndOthers) {
   struct Chain final : Recorder {
-    void on_closed(http::Stream& stream, int error) override {
+    void on_closed(loop::Stream& stream, int error) override {
       Recorder::on_closed(stream, error);
       next->send(buffer("dropped with it"));
       next->abort();
     }
-    http::Stream* next = nullptr;
+    loop::Stream* next = nullptr;
   } chain;
   auto [first, first_peer] = connect(chain);
   auto [second, second_peer] = connect(recorder_);
@@ -706,7 +706,7 @@ TEST_P(ClientsTimeOuts, EndAConnectionThatWaitsTooLong) {
   turn();
   EXPECT_THAT(recorder_.closed, ElementsAre(ETIMEDOUT));
   EXPECT_EQ(count(ipc::Counter::ConnectionsTimedOut), 1u);
-  EXPECT_EQ(clients_.next_deadline(), http::TimePoint::max());
+  EXPECT_EQ(clients_.next_deadline(), loop::TimePoint::max());
 }
 
 TEST_P(ClientsTimeOuts, BeginAnewWhenTheWaitingIsToldAgain) {
@@ -808,7 +808,7 @@ TEST_F(ClientsTest, AParkedResponseAndAnOpenSessionHaveNoTimeOutHere) {
   auto [session, session_peer] = connect(other);
   parked->set_waiting(Waiting::Response);
   session->set_waiting(Waiting::Nothing);
-  EXPECT_EQ(clients_.next_deadline(), http::TimePoint::max());
+  EXPECT_EQ(clients_.next_deadline(), loop::TimePoint::max());
   pass(24h);
   turn();
   EXPECT_THAT(recorder_.closed, IsEmpty());
@@ -834,7 +834,7 @@ TEST_F(ClientsTest, TheOneThatWaitsLongestIsDueFirst) {
 // ---- moving
 
 struct Moved {
-  ipc::Descriptor socket;
+  base::Descriptor socket;
   std::string address;
   std::uint16_t port;
   std::uint16_t listener;
@@ -845,7 +845,7 @@ struct Moved {
 class MovingClients : public ClientsTest {
  protected:
   MovingClients() {
-    clients_.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
+    clients_.set_mover([this](base::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
                               std::string_view unread) {
       moved_.emplace_back(Moved{std::move(socket), from.peer().text(), from.peer().port(), from.listener(),
                                 to_slot, std::string(unread)});
@@ -853,7 +853,7 @@ class MovingClients : public ClientsTest {
   }
   /// Takes `answered` bytes, answers them with `answer`, and sends the rest to slot 3.
   void answer_then_leave(std::size_t answered, std::string answer = {}) {
-    recorder_.act = [answered, answer = std::move(answer)](http::Stream& stream, std::span<char> bytes) {
+    recorder_.act = [answered, answer = std::move(answer)](loop::Stream& stream, std::span<char> bytes) {
       stream.send(buffer(answer));
       static_cast<ClientConnection&>(stream).take_from(bytes.data() + answered, std::uint16_t{3});
       return std::size_t{0};  // means nothing
@@ -887,7 +887,7 @@ TEST_F(MovingClients, ASocketTravelsWithExactlyItsUnreadBytes) {
 
 TEST_F(MovingClients, BytesThatHadWaitedTravelToo) {
   int calls = 0;
-  recorder_.act = [&calls](http::Stream& stream, std::span<char> bytes) {
+  recorder_.act = [&calls](loop::Stream& stream, std::span<char> bytes) {
     if (++calls == 2) static_cast<ClientConnection&>(stream).take_from(bytes.data(), std::uint16_t{0});
     return std::size_t{0};
   };
@@ -940,7 +940,7 @@ TEST_F(MovingClients, AConnectionDroppedInTheSameCallDoesNotTravel) {
   answer_then_leave(4, "answer");
   auto [client, peer] = connect(recorder_);
   const auto answers = recorder_.act;
-  recorder_.act = [&answers](http::Stream& stream, std::span<char> bytes) {
+  recorder_.act = [&answers](loop::Stream& stream, std::span<char> bytes) {
     const std::size_t means_nothing = answers(stream, bytes);
     stream.abort();
     return means_nothing;
@@ -954,7 +954,7 @@ TEST_F(MovingClients, AConnectionDroppedInTheSameCallDoesNotTravel) {
 
 TEST_F(MovingClients, BytesTakenFromAReceiverGoToTheNextOne) {
   Recorder next;
-  recorder_.act = [&next](http::Stream& stream, std::span<char> bytes) {
+  recorder_.act = [&next](loop::Stream& stream, std::span<char> bytes) {
     static_cast<ClientConnection&>(stream).take_from(bytes.data() + 4);
     stream.set_receiver(&next);
     return std::size_t{1};  // means nothing
@@ -968,4 +968,4 @@ TEST_F(MovingClients, BytesTakenFromAReceiverGoToTheNextOne) {
 }
 
 }  // namespace
-}  // namespace limpet::process::test
+}  // namespace limpet::client::test

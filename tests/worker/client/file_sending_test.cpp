@@ -2,23 +2,23 @@
 
 #include "tests/worker/client/clients_kit.h"
 
-namespace limpet::process {
+namespace limpet::client {
 namespace {
 
 using namespace test;
 
 /// An open file with that content, of which `promised` bytes are to be sent.
-http::FileRange file_of(std::string_view content, std::uint64_t promised) {
-  const int file = ipc::require(::memfd_create("file", MFD_CLOEXEC), "make a file");
+loop::FileRange file_of(std::string_view content, std::uint64_t promised) {
+  const int file = base::require(::memfd_create("file", MFD_CLOEXEC), "make a file");
   EXPECT_EQ(::pwrite(file, content.data(), content.size(), 0), static_cast<ssize_t>(content.size()));
-  return {http::OpenFile(file), 0, promised};
+  return {loop::OpenFile(file), 0, promised};
 }
 
 class FileSending : public ClientsTest {
  protected:
   FileSending() : content_(pattern(3'000'000)) {}
 
-  http::FileRange file() { return file_of(content_, content_.size()); }
+  loop::FileRange file() { return file_of(content_, content_.size()); }
   std::string everything(Peer& peer) {
     return everything_for(peer, [this] { turn(); });
   }
@@ -57,7 +57,7 @@ TEST_F(FileSending, SendsTheSameOverTcp) {
 
 TEST_F(FileSending, SendsAPart) {
   auto [connection, peer] = connect(recorder_);
-  http::FileRange range = file();
+  loop::FileRange range = file();
   range.offset = 1000;
   range.length = 500;
   connection->send_file(std::move(range));
@@ -95,7 +95,7 @@ TEST_F(FileSending, SendsAFileToItsEndBeforeItFinishes) {
 
 TEST_F(FileSending, ClosesTheFilesOfAClientThatGoesAway) {
   auto [connection, peer] = connect(recorder_);
-  http::FileRange range = file();
+  loop::FileRange range = file();
   const int descriptor = range.file.descriptor();
   connection->send_file(std::move(range));
   turn();
@@ -107,7 +107,7 @@ TEST_F(FileSending, ClosesTheFilesOfAClientThatGoesAway) {
 
 TEST_F(FileSending, HasOneFileOpenForRequestsThatCameTogether) {
   std::size_t asked = 0;
-  recorder_.act = [&](http::Stream& stream, std::span<char> bytes) {
+  recorder_.act = [&](loop::Stream& stream, std::span<char> bytes) {
     std::size_t consumed = 0;
     for (; consumed < bytes.size() && stream.may_go_on(); ++consumed, ++asked) stream.send_file(file());
     return consumed;
@@ -122,4 +122,4 @@ TEST_F(FileSending, HasOneFileOpenForRequestsThatCameTogether) {
 }
 
 }  // namespace
-}  // namespace limpet::process
+}  // namespace limpet::client

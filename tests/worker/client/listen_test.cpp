@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-namespace limpet::process {
+namespace limpet::client {
 namespace {
 
 using testing::HasSubstr;
@@ -39,11 +39,11 @@ TEST(Listen, AConnectionWaitsInItsQueue) {
   sockaddr_in address{};
   socklen_t size = sizeof address;
   ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
-  const ipc::Descriptor client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const base::Descriptor client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
   pollfd ready{listener.get(), POLLIN, 0};
   EXPECT_EQ(::poll(&ready, 1, 5000), 1);
-  EXPECT_TRUE(ipc::Descriptor(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+  EXPECT_TRUE(base::Descriptor(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)));
   EXPECT_EQ(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC), -1) << "it does not block";
   EXPECT_EQ(errno, EAGAIN);
 }
@@ -77,4 +77,4 @@ TEST(Listen, WhatIsNoAddressIsRefusedWithTheRightForm) {
 }
 
 }  // namespace
-}  // namespace limpet::process
+}  // namespace limpet::client

@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
-namespace limpet::process {
+namespace limpet::client {
 namespace {
 
 sockaddr_storage v4(const char* text, std::uint16_t port) {
@@ -71,4 +71,4 @@ TEST(PeerAddress, OfWhatIsNoAddressIsNone) {
 }
 
 }  // namespace
-}  // namespace limpet::process
+}  // namespace limpet::client

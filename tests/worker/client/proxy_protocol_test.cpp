@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace limpet::process {
+namespace limpet::client {
 namespace {
 
 using Status = ProxyHeader::Status;
@@ -117,4 +117,4 @@ TEST(ProxyHeader, OfVersion2MustBeOneThatIs) {
 }
 
 }  // namespace
-}  // namespace limpet::process
+}  // namespace limpet::client

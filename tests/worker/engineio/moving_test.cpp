@@ -83,7 +83,7 @@ class Moving : public testing::Test {
   Rig to;
 
  private:
-  static std::string unread_of(http::Stream* stream) { return static_cast<MemoryStream*>(stream)->unread(); }
+  static std::string unread_of(loop::Stream* stream) { return static_cast<MemoryStream*>(stream)->unread(); }
   static MemoryStream& carry(MemoryStream& old, Rig& to) {
     EXPECT_EQ(old.receiver(), nullptr);
     to.streams.push_back(std::make_unique<MemoryStream>(old.peer_address()));
@@ -249,7 +249,7 @@ TEST_F(Moving, ASessionThatWasUpgradedIsAWebSocket) {
 TEST_F(Moving, WhatWaitsForAPollIsThereForTheNextOne) {
   const std::string query = from.open_polling();
   send(last(), "one");
-  const http::Buffer binary = test::binary_message("two");
+  const loop::Buffer binary = test::binary_message("two");
   last().send({&binary, 1});
   const Moved moved = move(last());
   EXPECT_EQ(moved.poll, nullptr);
@@ -636,7 +636,7 @@ TEST_F(Moving, ARoundMeetsWhoeverStaysAlsoIfOthersLeaveAndComeMeanwhile) {
 
 TEST_F(Moving, ARoundTakesNoMoreOfATurnThanItIsAllowed) {
   for (int i = 0; i < 1000; ++i) from.open_websocket();
-  http::Allowance allowance;
+  loop::Allowance allowance;
   Round round;
   int turns = 0;
   std::size_t met = 0;

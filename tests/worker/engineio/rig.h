@@ -40,13 +40,13 @@ inline Reply take_reply(std::string& bytes) {
   return reply;
 }
 
-inline http::Buffer text_message(std::string_view message) {
+inline loop::Buffer text_message(std::string_view message) {
   websocket::FrameBuilder builder(message.size() + 1);
   builder.append('4');
   builder.append(message);
   return std::move(builder).finish(websocket::Opcode::Text);
 }
-inline http::Buffer binary_message(std::string_view message) {
+inline loop::Buffer binary_message(std::string_view message) {
   return websocket::make_frame(websocket::Opcode::Binary, message);
 }
 
@@ -81,7 +81,7 @@ class Rig : public http::RequestHandler {
  public:
   explicit Rig(engineio::Options options = {},
                std::function<std::optional<std::string>(const http::RequestHead&)> refuse = {},
-               http::MemoryTotal* memory = nullptr)
+               loop::MemoryTotal* memory = nullptr)
       : engine(std::move(options), clock, handler,
                {.new_sid =
                     [this](std::span<char, engineio::kSidBytes> sid) {
@@ -95,7 +95,7 @@ class Rig : public http::RequestHandler {
   }
 
   // http::RequestHandler
-  Route route(http::Stream&, const http::RequestHead&, std::size_t) override { return Route::Here; }
+  Route route(loop::Stream&, const http::RequestHead&, std::size_t) override { return Route::Here; }
   std::size_t body_limit(const http::RequestHead&) override { return engine.body_limit(); }
   std::unique_ptr<http::AwaitedBody> on_body_awaited(const http::RequestHead& head) override {
     return engine.on_body_awaited(head);
@@ -177,7 +177,7 @@ class Rig : public http::RequestHandler {
     engine.tick(test::plenty());
   }
 
-  http::Clock clock;
+  loop::Clock clock;
   RecordingHandler handler;
   int sids = 0;
   engineio::Server engine;

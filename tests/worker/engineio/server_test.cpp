@@ -96,7 +96,7 @@ TEST_F(Engine, CarriesMessagesOverAWebSocket) {
   stream.receive(text_frame("4hello") + client_frame(2, std::string("\0\x01", 2)) + text_frame("4") +
                  text_frame("bAQI="));
   EXPECT_EQ(log(), (Log{"open", "text hello", std::string("binary \0\x01", 9), "text ", "binary \x01\x02"}));
-  const std::vector<http::Buffer> frames = {text_message("a"), binary_message("b")};
+  const std::vector<loop::Buffer> frames = {text_message("a"), binary_message("b")};
   last().send(frames);
   EXPECT_EQ(Rig::frames_of(stream), (Frames{{1, "4a"}, {2, "b"}}));
   EXPECT_EQ(rig.engine.counts().messages_in, 4u);
@@ -239,7 +239,7 @@ TEST_F(Engine, AnswersAParkedPollWithEverythingSentInATurn) {
   EXPECT_EQ(poll.sent(), "");
   EXPECT_TRUE(last().writable());
   send(last(), "one");
-  const std::vector<http::Buffer> frames = {text_message("two"), binary_message("\x01\x02\x03\x04")};
+  const std::vector<loop::Buffer> frames = {text_message("two"), binary_message("\x01\x02\x03\x04")};
   last().send(frames);
   EXPECT_FALSE(last().writable());
   EXPECT_EQ(poll.sent(), "") << "at the end of the turn";
@@ -354,7 +354,7 @@ TEST_F(Engine, EndsAPollingSessionWithAFullQueueOnceNothingIsTakenForTooLong) {
 }
 
 TEST_F(Engine, ShedsTheSessionForWhichMostIsHeldAndAccountsForItUntilItIsGone) {
-  http::MemoryTotal memory;
+  loop::MemoryTotal memory;
   const std::uint64_t buffers = memory.bytes();
   {
     Rig two({}, {}, &memory);
@@ -393,7 +393,7 @@ TEST_F(Engine, ThePacketsOfALargePostAreTakenOverSeveralTurnsInOrderAndThenItIsA
   EXPECT_LT(log().size(), 100u);
   for (int turns = 0; turns < 100 && stream.sent().empty(); ++turns) {
     const std::size_t before = log().size();
-    http::Allowance allowance;
+    loop::Allowance allowance;
     allowance.begin(100, 1h);
     rig.engine.tick(allowance);
     EXPECT_LE(log().size(), before + 100);
@@ -492,7 +492,7 @@ TEST_F(Engine, AnswersLargePollsOverSeveralTurns) {
     return std::ranges::count_if(polls, [](auto* poll) { return !poll->sent().empty(); });
   };
   for (int turns = 1; turns <= 4; ++turns) {
-    http::Allowance allowance;
+    loop::Allowance allowance;
     allowance.begin(300, 1h);
     rig.engine.tick(allowance);
     EXPECT_EQ(answered(), turns);
@@ -519,7 +519,7 @@ TEST_F(Engine, AnswersPollsWhileALongPostIsTaken) {
   MemoryStream& poll = rig.poll(rig.open_polling());
   send(last(), "hello");
   for (int turns = 0; turns < 2; ++turns) {
-    http::Allowance allowance;
+    loop::Allowance allowance;
     allowance.begin(20, 1h);
     rig.engine.tick(allowance);
   }
@@ -604,7 +604,7 @@ TEST_F(Engine, UpgradesFromPollingToWebSocket) {
   EXPECT_EQ(log(), (Log{"open", "text first"}));
   EXPECT_EQ(rig.engine.counts().polling, 0u);
   EXPECT_EQ(rig.engine.counts().upgraded, 1u);
-  EXPECT_EQ(rig.engine.next_deadline(), http::TimePoint{} + 25s) << "the heartbeat runs on, the rest is over";
+  EXPECT_EQ(rig.engine.next_deadline(), loop::TimePoint{} + 25s) << "the heartbeat runs on, the rest is over";
 }
 
 TEST_F(Engine, AnswersEveryPollThatStandsInTheWayOfAnUpgrade) {
@@ -722,7 +722,7 @@ TEST_F(Engine, DrainsAlsoThoseThatAwaitAPong) {
 
 TEST_F(Engine, DrainsNoMoreThanATurnHasTimeForAndTheOthersInTheNextOnes) {
   for (int i = 0; i < 100; ++i) rig.open_websocket();
-  http::Allowance little;
+  loop::Allowance little;
   std::size_t left = 100;
   int turns = 0;
   for (; left > 0 && turns < 100; ++turns) {

@@ -7,7 +7,7 @@ namespace {
 
 KeptFile file(std::string_view content) {
   KeptFile kept;
-  kept.answer = Buffer::copy_of(content);
+  kept.answer = loop::Buffer::copy_of(content);
   kept.etag = "\"e\"";
   return kept;
 }
@@ -57,7 +57,7 @@ TEST(FileCache, CostsNothingWhenAllIsForgotten) {
 TEST(FileCache, LeavesABufferToTheConnectionsThatHaveItQueued) {
   FileCache cache(1);
   cache.keep("a", file("one"));
-  const Buffer queued = cache.find("a")->answer;
+  const loop::Buffer queued = cache.find("a")->answer;
   cache.keep("b", file("two"));
   EXPECT_EQ(queued.view(), "one");
 }

@@ -67,7 +67,7 @@ class Tree : public testing::Test {
   }
 
   fs::path top_;
-  TimePoint now_{};
+  loop::TimePoint now_{};
   std::unique_ptr<FileTree> tree_;
 };
 

@@ -42,7 +42,7 @@ std::string chunked(std::initializer_list<std::string_view> pieces, std::string_
 /// Answers at once with the body it got, or parks.
 class Handler final : public RequestHandler {
  public:
-  Route route(Stream& stream, const RequestHead& head, std::size_t bytes_after_head) override {
+  Route route(loop::Stream& stream, const RequestHead& head, std::size_t bytes_after_head) override {
     routed.emplace_back(std::string(head.target), bytes_after_head);
     if (later) return Route::Later;
     if (head.target != take_target) return Route::Here;
@@ -110,7 +110,7 @@ TEST_F(HttpServer, AnswersARequest) {
   stream.receive(kGet);
   EXPECT_EQ(stream.sent(), ok(""));
   EXPECT_FALSE(stream.finished());
-  EXPECT_EQ(stream.waiting(), Stream::Waiting::NextRequest);
+  EXPECT_EQ(stream.waiting(), loop::Stream::Waiting::NextRequest);
 }
 
 TEST_F(HttpServer, TakesARequestSplitAtAnyByteAndLeavesItUnreadUntilItIsWhole) {
@@ -118,7 +118,8 @@ TEST_F(HttpServer, TakesARequestSplitAtAnyByteAndLeavesItUnreadUntilItIsWhole) {
   for (std::size_t split = 1; split < bytes.size(); ++split) {
     stream.receive(bytes.substr(0, split));
     EXPECT_EQ(stream.unread(), bytes.substr(0, split));
-    EXPECT_EQ(stream.waiting(), split < bytes.size() - 5 ? Stream::Waiting::Header : Stream::Waiting::Body)
+    EXPECT_EQ(stream.waiting(),
+              split < bytes.size() - 5 ? loop::Stream::Waiting::Header : loop::Stream::Waiting::Body)
         << split;
     stream.receive(bytes.substr(split));
     EXPECT_EQ(stream.take_sent(), ok("hello")) << split;
@@ -288,7 +289,7 @@ TEST_F(HttpServer, RefusesAHeadThatIsTooLongWith431) {
 }
 
 TEST_F(HttpServer, SaysTheDateOfItsClockInAnswersAndRefusalsAlike) {
-  Clock clock;
+  loop::Clock clock;
   clock.set_wall_time(784'111'777);
   Server dated(handler, {.header_bytes = 1000, .clock = &clock});
   for (const std::string_view bytes : {kGet, std::string_view("nonsense\r\n\r\n")}) {
@@ -341,7 +342,7 @@ TEST_F(HttpServer, LetsPipelinedRequestsWaitForAParkedOne) {
   stream.receive(post("1") + post("2"));
   EXPECT_EQ(handler.bodies, std::vector<std::string>{"1"});
   EXPECT_TRUE(stream.paused());
-  EXPECT_EQ(stream.waiting(), Stream::Waiting::Response);
+  EXPECT_EQ(stream.waiting(), loop::Stream::Waiting::Response);
   EXPECT_EQ(stream.unread(), post("2"));
   handler.park = false;
   handler.parked[0].answer(Response(200, "text/plain", "late"));
@@ -451,13 +452,13 @@ TEST_F(HttpServer, TellsThatABodyIsAwaitedUntilItIsThereOrGivenUp) {
   EXPECT_EQ(handler.awaited, 0);
 }
 
-class Recorder final : public StreamReceiver {
+class Recorder final : public loop::StreamReceiver {
  public:
-  std::size_t on_bytes(Stream&, std::span<char> bytes) override {
+  std::size_t on_bytes(loop::Stream&, std::span<char> bytes) override {
     got.append(bytes.data(), bytes.size());
     return bytes.size();
   }
-  void on_closed(Stream&, int) override { ++closed; }
+  void on_closed(loop::Stream&, int) override { ++closed; }
   std::string got;
   int closed = 0;
 };
@@ -474,7 +475,7 @@ TEST_F(HttpServer, GivesAnUpgradedStreamAndTheRestOfItsBytesToTheNewReceiver) {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
   EXPECT_EQ(recorder.got, "frames");
   EXPECT_EQ(stream.attachment(), &recorder);
-  EXPECT_EQ(stream.waiting(), Stream::Waiting::Nothing);
+  EXPECT_EQ(stream.waiting(), loop::Stream::Waiting::Nothing);
   EXPECT_EQ(server.connection_count(), 0u);
   stream.close();
   EXPECT_EQ(recorder.closed, 1);
@@ -518,7 +519,7 @@ TEST_F(HttpServer, EndsThoseUnfinishedRequestsThatItIsAskedTo) {
     each->receive(std::string(each == &awaited ? "POST /" : "POST /nobody") +
                   " HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab");
   }
-  Allowance all = Allowance::unlimited();
+  loop::Allowance all = loop::Allowance::unlimited();
   const auto of_session = [](const AwaitedBody* body) {
     return body != nullptr && body->sid() == "some sid";
   };
@@ -536,7 +537,7 @@ TEST_F(HttpServer, EndsUnfinishedRequestsAFewATurn) {
     server.adopt(streams[i]);
     streams[i].receive(i % 2 == 0 ? "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab" : "GET / HT");
   }
-  Allowance little;
+  loop::Allowance little;
   int turns = 0;
   for (bool were_all = false; !were_all && turns < 100; ++turns) {
     little.begin(4, 1h);
@@ -590,11 +591,11 @@ TEST_F(HttpServer, GivesUpIdleConnectionsAFewAtATime) {
     server.adopt(streams[i]);
     if (i % 2 == 0) streams[i].receive(kGet);
   }
-  std::set<const Stream*> taken;
-  const auto visit = [&](Stream& idle) { EXPECT_TRUE(taken.insert(&idle).second); };
+  std::set<const loop::Stream*> taken;
+  const auto visit = [&](loop::Stream& idle) { EXPECT_TRUE(taken.insert(&idle).second); };
   EXPECT_FALSE(server.take_idle(3, test::plenty(), visit));
   EXPECT_EQ(taken.size(), 3u);
-  Allowance allowance;
+  loop::Allowance allowance;
   for (int turn = 0; turn < 100; ++turn) {
     allowance.begin(2, 1h);
     if (server.take_idle(100, allowance, visit)) break;
@@ -608,13 +609,13 @@ TEST_F(HttpServer, GoesOnWithItsLookIfTheNextConnectionEndsMeanwhile) {
   std::deque<MemoryStream> streams(10);
   for (MemoryStream& each : streams) server.adopt(each);
   std::size_t taken = 0;
-  EXPECT_FALSE(server.take_idle(5, test::plenty(), [&](Stream&) { ++taken; }));
+  EXPECT_FALSE(server.take_idle(5, test::plenty(), [&](loop::Stream&) { ++taken; }));
   for (MemoryStream& each : streams)
     if (each.receiver() != nullptr) each.close();
   MemoryStream fresh;
   server.adopt(fresh);
-  EXPECT_TRUE(server.take_idle(100, test::plenty(), [&](Stream&) { ++taken; }));
-  EXPECT_TRUE(server.take_idle(100, test::plenty(), [&](Stream&) { ++taken; })) << "who came meanwhile";
+  EXPECT_TRUE(server.take_idle(100, test::plenty(), [&](loop::Stream&) { ++taken; }));
+  EXPECT_TRUE(server.take_idle(100, test::plenty(), [&](loop::Stream&) { ++taken; })) << "who came meanwhile";
   EXPECT_EQ(taken, 5u + 2u);
   EXPECT_EQ(server.connection_count(), 0u);
 }
@@ -639,7 +640,7 @@ TEST_F(HttpServer, AsksAgainThoseThatWereToldLaterAndGivesThemUpToo) {
   handler.later = true;
   stream.receive(kGet);
   std::size_t taken = 0;
-  EXPECT_TRUE(server.take_idle(1, test::plenty(), [&](Stream&) { ++taken; }));
+  EXPECT_TRUE(server.take_idle(1, test::plenty(), [&](loop::Stream&) { ++taken; }));
   EXPECT_EQ(taken, 1u);
   EXPECT_EQ(server.connection_count(), 0u);
 }
@@ -659,7 +660,7 @@ TEST(HttpResponse, HasNoLengthWith204AndNoBodyWith304) {
 
 TEST(HttpResponse, SendsASharedBody) {
   Response response(200);
-  response.shared_body = Buffer::copy_of("shared");
+  response.shared_body = loop::Buffer::copy_of("shared");
   EXPECT_TRUE(render(response, {}).view().ends_with("Content-Length: 6\r\n\r\nshared"));
 }
 
@@ -683,7 +684,7 @@ void answer_with_file(Exchange& exchange, std::uint64_t promised) {
   const int file = ::memfd_create("body", MFD_CLOEXEC);
   EXPECT_EQ(::write(file, "abc", 3), 3);
   Response response(200);
-  response.file = {OpenFile(file), 0, promised};
+  response.file = {loop::OpenFile(file), 0, promised};
   exchange.answer(std::move(response));
 }
 
@@ -691,7 +692,7 @@ TEST_F(HttpServer, SendsAFileBehindItsHead) {
   handler.answer = [](Exchange& exchange, const Request&) { answer_with_file(exchange, 3); };
   stream.receive(kGet);
   EXPECT_EQ(stream.sent(), "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc");
-  EXPECT_EQ(stream.waiting(), Stream::Waiting::NextRequest);
+  EXPECT_EQ(stream.waiting(), loop::Stream::Waiting::NextRequest);
 }
 
 TEST_F(HttpServer, SendsNoFileToWhoAsksForTheHead) {
@@ -705,10 +706,10 @@ TEST_F(HttpServer, KeepsAConnectionWhileItOwesAnAnswerThatCannotTravel) {
   stream.receive(kGet);
   std::size_t given = 0;
   stream.may_travel = false;
-  (void)server.take_idle(100, test::plenty(), [&](Stream&) { ++given; });
+  (void)server.take_idle(100, test::plenty(), [&](loop::Stream&) { ++given; });
   EXPECT_EQ(given, 0u);
   stream.may_travel = true;
-  (void)server.take_idle(100, test::plenty(), [&](Stream&) { ++given; });
+  (void)server.take_idle(100, test::plenty(), [&](loop::Stream&) { ++given; });
   EXPECT_EQ(given, 1u);
 }
 

@@ -8,7 +8,7 @@
 #include "worker/loop/fifo.h"
 #include "worker/loop/long_fifo.h"
 
-namespace limpet::http {
+namespace limpet::loop {
 namespace {
 
 using namespace std::chrono_literals;
@@ -151,4 +151,4 @@ TEST(Accounts, CountAFrameAsWhatItCostsWhateverIsCutOff) {
 }
 
 }  // namespace
-}  // namespace limpet::http
+}  // namespace limpet::loop

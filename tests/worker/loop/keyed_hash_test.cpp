@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace limpet::http {
+namespace limpet::loop {
 namespace {
 
 /// Names of 16 bytes that all have one std::hash with libstdc++ (MurmurHash64A, whose steps can be undone).
@@ -62,4 +62,4 @@ TEST(KeyedHashDeathTest, HasAnotherKeyInEachProcess) {
 }
 
 }  // namespace
-}  // namespace limpet::http
+}  // namespace limpet::loop

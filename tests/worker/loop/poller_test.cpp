@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-namespace limpet::process::test {
+namespace limpet::loop::test {
 namespace {
 
 using std::chrono::hours;
@@ -16,7 +16,7 @@ using std::chrono::hours;
 /// Ready for ever: nobody reads what it has.
 class Ready final : public Poller::Subscriber {
  public:
-  Ready(Poller& poller, http::Allowance& allowance)
+  Ready(Poller& poller, Allowance& allowance)
       : poller_(poller), allowance_(allowance), counter_(::eventfd(1, EFD_CLOEXEC)) {
     EXPECT_TRUE(poller_.add(counter_.get(), EPOLLIN, *this));
   }
@@ -28,8 +28,8 @@ class Ready final : public Poller::Subscriber {
 
  private:
   Poller& poller_;
-  http::Allowance& allowance_;
-  ipc::Descriptor counter_;
+  Allowance& allowance_;
+  base::Descriptor counter_;
   int visits_ = 0;
 };
 
@@ -50,7 +50,7 @@ class PollerTest : public testing::Test {
   }
 
   Poller poller_;
-  http::Allowance allowance_;
+  Allowance allowance_;
   std::vector<std::unique_ptr<Ready>> all_;
 };
 
@@ -86,4 +86,4 @@ TEST_F(PollerTest, one_that_is_ready_does_not_keep_the_loop_awake_once_it_was_ca
 }
 
 }  // namespace
-}  // namespace limpet::process::test
+}  // namespace limpet::loop::test

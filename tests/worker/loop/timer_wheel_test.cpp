@@ -7,7 +7,7 @@
 #include <random>
 #include <set>
 
-namespace limpet::engineio {
+namespace limpet::loop {
 namespace {
 
 using namespace std::chrono_literals;
@@ -15,12 +15,12 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kDuration = 25'000ms;
 constexpr milliseconds kGranule = 25ms;
-const http::TimePoint kStart{1'000'007ms};
+const TimePoint kStart{1'000'007ms};
 
 TEST(TimerWheel, HasNothingAtFirst) {
   TimerWheel wheel(kDuration);
   EXPECT_EQ(wheel.front(), nullptr);
-  EXPECT_EQ(wheel.due(http::TimePoint::max()), nullptr);
+  EXPECT_EQ(wheel.due(TimePoint::max()), nullptr);
 }
 
 TEST(TimerWheel, IsExactForThoseThatBeginHereAlsoBesideThoseThatArrive) {
@@ -124,7 +124,7 @@ class Model {
   }
   void arrive() {
     hooks_.emplace_back();
-    const http::TimePoint wanted = now_ + milliseconds(up_to(25'000)) - milliseconds(up_to(1'000));
+    const TimePoint wanted = now_ + milliseconds(up_to(25'000)) - milliseconds(up_to(1'000));
     wheel_.arrive(hooks_.back(), wanted, now_);
     EXPECT_GE(hooks_.back().due, std::max(wanted, now_));
     EXPECT_LT(hooks_.back().due, std::max(wanted, now_) + kGranule);
@@ -157,8 +157,8 @@ class Model {
   std::mt19937 random_;
   TimerWheel wheel_{kDuration};
   std::deque<TimerHook> hooks_;
-  std::multiset<http::TimePoint> due_;
-  http::TimePoint now_ = kStart;
+  std::multiset<TimePoint> due_;
+  TimePoint now_ = kStart;
 };
 
 TEST(TimerWheel, IsAsASortedListWouldBeWhateverHappens) {
@@ -169,4 +169,4 @@ TEST(TimerWheel, IsAsASortedListWouldBeWhateverHappens) {
 }
 
 }  // namespace
-}  // namespace limpet::engineio
+}  // namespace limpet::loop

@@ -6,7 +6,7 @@
 
 #include "worker/loop/handler_clock.h"
 
-namespace limpet::process {
+namespace limpet::loop {
 namespace {
 
 using namespace std::chrono_literals;
@@ -71,10 +71,10 @@ TEST(TurnMeter, LeavesOutWhatHandlersTook) {
   work(2ms);
   (void)meter.end_turn(0);
   meter.begin_turn();
-  socketio::HandlerClock handlers;
+  HandlerClock handlers;
   {
-    const socketio::HandlerClock::Running outer(handlers);
-    const socketio::HandlerClock::Running inside_it(handlers);
+    const HandlerClock::Running outer(handlers);
+    const HandlerClock::Running inside_it(handlers);
     work(20ms);
   }
   work(2ms);
@@ -84,4 +84,4 @@ TEST(TurnMeter, LeavesOutWhatHandlersTook) {
 }
 
 }  // namespace
-}  // namespace limpet::process
+}  // namespace limpet::loop

@@ -6,7 +6,7 @@
 #include "tests/worker/migration/tenants_kit.h"
 #include "worker/migration/codec.h"
 
-namespace limpet::process::test {
+namespace limpet::migration::test {
 namespace {
 
 using testing::ElementsAre;
@@ -49,21 +49,21 @@ class BucketMoveTest : public TenantsTest {
   void pass(std::chrono::milliseconds time) { cluster_.clock.advance_to(cluster_.clock.now() + time); }
 
   // What the supervisor does, in this order.
-  static ipc::Descriptor let_expect(Tenant& taker) {
+  static base::Descriptor let_expect(Tenant& taker) {
     auto [givers, takers] = ipc::FrameStream::pair();
     taker.migration.expect_buckets(std::move(takers));
     return std::move(givers);
   }
   void assign(const std::string& sid, const Tenant& taker) {
-    cluster_.table.assign(bucket_of(sid), taker.who.slot);
+    cluster_.table.assign(slot::bucket_of(sid), taker.who.slot);
   }
-  static void let_move(Tenant& giver, std::uint16_t to_slot, ipc::Descriptor stream) {
+  static void let_move(Tenant& giver, std::uint16_t to_slot, base::Descriptor stream) {
     giver.migration.move_buckets({.to_slot = to_slot, .window = kWindow, .deadline = kDeadline},
                                  std::move(stream));
   }
   /// The buckets of these sids change from one slot to the other.
   void move(Tenant& giver, Tenant& taker, const Texts& sids) {
-    ipc::Descriptor stream = let_expect(taker);
+    base::Descriptor stream = let_expect(taker);
     for (const std::string& sid : sids) assign(sid, taker);
     let_move(giver, taker.who.slot, std::move(stream));
   }
@@ -90,7 +90,8 @@ TEST_F(BucketMoveTest, TakesTheSessionsOfItsBucketsAndNothingElse) {
   std::string sid, sid_of_other;
   Peer moving = open_websocket(giver_, &sid);
   Peer staying = open_websocket(giver_, &sid_of_other);
-  while (bucket_of(sid_of_other) == bucket_of(sid)) staying = open_websocket(giver_, &sid_of_other);
+  while (slot::bucket_of(sid_of_other) == slot::bucket_of(sid))
+    staying = open_websocket(giver_, &sid_of_other);
   Peer idle = connect_to(giver_);
   ask(idle, get("/where"));
   Tenant& taker = start(1);
@@ -116,7 +117,7 @@ TEST_F(BucketMoveTest, BeginsWhenTheTakerExpectsItAndIsDoneWhenAllIsTaken) {
   const Peer peer = open_websocket(giver_, &sid);
   auto [givers, takers] = ipc::FrameStream::pair();
   ipc::FrameStream taker(std::move(takers));
-  cluster_.table.assign(bucket_of(sid), 1);
+  cluster_.table.assign(slot::bucket_of(sid), 1);
   let_move(giver_, 1, std::move(givers));
   turns();
   ipc::Datagram frame;
@@ -148,7 +149,7 @@ TEST_F(BucketMoveTest, OfSeveralOrdersSaysEachForItself) {
     // A bucket of two sessions would go to the later one of the two takers.
     for (std::string& sid : sids) {
       do peers.push_back(open_websocket(giver_, &sid));
-      while (cluster_.table.owner(bucket_of(sid)) != 0);
+      while (cluster_.table.owner(slot::bucket_of(sid)) != 0);
     }
     move(giver_, *taker, sids);
     turns();
@@ -228,9 +229,9 @@ TEST_F(BucketMoveTest, DrainsWhatCannotMoveFromTheWindowBeforeTheDeadlineOn) {
 
 TEST_F(BucketMoveTest, HasDeadlinesOnlyAsLongAsTheyMatter) {
   const std::string sid = open_stuck(giver_);
-  cluster_.table.assign(bucket_of(sid), 1);
+  cluster_.table.assign(slot::bucket_of(sid), 1);
   auto [givers, takers] = ipc::FrameStream::pair();
-  const http::TimePoint start = cluster_.clock.now();
+  const loop::TimePoint start = cluster_.clock.now();
   BucketMove bucket_move(giver_.parts(), 7, {.to_slot = 1, .window = kWindow, .deadline = kDeadline},
                          std::move(givers), [](const ipc::BucketsMoved&) {});
   EXPECT_EQ(bucket_move.number(), 7u);
@@ -242,7 +243,7 @@ TEST_F(BucketMoveTest, HasDeadlinesOnlyAsLongAsTheyMatter) {
   pass(kDeadline - 2 * kWindow);
   EXPECT_EQ(bucket_move.next_deadline(), start + kDeadline);
   pass(kWindow);
-  EXPECT_EQ(bucket_move.next_deadline(), http::TimePoint::max());
+  EXPECT_EQ(bucket_move.next_deadline(), loop::TimePoint::max());
   const BucketMove hasty(giver_.parts(), 8, {.to_slot = 1, .window = kDeadline, .deadline = kWindow},
                          ipc::FrameStream::pair().first, [](const ipc::BucketsMoved&) {});
   EXPECT_EQ(hasty.next_deadline(), cluster_.clock.now() + kWindow) << "the window is over when it begins";
@@ -273,7 +274,7 @@ TEST_F(BucketMoveTest, WhoseTakerDiesSaysNothingAndTheNextTakerGetsThem) {
   EXPECT_EQ(where(peer), R"(430["0 recovered"])") << "here again";
   EXPECT_THAT(giver_.moved, IsEmpty());
   EXPECT_TRUE(giver_.migration.buckets_are_quiet());
-  EXPECT_EQ(giver_.migration.next_deadline(), http::TimePoint::max());
+  EXPECT_EQ(giver_.migration.next_deadline(), loop::TimePoint::max());
   EXPECT_EQ(giver_.count(ipc::Counter::SessionsDeparted), 0u);
   move(giver_, start(1), {});
   turns();
@@ -380,7 +381,7 @@ TEST_F(TwoGiversTest, AreAskedAboutARequestThatWasThereBeforeTheirNames) {
   early.write(post_of(first_, R"(420["where"])"));
   taker_.turn();
   EXPECT_TRUE(taker_.front.waits_for_supervisor()) << "the table is faster than the supervisor's word";
-  ipc::Descriptor named = let_expect(taker_);
+  base::Descriptor named = let_expect(taker_);
   let_move(giver_, 2, std::move(named));
   EXPECT_THAT(answer_to(early), EndsWith("ok"));
   EXPECT_EQ(taker_.sent_back, 1);
@@ -432,7 +433,7 @@ TEST_F(BucketMoveTest, OfASlotThatClosesTakesItsIdleConnectionsToo) {
   Peer idle = connect_to(giver_);
   ask(idle, get("/where"));
   Tenant& taker = start(1);
-  ipc::Descriptor stream = let_expect(taker);
+  base::Descriptor stream = let_expect(taker);
   for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket) cluster_.table.assign(bucket, 1);
   EXPECT_FALSE(giver_.migration.gives_connections()) << "there is nobody to take them";
   let_move(giver_, 1, std::move(stream));
@@ -449,4 +450,4 @@ TEST_F(BucketMoveTest, OfASlotThatClosesTakesItsIdleConnectionsToo) {
 }
 
 }  // namespace
-}  // namespace limpet::process::test
+}  // namespace limpet::migration::test

@@ -17,7 +17,7 @@
 #include "tests/golden.h"
 #include "worker/websocket/frame.h"
 
-namespace limpet::process {
+namespace limpet::migration {
 namespace {
 
 using namespace std::chrono_literals;
@@ -58,7 +58,7 @@ class Teller {
   void tell(milliseconds value) { out_ << value.count() << "ms "; }
   void tell(engineio::Transport value) { out_ << (value == engineio::Transport::Polling ? "poll " : "ws "); }
   void tell(SocketAct::Kind value) { out_ << static_cast<int>(value) << ' '; }
-  void tell(const http::Buffer& frame) { tell(frame.view()); }
+  void tell(const loop::Buffer& frame) { tell(frame.view()); }
   template <class... T>
   void tell_all(const T&... values) {
     out_ << '{';
@@ -533,4 +533,4 @@ TEST(MigrationCodecRefuses, EnumerantsThatItDoesNotKnow) {
 }
 
 }  // namespace
-}  // namespace limpet::process
+}  // namespace limpet::migration

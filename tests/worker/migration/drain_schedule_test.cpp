@@ -2,12 +2,12 @@
 
 #include <gtest/gtest.h>
 
-namespace limpet::process {
+namespace limpet::migration {
 namespace {
 
 using namespace std::chrono_literals;
 constexpr auto kAll = std::numeric_limits<std::size_t>::max();
-constexpr http::TimePoint kStart{1000s};
+constexpr loop::TimePoint kStart{1000s};
 
 TEST(DrainSchedule, SpreadsEvenlyOverTheWindow) {
   DrainSchedule schedule(kStart, 100, 1000ms, 2000ms);
@@ -73,4 +73,4 @@ TEST(DrainSchedule, AWindowBeyondTheDeadlineIsCutToIt) {
 }
 
 }  // namespace
-}  // namespace limpet::process
+}  // namespace limpet::migration

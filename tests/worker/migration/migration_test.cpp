@@ -7,7 +7,7 @@
 #include "tests/worker/plenty.h"
 #include "worker/migration/codec.h"
 
-namespace limpet::process::test {
+namespace limpet::migration::test {
 namespace {
 
 using limpet::test::text_frame;
@@ -26,7 +26,7 @@ class MigrationTest : public TenantsTest {
     start_successor(std::move(takers));
     givers_end_ = std::move(givers);
   }
-  void start_successor(ipc::Descriptor takers_end) {
+  void start_successor(base::Descriptor takers_end) {
     young_ = std::make_unique<Tenant>(0, ++last_lane_, cluster_);
     young_->migration.succeed(std::move(takers_end));
     young_->join(*old_);
@@ -47,7 +47,7 @@ class MigrationTest : public TenantsTest {
 
   Cluster cluster_{1, 1};
   std::uint16_t last_lane_ = 0;
-  ipc::Descriptor givers_end_;
+  base::Descriptor givers_end_;
   std::unique_ptr<Tenant> old_ = std::make_unique<Tenant>(0, 0, cluster_);
   std::unique_ptr<Tenant> young_;
 };
@@ -105,7 +105,7 @@ TEST_F(MigrationTest, NobodyWaitsBehindAHeavySession) {
 TEST_F(MigrationTest, BytesOnBothSidesOfAConnectionGoWithIt) {
   auto [ours, theirs] = socket_pair();
   shrink_send_buffer(ours);
-  old_->front.welcome(std::move(ours), PeerAddress::from_text("127.0.0.9", 99), 3);
+  old_->front.welcome(std::move(ours), client::PeerAddress::from_text("127.0.0.9", 99), 3);
   Peer peer(std::move(theirs));
   ask(peer, upgrade());
   ask(peer, text_frame("40"));
@@ -439,7 +439,7 @@ TEST_F(MigrationTest, ASessionThatIsThereAlreadyIsRefusedWithoutHarm) {
   twin.sessions.push_back(record);
   auto [ours, theirs] = socket_pair();
   Peer other(std::move(theirs));
-  std::vector<ipc::Descriptor> descriptors;
+  std::vector<base::Descriptor> descriptors;
   descriptors.push_back(std::move(ours));
   settle(young_->parts(), std::move(twin), std::move(descriptors));
   turns();
@@ -590,4 +590,4 @@ TEST_F(MigrationTest, ManyIdleConnectionsAndSessionsMove) {
 }
 
 }  // namespace
-}  // namespace limpet::process::test
+}  // namespace limpet::migration::test

@@ -5,7 +5,7 @@
 
 #include <boost/asio/io_context.hpp>
 
-namespace limpet::process::test {
+namespace limpet::migration::test {
 
 Tenant::Tenant(std::uint16_t slot, std::uint16_t lane, Cluster& cluster, std::size_t ring_bytes)
     : who{slot, lane, 100u + lane},
@@ -25,9 +25,9 @@ Tenant::Tenant(std::uint16_t slot, std::uint16_t lane, Cluster& cluster, std::si
                 counters, [this](ipc::ReceivedHandover arrival) { front.take_in(std::move(arrival)); }) {
   socketio->set_adapter(&rings);
   socketio->set_elsewhere(&migration);
-  clients.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
-                           std::string_view unread) {
-    if (to_slot == kGiver) {
+  clients.set_mover([this](base::Descriptor socket, const client::ClientConnection& from,
+                           std::uint16_t to_slot, std::string_view unread) {
+    if (to_slot == client::kGiver) {
       ++sent_back;
       return migration.give_back(std::move(socket), from, unread);
     }
@@ -53,7 +53,7 @@ Tenant::~Tenant() {
 }
 
 void Tenant::join(const Tenant& peer) {
-  const auto lend = [](int descriptor) { return ipc::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); };
+  const auto lend = [](int descriptor) { return base::Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)); };
   rings.join(peer.who, lend(peer.rings.ring()), lend(peer.rings.reader_page()), lend(peer.rings.doorbell()));
 }
 
@@ -67,7 +67,7 @@ void Tenant::turn() {
   (void)rings.poll(limpet::test::plenty());
   socketio->tick(limpet::test::plenty());
   engine.tick(limpet::test::plenty());
-  http::Allowance moves;
+  loop::Allowance moves;
   moves.begin(moves_per_turn, 1h);
   migration.turn(moves);
   clients.flush();
@@ -75,4 +75,4 @@ void Tenant::turn() {
   clients.bury();
 }
 
-}  // namespace limpet::process::test
+}  // namespace limpet::migration::test

@@ -17,7 +17,9 @@
 #include "worker/slot/handovers.h"
 #include "worker/slot/sid_source.h"
 
-namespace limpet::process::test {
+namespace limpet::migration::test {
+
+using namespace client::test;
 
 using Texts = std::vector<std::string>;
 
@@ -28,15 +30,15 @@ struct Cluster {
     for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket) table.assign(bucket, bucket % open);
     for (std::uint16_t slot = 0; slot < slots; ++slot) inboxes.push_back(ipc::make_inbox());
   }
-  [[nodiscard]] std::vector<ipc::Descriptor> senders() const {
-    std::vector<ipc::Descriptor> senders;
+  [[nodiscard]] std::vector<base::Descriptor> senders() const {
+    std::vector<base::Descriptor> senders;
     for (const ipc::Inbox& inbox : inboxes) senders.push_back(inbox.sending.duplicate());
     return senders;
   }
 
   ipc::BucketTable table;
   std::vector<ipc::Inbox> inboxes;
-  http::Clock clock{http::TimePoint(1000s)};
+  loop::Clock clock{loop::TimePoint(1000s)};
 };
 
 /// A worker without its supervisor.
@@ -52,7 +54,7 @@ struct Tenant {
   [[nodiscard]] std::uint64_t count(ipc::Counter counter) const { return counters.get(counter); }
 
   ipc::Incarnation who;
-  http::Clock& clock;
+  loop::Clock& clock;
   std::uint32_t moves_per_turn = UINT32_MAX;  ///< units of the migration's allowance
   int gaps = 0;
   int sent_back = 0;                     ///< to a giver, for it may still have the session
@@ -60,21 +62,21 @@ struct Tenant {
   std::vector<ipc::BucketsMoved> moved;  ///< what was told the supervisor
   Texts refusals;                        ///< of what the tenant before gave
   std::vector<Socket> sockets;           ///< the handles of all connection handlers
-  SidSource sids;
+  slot::SidSource sids;
   std::unique_ptr<boost::asio::io_context> context;
-  Poller poller;
+  loop::Poller poller;
   ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
   adapter::RingAdapter rings;
   std::optional<socketio::Server> socketio;
   Io io{*socketio};
   engineio::Server engine;
-  http::Allowance allowance = http::Allowance::unlimited();
-  http::MemoryTotal memory;
-  Clients clients{poller, clock, allowance, memory, counters, Limits{}};
-  Handovers handovers;
-  Settings settings;
-  Admission admission{settings.limits, clock, counters};
-  Front front{clients, engine, *socketio, &handovers, nullptr, admission, settings, clock, counters};
+  loop::Allowance allowance = loop::Allowance::unlimited();
+  loop::MemoryTotal memory;
+  client::Clients clients{poller, clock, allowance, memory, counters, client::Limits{}};
+  slot::Handovers handovers;
+  process::Settings settings;
+  client::Admission admission{settings.limits, clock, counters};
+  slot::Front front{clients, engine, *socketio, &handovers, nullptr, admission, settings, clock, counters};
   Migration migration{parts(), [this](const ipc::BucketsMoved& what) { moved.push_back(what); },
                       [this](const std::string& why) { refusals.push_back(why); }};
 };
@@ -90,7 +92,7 @@ class TenantsTest : public testing::Test {
 
   Peer connect_to(Tenant& tenant) {
     auto [ours, theirs] = socket_pair();
-    tenant.front.welcome(std::move(ours), PeerAddress::from_text("127.0.0.9", 99), 3);
+    tenant.front.welcome(std::move(ours), client::PeerAddress::from_text("127.0.0.9", 99), 3);
     return Peer(std::move(theirs));
   }
   std::string answer_to(Peer& peer) {
@@ -139,4 +141,4 @@ class TenantsTest : public testing::Test {
   }
 };
 
-}  // namespace limpet::process::test
+}  // namespace limpet::migration::test

@@ -70,11 +70,11 @@ TEST(Settings, EveryKeyReachesItsMember) {
   EXPECT_EQ(parsed.listeners[0].idle_timeout, 17ms);
   EXPECT_TRUE(parsed.listeners[0].proxy_protocol);
   EXPECT_EQ(parsed.listeners[0].trusted.size(), 2u);
-  EXPECT_EQ(parsed.listeners[0].address_header, AddressHeader::Forwarded);
+  EXPECT_EQ(parsed.listeners[0].address_header, client::AddressHeader::Forwarded);
   EXPECT_EQ(parsed.listeners[1].header_timeout, 8ms) << "the common one";
   EXPECT_FALSE(parsed.listeners[1].proxy_protocol);
-  EXPECT_EQ(unknown_listener(parsed.limits).idle_timeout, 10ms) << "of a listener that nobody knows";
-  EXPECT_EQ(parsed.placement, PlacementRule::LeastConnections);
+  EXPECT_EQ(client::unknown_listener(parsed.limits).idle_timeout, 10ms) << "of a listener that nobody knows";
+  EXPECT_EQ(parsed.placement, slot::PlacementRule::LeastConnections);
   EXPECT_EQ(parsed.ring.capacity_bytes, 12u);
   EXPECT_EQ(parsed.ring.lap_after, 13ms);
   EXPECT_EQ(parsed.ring.deferred_bytes, 14u);
@@ -133,7 +133,7 @@ TEST(Settings, WhatIsNoObjectIsRefused) {
 }
 
 TEST(Settings, AreReadFromTheStartOfTheInheritedMemory) {
-  const ipc::Descriptor memory(ipc::require(::memfd_create("settings", MFD_CLOEXEC), "create a memfd"));
+  const base::Descriptor memory(base::require(::memfd_create("settings", MFD_CLOEXEC), "create a memfd"));
   const std::string text = R"({"socketio": {"path": "/x"}})";
   ASSERT_EQ(::write(memory.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
   EXPECT_EQ(read_settings(memory), text) << "although the file's own position is at its end";
@@ -141,7 +141,7 @@ TEST(Settings, AreReadFromTheStartOfTheInheritedMemory) {
 
 TEST(Settings, ADescriptorThatIsNoneIsNamed) {
   try {
-    (void)read_settings(ipc::Descriptor());
+    (void)read_settings(base::Descriptor());
     FAIL();
   } catch (const std::system_error& error) {
     EXPECT_THAT(error.what(), HasSubstr("read the inherited settings"));

@@ -16,7 +16,10 @@
 #include "worker/slot/sid_source.h"
 #include "worker/socketio/server.h"
 
-namespace limpet::process::test {
+namespace limpet::slot::test {
+
+using namespace client::test;
+
 namespace {
 
 using testing::HasSubstr;
@@ -24,8 +27,9 @@ using testing::StartsWith;
 
 /// A worker without its rings and supervisor.
 struct Slot {
-  Slot(std::uint16_t own, const ipc::BucketTable& table, const ipc::SlotBoard& board, Settings its_settings,
-       const http::Clock& shared_clock, ipc::Descriptor inbox, std::vector<ipc::Descriptor> senders)
+  Slot(std::uint16_t own, const ipc::BucketTable& table, const ipc::SlotBoard& board,
+       process::Settings its_settings, const loop::Clock& shared_clock, base::Descriptor inbox,
+       std::vector<base::Descriptor> senders)
       : settings(std::move(its_settings)),
         placement(&board, own, 2, 0),
         sids(&table, own),
@@ -38,8 +42,8 @@ struct Slot {
         clock(shared_clock),
         handovers(context, table, own, std::move(inbox), std::move(senders), counters,
                   [this](ipc::ReceivedHandover arrival) { front.take_in(std::move(arrival)); }) {
-    clients.set_mover([this](ipc::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
-                             std::string_view unread) {
+    clients.set_mover([this](base::Descriptor socket, const client::ClientConnection& from,
+                             std::uint16_t to_slot, std::string_view unread) {
       handovers.send(ipc::HandoverKind::Connection, socket, from, to_slot, unread, from.places_session());
     });
     io.on_connection([](Socket&) {});
@@ -64,32 +68,32 @@ struct Slot {
     clients.bury();
   }
 
-  Settings settings;
+  process::Settings settings;
   Placement placement;
   SidSource sids;
   boost::asio::io_context context;
-  Poller poller;
+  loop::Poller poller;
   ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
   std::optional<socketio::Server> socketio;
   Io io{*socketio};
   engineio::Server engine;
-  http::Clock clock;
-  http::Allowance allowance = http::Allowance::unlimited();
-  http::MemoryTotal memory;
-  Clients clients{poller, clock, allowance, memory, counters, settings.limits};
+  loop::Clock clock;
+  loop::Allowance allowance = loop::Allowance::unlimited();
+  loop::MemoryTotal memory;
+  client::Clients clients{poller, clock, allowance, memory, counters, settings.limits};
   Handovers handovers;
-  Admission admission{settings.limits, clock, counters};
+  client::Admission admission{settings.limits, clock, counters};
   Front front{clients, engine, *socketio, &handovers, &placement, admission, settings, clock, counters};
 };
 
 class FrontTest : public testing::Test {
  protected:
-  FrontTest() : FrontTest(Settings{}) {}
-  explicit FrontTest(const Settings& settings) {
+  FrontTest() : FrontTest(process::Settings{}) {}
+  explicit FrontTest(const process::Settings& settings) {
     std::vector<ipc::Inbox> inboxes;
     for (int i = 0; i < 2; ++i) inboxes.push_back(ipc::make_inbox());
     for (std::uint16_t own = 0; own < 2; ++own) {
-      std::vector<ipc::Descriptor> senders;
+      std::vector<base::Descriptor> senders;
       for (const auto& inbox : inboxes) senders.push_back(inbox.sending.duplicate());
       slots_.push_back(std::make_unique<Slot>(own, table_, board_, settings, clock_,
                                               std::move(inboxes[own].receiving), std::move(senders)));
@@ -98,7 +102,7 @@ class FrontTest : public testing::Test {
 
   Peer connect_to(std::size_t slot, std::uint16_t listener = 0) {
     auto [ours, theirs] = socket_pair();
-    slots_[slot]->front.welcome(std::move(ours), PeerAddress::from_text("127.0.0.9", 99), listener);
+    slots_[slot]->front.welcome(std::move(ours), client::PeerAddress::from_text("127.0.0.9", 99), listener);
     return Peer(std::move(theirs));
   }
   std::string answer_to(Peer& peer) {
@@ -125,7 +129,7 @@ class FrontTest : public testing::Test {
 
   ipc::BucketTable table_ = ipc::BucketTable::create(2);
   ipc::SlotBoard board_ = ipc::SlotBoard::create(2);
-  http::Clock clock_{http::TimePoint(1000s)};
+  loop::Clock clock_{loop::TimePoint(1000s)};
   std::vector<std::unique_ptr<Slot>> slots_;
 };
 
@@ -182,10 +186,10 @@ TEST_F(FewDescriptors, RequestsAreRelayedUntilTooFewAreLeftAndThenAnswered503) {
   EXPECT_THAT(ask(first, pipelined), HasSubstr("slot 1"));
   EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
 
-  std::vector<ipc::Descriptor> taken;
+  std::vector<base::Descriptor> taken;
   Peer second = connect_to(1);
   while (taken.empty() || taken.back().get() < 240 - 30)
-    taken.emplace_back(ipc::require(::fcntl(0, F_DUPFD_CLOEXEC, 0), "take a descriptor"));
+    taken.emplace_back(base::require(::fcntl(0, F_DUPFD_CLOEXEC, 0), "take a descriptor"));
   EXPECT_THAT(ask(second, pipelined), StartsWith("HTTP/1.1 503"));
   EXPECT_EQ(count(1, ipc::Counter::RequestsRelayed), 1u);
   EXPECT_EQ(count(1, ipc::Counter::RelaysRefused), 1u);
@@ -332,19 +336,19 @@ class BehindProxies : public FrontTest {
       slot->io.on_connection([](Socket& socket) { socket.emit("you", socket.handshake().address); });
     }
   }
-  static Settings settings() {
-    Settings settings;
+  static process::Settings settings() {
+    process::Settings settings;
     settings.listeners.resize(3);
     settings.listeners[0].proxy_protocol = true;
     std::string why;
-    settings.listeners[1].trusted.push_back(*ipc::parse_network("127.0.0.0/8", &why));
+    settings.listeners[1].trusted.push_back(*base::parse_network("127.0.0.0/8", &why));
     return settings;
   }
   /// An address that rendezvous hashing gives to `slot`.
   static std::string address_of(std::uint16_t slot) {
     for (int i = 1;; ++i) {
       const std::string address = "192.0.2." + std::to_string(i);
-      if (rendezvous_slot(PeerAddress::from_text(address, 0), ipc::PlacementHash(0), 2,
+      if (rendezvous_slot(client::PeerAddress::from_text(address, 0), base::PlacementHash(0), 2,
                           [](auto) { return true; }) == slot)
         return address;
     }
@@ -453,7 +457,7 @@ class ByLoad : public FrontTest {
  protected:
   ByLoad()
       : FrontTest([] {
-          Settings settings;
+          process::Settings settings;
           settings.placement = PlacementRule::LeastConnections;
           return settings;
         }()) {}
@@ -500,10 +504,10 @@ TEST_F(FrontTest, WhileSessionsComeARequestForOneThatIsNotHereGoesToEachGiverAnd
   std::vector<std::uint32_t> asked;
   Front& front = slots_[0]->front;
   // Every giver says that it is not there.
-  slots_[0]->clients.set_mover([&](ipc::Descriptor socket, const ClientConnection& from,
+  slots_[0]->clients.set_mover([&](base::Descriptor socket, const client::ClientConnection& from,
                                    std::uint16_t to_slot, std::string_view unread) {
-    ASSERT_EQ(to_slot, kGiver);
-    ConnectionImage image;
+    ASSERT_EQ(to_slot, client::kGiver);
+    migration::ConnectionImage image;
     image.client_address = "127.0.0.9";
     image.unread = unread;
     asked.push_back(from.asked() + 1);
@@ -587,8 +591,8 @@ TEST_F(FrontTest, NonsenseInAnInboxIsCountedAndFillsNoLog) {
 // ---- caps
 
 struct CappedFront : FrontTest {
-  static Settings capped() {
-    Settings settings;
+  static process::Settings capped() {
+    process::Settings settings;
     settings.limits.connections = 2;
     settings.limits.sessions = 1;
     return settings;
@@ -631,8 +635,8 @@ TEST_F(CappedFront, LetsInWhoseSessionIsStillOnItsWayHere) {
   EXPECT_EQ(count(0, ipc::Counter::RefusedConnections), 1u);
   int asked = 0;
   slots_[0]->clients.set_mover(
-      [&](ipc::Descriptor, const ClientConnection&, std::uint16_t to_slot, std::string_view) {
-        EXPECT_EQ(to_slot, kGiver);
+      [&](base::Descriptor, const client::ClientConnection&, std::uint16_t to_slot, std::string_view) {
+        EXPECT_EQ(to_slot, client::kGiver);
         ++asked;
       });
   slots_[0]->front.expect_sessions(1);
@@ -644,4 +648,4 @@ TEST_F(CappedFront, LetsInWhoseSessionIsStillOnItsWayHere) {
 }
 
 }  // namespace
-}  // namespace limpet::process::test
+}  // namespace limpet::slot::test

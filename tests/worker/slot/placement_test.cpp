@@ -7,16 +7,17 @@
 
 #include "ipc/shared/slot_board.h"
 
-namespace limpet::process {
+namespace limpet::slot {
 namespace {
 
-PeerAddress address(int number, std::uint16_t port = 1) {
-  return PeerAddress::from_text("10." + std::to_string(number / 65536) + "." +
-                                    std::to_string(number / 256 % 256) + "." + std::to_string(number % 256),
-                                port);
+client::PeerAddress address(int number, std::uint16_t port = 1) {
+  return client::PeerAddress::from_text("10." + std::to_string(number / 65536) + "." +
+                                            std::to_string(number / 256 % 256) + "." +
+                                            std::to_string(number % 256),
+                                        port);
 }
 
-constexpr ipc::PlacementHash kHash(7);
+constexpr base::PlacementHash kHash(7);
 const auto kAll = [](std::uint16_t) { return true; };
 
 TEST(RendezvousSlot, SpreadsAddressesEvenly) {
@@ -63,8 +64,8 @@ TEST(RendezvousSlot, IsTheAddressesWhateverItsPort) {
   for (int i = 0; i < 100; ++i)
     EXPECT_EQ(rendezvous_slot(address(i, 1), kHash, 8, kAll),
               rendezvous_slot(address(i, 999), kHash, 8, kAll));
-  EXPECT_EQ(rendezvous_slot(PeerAddress::from_text("::ffff:10.0.0.1", 0), kHash, 8, kAll),
-            rendezvous_slot(PeerAddress::from_text("10.0.0.1", 0), kHash, 8, kAll));
+  EXPECT_EQ(rendezvous_slot(client::PeerAddress::from_text("::ffff:10.0.0.1", 0), kHash, 8, kAll),
+            rendezvous_slot(client::PeerAddress::from_text("10.0.0.1", 0), kHash, 8, kAll));
 }
 
 TEST(Placement, ByConnectionsStaysUnlessAnotherSlotHasFewerByTwo) {
@@ -104,4 +105,4 @@ TEST(Placement, WithoutABoardEverySlotTakesPartAndNothingMovesByLoad) {
 }
 
 }  // namespace
-}  // namespace limpet::process
+}  // namespace limpet::slot

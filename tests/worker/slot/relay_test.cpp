@@ -7,7 +7,10 @@
 #include "tests/worker/client/clients_kit.h"
 #include "worker/http/request.h"
 
-namespace limpet::process::test {
+namespace limpet::slot::test {
+
+using namespace client::test;
+
 namespace {
 
 std::string request_of(std::string_view body) {
@@ -37,11 +40,11 @@ class RelayTest : public ClientsTest {
     client_ = Peer(std::move(client));
     owner_ = Peer(std::move(far));
     Recorder before;
-    ClientConnection* stream = adopt(std::move(ours), before, unread);
+    client::ClientConnection* stream = adopt(std::move(ours), before, unread);
     const auto parsed = http::parse_head(request, kHeaderBytes);
     ASSERT_EQ(parsed.status, http::HeadStatus::Complete);
     Relay::start(*stream, *adopt(std::move(near), before), parsed.head, kHeaderBytes,
-                 [this](http::Stream& served) {
+                 [this](loop::Stream& served) {
                    ++done_;
                    served.set_receiver(&recorder_);
                  });
@@ -345,4 +348,4 @@ TEST_F(RelayTest, AllIsFreedWhenTheWorkerEnds) {
 }
 
 }  // namespace
-}  // namespace limpet::process::test
+}  // namespace limpet::slot::test

@@ -8,7 +8,7 @@
 
 #include "ipc/shared/bucket_table.h"
 
-namespace limpet::process {
+namespace limpet::slot {
 namespace {
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -84,4 +84,4 @@ TEST(BucketOf, ReadsTheFirstTwoCharacters) {
 }
 
 }  // namespace
-}  // namespace limpet::process
+}  // namespace limpet::slot

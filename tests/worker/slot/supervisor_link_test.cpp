@@ -8,7 +8,7 @@
 
 #include "ipc/messages/codec.h"
 
-namespace limpet::process {
+namespace limpet::slot {
 namespace {
 
 class SupervisorLinkTest : public testing::Test {
@@ -23,7 +23,7 @@ class SupervisorLinkTest : public testing::Test {
   SupervisorLink link_;
 
  private:
-  explicit SupervisorLinkTest(std::pair<ipc::Descriptor, ipc::Descriptor> ends)
+  explicit SupervisorLinkTest(std::pair<base::Descriptor, base::Descriptor> ends)
       : supervisor_(std::move(ends.first)),
         link_(
             context_, std::move(ends.second), [this](const auto&, auto) { ++heard_; },
@@ -36,7 +36,7 @@ class NoDescriptorLeft {
  public:
   NoDescriptorLeft() {
     ::getrlimit(RLIMIT_NOFILE, &before_);
-    const ipc::Descriptor lowest(::fcntl(0, F_DUPFD_CLOEXEC, 0));
+    const base::Descriptor lowest(::fcntl(0, F_DUPFD_CLOEXEC, 0));
     rlimit none = before_;
     none.rlim_cur = static_cast<rlim_t>(lowest.get());
     ::setrlimit(RLIMIT_NOFILE, &none);
@@ -50,7 +50,7 @@ class NoDescriptorLeft {
 };
 
 TEST_F(SupervisorLinkTest, AMessageWithoutItsDescriptorIsNotTakenForTheSupervisorsDeath) {
-  const ipc::Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const base::Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const int number = null.get();
   const ipc::SupervisorMessage order = ipc::Migrate{.window = std::chrono::milliseconds(7)};
   ASSERT_EQ(supervisor_.send(ipc::encode(order), {&number, 1}), ipc::SendStatus::Sent);
@@ -77,4 +77,4 @@ TEST_F(SupervisorLinkTest, WithoutADescriptorMessagesThatBringNoneAreHeard) {
 }
 
 }  // namespace
-}  // namespace limpet::process
+}  // namespace limpet::slot

@@ -32,7 +32,7 @@ struct Pair : World {
   }
   /// A turn that may do so many units.
   void turn(std::uint32_t units) {
-    http::Allowance allowance;
+    loop::Allowance allowance;
     allowance.begin(units, 1h);
     server.tick(allowance);
   }

@@ -34,7 +34,7 @@ struct Answer {
 class Routes final : public http::RequestHandler {
  public:
   explicit Routes(Server& server) : server_(server) {}
-  Route route(http::Stream&, const http::RequestHead&, std::size_t) override { return Route::Here; }
+  Route route(loop::Stream&, const http::RequestHead&, std::size_t) override { return Route::Here; }
   std::size_t body_limit(const http::RequestHead&) override { return 0; }
   void on_request(http::Exchange exchange, const http::Request& request) override {
     auto response = server_.handle_http(request, [] { return std::string("10.0.0.1"); });

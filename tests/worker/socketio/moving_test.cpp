@@ -22,7 +22,7 @@ constexpr const char* kHead =
 /// The way between two servers, and what went over it.
 class Road final : public Elsewhere {
  public:
-  void emit(std::string_view nsp, std::string_view id, std::span<const http::Buffer> frames) override {
+  void emit(std::string_view nsp, std::string_view id, std::span<const loop::Buffer> frames) override {
     note("emit", nsp, id) += " " + std::string(frames[0].payload());
     if (SocketState* socket = there(nsp, id)) next->send(*socket, frames);
   }
@@ -39,7 +39,7 @@ class Road final : public Elsewhere {
     if (SocketState* socket = there(nsp, id)) next->disconnect(*socket, close);
   }
   void reply(std::string_view nsp, std::string_view id, std::string_view packet,
-             std::span<const http::Buffer> attachments) override {
+             std::span<const loop::Buffer> attachments) override {
     note("reply", nsp, id) += " " + std::string(packet) + " +" + std::to_string(attachments.size());
     if (previous != nullptr) previous->take_reply(nsp, id, packet, attachments);
   }
@@ -143,7 +143,7 @@ class InVeryManyRooms : public MovingClients {
   static std::string name(int i) { return "room " + std::to_string(i); }
   /// One share of a turn: about a thousand rooms.
   bool join_some_ahead() {
-    http::Allowance allowance;
+    loop::Allowance allowance;
     allowance.begin(1000, 1h);
     return young.server.join_ahead(image, allowance);
   }
@@ -681,7 +681,7 @@ TEST_F(MovingClients, RepliesThatAreNoneOfOursAreNothing) {
   int answers = 0;
   kept.emit("q", [&](std::optional<Error>, Args) { ++answers; });
   guest.move(young);
-  const http::Buffer frame = websocket::make_frame(websocket::Opcode::Binary, "x");
+  const loop::Buffer frame = websocket::make_frame(websocket::Opcode::Binary, "x");
   const std::string id = World::id(1);
   old.server.take_reply("/", World::id(2), "30[]", {});
   old.server.take_reply("/a", id, "30[]", {});
@@ -795,7 +795,7 @@ TEST(DeliverLate, IsForWhomDeliverIs) {
       for (std::size_t i = random() % 4; i > 0; --i) some.emplace_back(names[random() % names.size()]);
       return some;
     };
-    const std::vector<http::Buffer> frames{websocket::make_frame(websocket::Opcode::Text, R"(451-["e"])"),
+    const std::vector<loop::Buffer> frames{websocket::make_frame(websocket::Opcode::Text, R"(451-["e"])"),
                                            websocket::make_frame(websocket::Opcode::Binary, "x")};
     for (int i = 0; i < 50; ++i) {
       const auto rooms = some_names();
@@ -825,7 +825,7 @@ TEST(DeliverLate, IsForTheNamedSessionsOnly) {
   Client one = world.join();
   Client other = world.join();
   engineio::Session* const late = &one.session();
-  const http::Buffer frame = websocket::make_frame(websocket::Opcode::Text, R"(42["e"])");
+  const loop::Buffer frame = websocket::make_frame(websocket::Opcode::Text, R"(42["e"])");
   world.server.deliver_late(
       {.nsp = "/", .rooms = {}, .except = {}, .is_volatile = false, .frames = {&frame, 1}}, {&late, 1});
   EXPECT_THAT(one.heard(), ElementsAre(R"(2["e"])"));

@@ -144,7 +144,7 @@ TEST(Broadcasting, DeliversWhatOtherWorkersSent) {
   crowd.server.set_adapter(&adapter);
   crowd.sockets[0].join("r");
   crowd.sockets[1].join("r");
-  const http::Buffer frames[] = {
+  const loop::Buffer frames[] = {
       websocket::make_frame(websocket::Opcode::Text, R"(451-["e",{"_placeholder":true,"num":0}])"),
       websocket::make_frame(websocket::Opcode::Binary, "abc")};
   const std::string_view rooms[] = {"r"};

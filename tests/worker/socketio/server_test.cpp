@@ -95,7 +95,7 @@ TEST(Connecting, WhoJoinsNothingInTimeIsClosed) {
   Client joined = world.join();
   Client refused = world.open();
   refused.say("0/nowhere,");
-  EXPECT_EQ(world.server.next_deadline(), http::TimePoint(45s));
+  EXPECT_EQ(world.server.next_deadline(), loop::TimePoint(45s));
   world.advance(34'999ms);
   EXPECT_FALSE(idle.closed_by_server());
   world.advance(1ms);
@@ -416,7 +416,7 @@ TEST(Acks, TimeOutTellsThatNoAnswerCame) {
     heard.push_back(error ? error->message : "none");
   });
   kept.timeout(5s).emit("q", [&](std::string) { heard.emplace_back("called"); });  // does not want to know
-  EXPECT_EQ(world.server.next_deadline(), http::TimePoint(5s));
+  EXPECT_EQ(world.server.next_deadline(), loop::TimePoint(5s));
   world.advance(4999ms);
   EXPECT_TRUE(heard.empty());
   world.advance(1ms);

@@ -28,8 +28,8 @@ class FakeSession final : public engineio::Session {
   [[nodiscard]] engineio::Transport transport() const noexcept override {
     return engineio::Transport::WebSocket;
   }
-  void send(std::span<const http::Buffer> frames) override {
-    for (const http::Buffer& frame : frames) {
+  void send(std::span<const loop::Buffer> frames) override {
+    for (const loop::Buffer& frame : frames) {
       const bool text = websocket::opcode_of(frame) == websocket::Opcode::Text;
       sent.push_back(text ? std::string(frame.payload().substr(1)) : "bin:" + std::string(frame.payload()));
       if (text) {
@@ -118,7 +118,7 @@ struct World {
   /// The id that the n-th socket (from 1) got.
   static std::string id(int n) { return std::to_string(100000 + n) + std::string(14, 'x'); }
 
-  http::Clock clock;
+  loop::Clock clock;
   int ids = 0;
   Server server;
   Io io;
