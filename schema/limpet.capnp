@@ -230,6 +230,7 @@ struct Handover {
   listener @3 :UInt16;     # index of the listening address that accepted the connection, in configured order
   bytes @4 :Data;          # read and not acted on, from the first byte of the request's head
   placed @5 :Bool;         # the request opens a session, and the receiver is the slot that is to have it
+  byProxy @6 :Bool;        # the client's address is from a PROXY protocol header: its new sessions are placed by it
 
   enum Kind {
     connection @0;  # the client's own socket, with all that follows on it

@@ -416,7 +416,8 @@ Handover read(const Door& door, wire::Handover::Reader from) {
           .client_port = from.getClientPort(),
           .listener = from.getListener(),
           .bytes = door.bytes(from.getBytes(), kHandoverLimitBytes, "bytes"),
-          .placed = from.getPlaced()};
+          .placed = from.getPlaced(),
+          .by_proxy = from.getByProxy()};
 }
 
 WorkerStatus read(const Door& door, wire::WorkerStatus::Reader from) {
@@ -832,6 +833,7 @@ std::vector<std::byte> encode(const Handover& message) {
   to.setClientPort(message.client_port);
   to.setListener(message.listener);
   to.setPlaced(message.placed);
+  to.setByProxy(message.by_proxy);
   to.setBytes({reinterpret_cast<const capnp::byte*>(message.bytes.data()), message.bytes.size()});
   return bytes_of(builder);
 }

@@ -164,6 +164,7 @@ struct Handover {
   std::uint16_t listener = 0;  ///< index of the listening address that accepted it
   std::string bytes{};         ///< ≤ kHandoverLimitBytes
   bool placed = false;         ///< opens a new session, which stays with the receiver
+  bool by_proxy = false;       ///< the PROXY protocol has named the client
 };
 
 // ---- limpet ctl to supervisor and back, on the control socket ----

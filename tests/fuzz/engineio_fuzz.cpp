@@ -108,7 +108,7 @@ class Steps {
         half_a_post();
         break;
       default:
-        rig_.engine.drain(next() % 3u, 1012, test::plenty());
+        rig_.engine.drain(next() % 3u, test::plenty());
         break;
     }
   }

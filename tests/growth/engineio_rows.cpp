@@ -211,7 +211,7 @@ void drain_in_steps(std::size_t n) {
   Rig rig;
   fill(rig, n);
   counted([&] {
-    while (rig.engine.drain(16, 1012, test::plenty()) > 0) rig.engine.tick(test::plenty());
+    while (rig.engine.drain(16, test::plenty()) > 0) rig.engine.tick(test::plenty());
     settle(rig);
   });
   EXPECT_EQ(rig.engine.session_count(), 0u);

@@ -348,7 +348,7 @@ class Shape(unittest.TestCase):
     def test_a_layer_includes_only_layers_below_it(self):
         self.assert_none([f"{path}:{number}: {header}" for path in files() if is_cpp(path)
                           for number, header in included(path) if breaks_layers(path, header)],
-                         "DESIGN.md, The parts: may depend on")
+                         "docs/design.md, The parts: may depend on")
 
     def test_a_line_that_a_client_can_cause_goes_through_a_limit(self):
         found = []
@@ -374,7 +374,7 @@ class Shape(unittest.TestCase):
         self.assert_none([f"{path}:{number}: {header}" for path in files() if is_cpp(path)
                           for number, header in included(path)
                           for door, owners in DOORS.items() if re.match(door, header) and path not in owners],
-                         "law 9, and DESIGN.md, The dependencies")
+                         "law 9, and docs/design.md, The dependencies")
 
     def test_a_door_that_is_named_is_there(self):
         known = set(files())
@@ -414,12 +414,12 @@ class Shape(unittest.TestCase):
                 found.append(f"{path}: opens without a comment")
             if "#pragma once" not in text:
                 found.append(f"{path}: no #pragma once")
-        self.assert_none(found, "STYLE.md: a header opens with what it is")
+        self.assert_none(found, "docs/style.md: a header opens with what it is")
 
     def test_the_top_level_is_what_the_design_names(self):
         entries = {path.split("/")[0] for path in files()}
         self.assert_none(sorted(entry for entry in entries if entry not in TOP_LEVEL and not entry.startswith(".")),
-                         "DESIGN.md, The parts")
+                         "docs/design.md, The parts")
 
     def test_no_file_knows_the_machine_it_was_written_on(self):
         self.assert_none([f"{path}:{number}: {line.strip()[:100]}" for path in files()

@@ -123,10 +123,10 @@ bool ClientConnection::has_room() {
   return false;
 }
 
-void ClientConnection::take_from(const char* unread, std::optional<std::uint16_t> to_slot) noexcept {
+void ClientConnection::take_from(const char* unread, Destination to) noexcept {
   set_receiver(nullptr);
   clients_.taken_from_ = unread;
-  if (to_slot) moving_to_ = *to_slot;
+  if (to) moving_to_ = to;
 }
 
 void ClientConnection::finish() {
@@ -290,7 +290,7 @@ std::size_t ClientConnection::feed(std::span<char> bytes) {
 
 void ClientConnection::keep_unread(std::span<char> rest) {
   if (state_ != State::Open) return;
-  if (moving_to_ != kStays) return leave(rest);
+  if (moving_to_) return leave(rest);
   if (rest.empty()) return;
   Backlog& kept = backlog();
   kept.unread.assign(rest.begin(), rest.end());
@@ -313,7 +313,7 @@ void ClientConnection::make_room_for_expected(Backlog& kept) const {
 void ClientConnection::put_back(std::vector<char> bytes, std::size_t begin) {
   begin += feed(std::span(bytes).subspan(begin));
   if (state_ != State::Open) return;
-  if (moving_to_ != kStays) return leave(std::span(bytes).subspan(begin));
+  if (moving_to_) return leave(std::span(bytes).subspan(begin));
   if (begin == bytes.size()) return drop_empty_backlog();
   if (begin >= kWorthMoving && begin * 2 >= bytes.size()) {
     bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(begin));

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/descriptor.h"
+#include "worker/client/destination.h"
 #include "worker/client/peer_address.h"
 #include "worker/loop/accounts.h"
 #include "worker/loop/clock.h"
@@ -24,9 +25,6 @@ namespace limpet::client {
 
 class Clients;
 class ClientConnection;
-
-/// No slot: a worker that still has sessions of this one.
-inline constexpr std::uint16_t kGiver = 0xfffe;
 
 using AutoUnlinkHook =
     boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
@@ -81,12 +79,9 @@ class ClientConnection final : public loop::Stream, public loop::Poller::Subscri
   void on_ready(std::uint32_t events) override;
 
   /// Inside on_bytes: the bytes from `unread` on belong to somebody else than the receiver being called (its
-  /// return value means nothing then). They go to the receiver set now, or, if `to_slot` is given, travel
-  /// there with the socket.
-  void take_from(const char* unread, std::optional<std::uint16_t> to_slot = std::nullopt) noexcept;
-  /// Before take_from(): the request that makes it travel opens a session.
-  void set_places_session() noexcept { places_session_ = true; }
-  [[nodiscard]] bool places_session() const noexcept { return places_session_; }
+  /// return value means nothing then). They go to the receiver set now, or, if `to` is given, travel there
+  /// with the socket.
+  void take_from(const char* unread, Destination to = {}) noexcept;
   /// A relayed request: the stream ends when its connection would wait for the next one.
   void serve_one_request() noexcept { one_request_ = true; }
   [[nodiscard]] bool serves_one_request() const noexcept { return one_request_; }
@@ -131,7 +126,6 @@ class ClientConnection final : public loop::Stream, public loop::Poller::Subscri
   /// Lingering: all is written and our end is shut; reads to the peer's end so that it sees our last bytes
   /// instead of a reset. Dead: out of every list but those of the turn; leaves when it is buried.
   enum class State : std::uint8_t { Open, Leaving, Finishing, Lingering, Dead };
-  static constexpr std::uint16_t kStays = 0xffff;
 
   /// All: nothing is left. KernelFull: the socket takes no more. Later: it would, but others come first.
   enum class Written : std::uint8_t { All, KernelFull, Later };
@@ -179,7 +173,7 @@ class ClientConnection final : public loop::Stream, public loop::Poller::Subscri
   PeerAddress peer_;
   std::uint16_t watched_ = 0;  ///< EPOLLIN, EPOLLOUT, EPOLLRDHUP
   std::uint16_t listener_;
-  std::uint16_t moving_to_ = kStays;
+  Destination moving_to_;
   std::uint16_t asked_ = 0;
   State state_ : 3 = State::Open;
   Waiting waiting_ : 3 = Waiting::Nothing;
@@ -191,7 +185,6 @@ class ClientConnection final : public loop::Stream, public loop::Poller::Subscri
   bool one_request_ : 1 = false;
   bool peer_by_proxy_ : 1 = false;
   bool placed_ : 1 = false;
-  bool places_session_ : 1 = false;  ///< travels because of a new session
   bool waited_ : 1 = false;
   bool yields_ : 1 = false;          ///< its receiver was told to wait for the next turn
   bool waits_for_room_ : 1 = false;  ///< reads nothing until its answers are taken

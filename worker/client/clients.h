@@ -22,10 +22,9 @@ namespace limpet::client {
 
 class Clients {
  public:
-  /// Gives a connection that has to leave to the slot that owns its request. `unread` starts at the request's
-  /// head.
+  /// Gives a connection that has to leave to where it goes. `unread` starts at its next request's head.
   using Mover = std::function<void(base::Descriptor socket, const ClientConnection& from,
-                                   std::uint16_t to_slot, std::string_view unread)>;
+                                   Destination to, std::string_view unread)>;
 
   /// `listeners`: time-outs of the connections of each; those of others are in `limits`.
   Clients(loop::Poller& poller, loop::Clock& clock, loop::Allowance& allowance, loop::MemoryTotal& memory,

@@ -1,4 +1,4 @@
-// Who is asked for, and the error table of SOCKETIO.md section 1.
+// Which session a request names, and the error table of docs/protocol.md ("Engine.IO 4").
 #include <algorithm>
 #include <array>
 #include <utility>

@@ -50,16 +50,16 @@ std::optional<loop::TimePoint> Server::next_deadline() const noexcept { return c
 
 Session* Server::find(std::string_view sid) noexcept { return core_->find_open(sid); }
 
-void Server::close_transport(Session& session, std::uint16_t code, CloseReason reason) {
-  core_->close(static_cast<OpenSession&>(session), reason, static_cast<websocket::CloseCode>(code));
+void Server::close_transport(Session& session, CloseReason reason) {
+  core_->close(static_cast<OpenSession&>(session), reason, websocket::CloseCode::ServiceRestart);
 }
 
-std::size_t Server::drain(std::size_t count, std::uint16_t code, loop::Allowance& allowance) {
+std::size_t Server::drain(std::size_t count, loop::Allowance& allowance) {
   constexpr std::uint32_t kUnitsOfClose = 4;
   while (count-- > 0 && allowance.take(kUnitsOfClose)) {
     OpenSession* const session = core_->first_open();
     if (session == nullptr) break;
-    close_transport(*session, code);
+    close_transport(*session);
   }
   return session_count();
 }

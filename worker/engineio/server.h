@@ -145,13 +145,13 @@ class Server {
 
   /// An open session, or nullptr.
   [[nodiscard]] Session* find(std::string_view sid) noexcept;
-  /// Ends a session so that its client comes back: WebSocket close with `code` (1012, 1001), polling `1`.
+  /// Ends a session so that its client comes back: WebSocket close 1012 (service restart, RFC 6455
+  /// registry), polling `1`.
   /// Never a Socket.IO DISCONNECT. on_close with `reason` follows from tick().
-  void close_transport(Session& session, std::uint16_t code,
-                       CloseReason reason = CloseReason::ServerShuttingDown);
+  void close_transport(Session& session, CloseReason reason = CloseReason::ServerShuttingDown);
   /// close_transport for up to `count` open sessions, and no more than `allowance` suffices for; returns how
   /// many are still open.
-  std::size_t drain(std::size_t count, std::uint16_t code, loop::Allowance& allowance);
+  std::size_t drain(std::size_t count, loop::Allowance& allowance);
   /// The next sessions of `round` for which `which` is true, open or lingering (closed, and waiting to tell
   /// their client so): about `at_most`, and no more than `allowance` suffices to look for.
   [[nodiscard]] std::vector<Session*> go_round(Round& round, std::size_t at_most, loop::Allowance& allowance,

@@ -1,5 +1,5 @@
-// One client in one namespace. A Socket is a small value (law 11 of DESIGN.md): copy it, keep it, compare it.
-// When its client is gone it does nothing, and says so where it returns something.
+// One client in one namespace. A Socket is a small value (law 11 of docs/design.md): copy it, keep it,
+// compare it. When its client is gone it does nothing, and says so where it returns something.
 #pragma once
 
 #include <array>

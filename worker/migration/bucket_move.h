@@ -1,14 +1,13 @@
-// The sessions of some buckets on their way to another slot (DESIGN.md, "Scaling"): a giver, and what becomes
+// The sessions of some buckets on their way to another slot (docs/design.md, "Scaling"): a giver, and what becomes
 // of sessions that cannot move in time. Says once that none is left here; not if the stream breaks, for then
 // they stay, and another order follows.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 
 #include "ipc/messages/messages.h"
-#include "worker/migration/drain_schedule.h"
+#include "worker/migration/departure.h"
 #include "worker/migration/migration.h"
 
 namespace limpet::migration {
@@ -21,7 +20,7 @@ class BucketMove {
 
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
   [[nodiscard]] std::uint16_t to_slot() const noexcept { return to_slot_; }
-  [[nodiscard]] loop::TimePoint deadline() const noexcept { return deadline_; }
+  [[nodiscard]] loop::TimePoint deadline() const noexcept { return departure_.deadline(); }
   [[nodiscard]] Giver& giver() noexcept { return giver_; }
   [[nodiscard]] const Giver& giver() const noexcept { return giver_; }
   /// All has been taken, and that was said.
@@ -40,15 +39,10 @@ class BucketMove {
   MigrationParts parts_;
   std::uint32_t number_;
   std::uint16_t to_slot_;
-  std::chrono::milliseconds window_;
-  loop::TimePoint posts_due_;  ///< half posts for its sessions are ended from then on
-  loop::TimePoint drain_at_;
-  loop::TimePoint deadline_;
+  Departure departure_;
   Migration::OnBucketsMoved on_moved_;
   Giver giver_;
-  std::optional<DrainSchedule> drain_;
   engineio::Round drain_round_;
-  std::size_t drain_due_ = 0;
   std::uint64_t drained_ = 0;
   bool done_ = false;
 };

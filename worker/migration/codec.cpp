@@ -62,7 +62,7 @@ void put(capnp::List<wire::Frame>::Builder to, const std::vector<loop::Buffer>& 
   }
 }
 
-void put(wire::Connection::Builder to, const ConnectionImage& from) {
+void put(wire::Connection::Builder to, const client::ConnectionImage& from) {
   to.setClientAddress(data_of(from.client_address));
   to.setClientPort(from.client_port);
   to.setListener(from.listener);
@@ -264,7 +264,7 @@ std::vector<loop::Buffer> frames_of(capnp::List<wire::Frame>::Reader from) {
   return frames;
 }
 
-ConnectionImage read(wire::Connection::Reader from) {
+client::ConnectionImage read(wire::Connection::Reader from) {
   return {.client_address = text_of(from.getClientAddress()),
           .client_port = from.getClientPort(),
           .listener = from.getListener(),

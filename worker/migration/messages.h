@@ -9,29 +9,18 @@
 #include <vector>
 
 #include "worker/adapter/ring_position.h"
+#include "worker/client/connection_image.h"
 #include "worker/engineio/session_image.h"
 #include "worker/loop/buffer.h"
 #include "worker/socketio/client_image.h"
 
 namespace limpet::migration {
 
-/// A client's connection: descriptor (beside the message), and the bytes on both sides of it.
-struct ConnectionImage {
-  std::string client_address;
-  std::uint16_t client_port = 0;
-  std::uint16_t listener = 0;
-  bool one_request = false;  ///< a relayed one: ends behind its answer
-  bool placed = false;       ///< another slot has chosen this one for the sessions that it opens
-  bool by_proxy = false;     ///< the PROXY protocol has named the client
-  std::string unread;        ///< received and not acted on
-  std::string unsent;        ///< queued and not taken by the kernel
-};
-
 /// A session with all that it knows.
 struct SessionRecord {
   engineio::SessionImage engine;
   socketio::ClientImage client;
-  std::optional<ConnectionImage> connection;  ///< of a WebSocket
+  std::optional<client::ConnectionImage> connection;  ///< of a WebSocket
 };
 
 // ---- giver to taker ----
@@ -45,7 +34,7 @@ struct SessionBatch {
 /// A connection between two requests, or with a part of one. Descriptor: its socket. Also back from the
 /// taker: with a request for a session that is still to come; whoever has the session answers.
 struct HttpConnection {
-  ConnectionImage connection;
+  client::ConnectionImage connection;
   bool asked = false;  ///< was given back, and the giver does not have the session of its first request
 };
 /// No more sessions come. Answered like them, with Took.

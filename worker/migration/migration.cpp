@@ -43,8 +43,6 @@ constexpr std::chrono::milliseconds kConnectionsInterval{10};
 constexpr std::uint64_t kRecordsAtOnce = 1024;
 /// Much longer than the supervisor takes to tell all workers of a new one.
 constexpr std::chrono::seconds kWaitForIntroductions{1};
-/// WebSocket close code of a session that has no place in the new worker: "service restart".
-constexpr std::uint16_t kServiceRestart = 1012;
 
 std::vector<int> numbers_of(const std::vector<base::Descriptor>& descriptors) {
   std::vector<int> numbers;
@@ -52,16 +50,9 @@ std::vector<int> numbers_of(const std::vector<base::Descriptor>& descriptors) {
   return numbers;
 }
 
-ConnectionImage image_of(const client::ClientConnection& connection,
-                         client::ClientConnection::Detached& detached) {
-  return {.client_address = connection.peer().text(),
-          .client_port = connection.peer().port(),
-          .listener = connection.listener(),
-          .one_request = connection.serves_one_request(),
-          .placed = connection.placed(),
-          .by_proxy = connection.peer_by_proxy(),
-          .unread = std::move(detached.unread),
-          .unsent = std::move(detached.unsent)};
+client::ConnectionImage image_of(const client::ClientConnection& connection,
+                                 client::ClientConnection::Detached& detached) {
+  return client::image_of(connection, std::move(detached.unread), std::move(detached.unsent));
 }
 
 /// The kernel has no room for its socket, or a session of that sid is here already.
@@ -85,17 +76,13 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<base::D
   for (SessionRecord& record : batch.sessions) {
     client::ClientConnection* connection = nullptr;
     if (record.connection) {
-      const auto peer =
-          client::PeerAddress::from_text(record.connection->client_address, record.connection->client_port);
-      connection = parts.clients.adopt(std::move(descriptors[next_descriptor++]), peer,
-                                       record.connection->listener, record.connection->unread);
+      connection =
+          client::restore(parts.clients, std::move(descriptors[next_descriptor++]), *record.connection);
       if (connection == nullptr) {
         give_up(parts, record);
         continue;
       }
       parts.front.count_arrived(*connection);
-      if (!record.connection->unsent.empty())
-        connection->send(loop::Buffer::copy_of(record.connection->unsent));
     }
     const bool lingering = record.engine.lingering;
     engineio::Session* session = parts.engine.arrive(std::move(record.engine), connection);
@@ -113,7 +100,7 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<base::D
         return std::string(
             "migration: a session has sockets in a namespace that this program has not; it is closed");
       });
-      parts.engine.close_transport(*session, kServiceRestart);
+      parts.engine.close_transport(*session);
     }
   }
   const bool whole = parts.rings.replay(batch.positions, [&](const socketio::Broadcast& broadcast) {
@@ -367,7 +354,7 @@ void Giver::close_too_large(Load load) {
   for (const std::string& sid : sids) {
     engineio::Session* const session = parts_.engine.find(sid);
     if (session == nullptr) continue;
-    parts_.engine.close_transport(*session, kServiceRestart);
+    parts_.engine.close_transport(*session);
     parts_.counters.add(ipc::Counter::SessionsDrained);
   }
 }
@@ -399,12 +386,10 @@ void Giver::finish() {
 }
 
 void Giver::pass_on(base::Descriptor socket, const client::ClientConnection& from, std::string_view unread) {
-  client::ClientConnection::Detached detached;
-  detached.unread = unread;
   std::vector<base::Descriptor> descriptors;
   descriptors.push_back(std::move(socket));
   // Only if it was the taker who asked: of a request that came by itself it has not asked the others.
-  give(HttpConnection{image_of(from, detached), from.asked() != 0}, std::move(descriptors), 0);
+  give(HttpConnection{client::image_of(from, std::string(unread)), from.asked() != 0}, std::move(descriptors), 0);
 }
 
 void Giver::receive(loop::Allowance& allowance) {
@@ -667,9 +652,7 @@ void Taker::send(const SocketReply& reply) {
 
 void Taker::give_back(base::Descriptor socket, const client::ClientConnection& from,
                       std::string_view unread) {
-  client::ClientConnection::Detached detached;
-  detached.unread = unread;
-  stream_.send(encode(HttpConnection{image_of(from, detached)}), {{socket.get()}});
+  stream_.send(encode(HttpConnection{client::image_of(from, std::string(unread))}), {{socket.get()}});
   going_back_.push_back(std::move(socket));
 }
 
@@ -719,7 +702,7 @@ void Migration::note_expectations() {
     if (!taker.complete()) last = taker.number();
   if (last == 0 && last_expected_ != 0) parts_.handovers.learn_own_buckets();
   last_expected_ = last;
-  parts_.front.expect_sessions(last);
+  parts_.router.expect_sessions(last);
 }
 
 void Migration::begin_to_give(base::Descriptor stream) {
@@ -826,9 +809,7 @@ void Migration::give_back(base::Descriptor socket, const client::ClientConnectio
       return taker.give_back(std::move(socket), from, unread);
   }
   // All have come meanwhile.
-  client::ClientConnection::Detached detached;
-  detached.unread = unread;
-  (void)parts_.front.take_in(std::move(socket), image_of(from, detached));
+  (void)parts_.front.take_in(std::move(socket), client::image_of(from, std::string(unread)));
 }
 
 bool Migration::pass_on(base::Descriptor& socket, const client::ClientConnection& from, std::uint16_t to_slot,
@@ -836,7 +817,7 @@ bool Migration::pass_on(base::Descriptor& socket, const client::ClientConnection
   const auto move = std::find_if(moves_.begin(), moves_.end(), [&](const BucketMove& each) {
     return each.to_slot() == to_slot && each.giver().passes_on();
   });
-  if (move == moves_.end() || from.places_session()) return false;
+  if (move == moves_.end()) return false;
   move->giver().pass_on(std::move(socket), from, unread);
   return true;
 }

@@ -1,4 +1,4 @@
-// Sessions and connections that travel between two workers (DESIGN.md, "How a reload goes", "Scaling"). In a
+// Sessions and connections that travel between two workers (docs/design.md, "How a reload goes", "Scaling"). In a
 // reload, giver is the worker that leaves, taker the one that follows it in its slot; everything travels.
 // With another number of slots, giver is whoever has lost buckets to the taker's slot; only their sessions
 // travel. Both sit on one end of a migration stream.
@@ -32,6 +32,7 @@
 #include "worker/migration/messages.h"
 #include "worker/slot/front.h"
 #include "worker/slot/handovers.h"
+#include "worker/slot/router.h"
 #include "worker/socketio/elsewhere.h"
 #include "worker/socketio/server.h"
 
@@ -44,6 +45,7 @@ struct MigrationParts {
   engineio::Server& engine;
   socketio::Server& socketio;
   adapter::RingAdapter& rings;
+  slot::Router& router;
   slot::Front& front;
   slot::Handovers& handovers;
   ipc::CounterBlock& counters;
@@ -234,7 +236,7 @@ class BucketMove;
 /// All streams have numbers that grow. A session that came by one of them left by a later one; so replies on
 /// their way back go only to earlier ones, acts on their way forth only to later ones, and none goes in
 /// circles.
-class Migration final : public socketio::Elsewhere {
+class Migration final : public socketio::Elsewhere, public slot::SessionStreams {
  public:
   using OnBucketsMoved = std::function<void(const ipc::BucketsMoved&)>;
 
@@ -269,12 +271,10 @@ class Migration final : public socketio::Elsewhere {
   [[nodiscard]] loop::TimePoint next_deadline() const;
   /// Somebody before waits for acknowledgements that come by way of this worker.
   [[nodiscard]] bool has_predecessor() const noexcept { return !takers_.empty(); }
-  /// A connection for kGiver.
-  void give_back(base::Descriptor socket, const client::ClientConnection& from, std::string_view unread);
-  /// A connection with a request for a session of `to_slot`, on the stream that its session has taken. False:
-  /// there is none.
+  void give_back(base::Descriptor socket, const client::ClientConnection& from,
+                 std::string_view unread) override;
   bool pass_on(base::Descriptor& socket, const client::ClientConnection& from, std::uint16_t to_slot,
-               std::string_view unread);
+               std::string_view unread) override;
 
   void emit(std::string_view nsp, std::string_view id, std::span<const loop::Buffer> frames) override;
   void join(std::string_view nsp, std::string_view id, std::string_view room) override;

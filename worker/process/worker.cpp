@@ -24,10 +24,11 @@
 #include "worker/loop/accounts.h"
 #include "worker/loop/turn_meter.h"
 #include "worker/loop/watch.h"
-#include "worker/migration/drain_schedule.h"
+#include "worker/migration/departure.h"
 #include "worker/migration/migration.h"
 #include "worker/slot/front.h"
 #include "worker/slot/handovers.h"
+#include "worker/slot/router.h"
 #include "worker/slot/sid_source.h"
 #include "worker/slot/supervisor_link.h"
 #include "worker/socketio/server.h"
@@ -36,6 +37,7 @@ namespace limpet::process {
 namespace {
 
 namespace asio = boost::asio;
+using migration::Departure;
 using std::chrono::milliseconds;
 
 /// The longest wait: belt and braces for a lost wake-up, and the beat of an idle worker.
@@ -55,8 +57,6 @@ constexpr std::chrono::microseconds kTimeForMoves{1500};
 constexpr std::chrono::microseconds kTimeForOutput{1500};
 /// Connections and sessions that are closed in one turn because limits.memory is exceeded.
 constexpr int kShedPerTurn = 64;
-/// WebSocket close code of a drain: "service restart" (RFC 6455 registry). Clients come back.
-constexpr std::uint16_t kServiceRestart = 1012;
 /// A worker whose supervisor has died, or that got SIGTERM, drains in its own time.
 constexpr milliseconds kOrphanWindow{2000};
 constexpr milliseconds kOrphanDeadline{5000};
@@ -92,8 +92,6 @@ class Worker::Core {
   int run();
 
  private:
-  struct Inherited;
-
   static engineio::Options engine_options(const Settings& settings);
   static socketio::Options socketio_options(const ipc::Heritage& heritage, const Settings& settings);
   void join_cluster(const ipc::Heritage& heritage);
@@ -116,6 +114,9 @@ class Worker::Core {
   [[nodiscard]] ipc::Leaving since_leaving() const;
   void begin_to_leave();
   void report_drain();
+  [[nodiscard]] bool is_draining() const noexcept {
+    return departure_ && departure_->kind() == Departure::Kind::Draining;
+  }
   void drain_due_sessions();
   void continue_drain();
   void end_unfinished(bool gives_connections);
@@ -159,22 +160,16 @@ class Worker::Core {
   std::optional<adapter::RingAdapter> rings_;
   std::optional<slot::Handovers> handovers_;
   std::optional<slot::Placement> placement_;
+  client::Listeners listeners_;
+  std::optional<slot::Router> router_;
   std::optional<slot::Front> front_;
   std::optional<migration::Migration> migration_;
   std::optional<client::Acceptor> acceptor_;
   std::optional<slot::SupervisorLink> link_;
   loop::Watch poller_watch_;
   std::optional<loop::Watch> doorbell_watch_;
-  /// While sessions leave for the successor: when the rest of them is drained, and when all is over.
-  struct Departure {
-    loop::TimePoint drain_at;
-    milliseconds window;
-    loop::TimePoint deadline;
-    bool told_empty = false;
-  };
   std::optional<Departure> departure_;
-  std::optional<migration::DrainSchedule> drain_;
-  loop::TimePoint unfinished_until_{};  ///< half requests are ended from then on, once it drains or departs
+  bool told_empty_ = false;  ///< that all have left for the successor
   loop::TimePoint drain_progress_at_{};
   loop::TimePoint drain_linger_until_{};
   std::optional<ipc::Leaving> before_leaving_;  ///< moved and drained until it began to leave
@@ -195,7 +190,7 @@ class Worker::Core {
   bool more_in_rings_ = false;
   bool more_in_inbox_ = false;
   bool more_to_end_ = false;
-  std::size_t drain_owed_ = 0;          ///< sessions that were due to end, and for which no turn had time
+  bool more_unfinished_ = false;
   std::uint32_t supervisor_level_ = 0;  ///< nothing of a higher one is sent to it (ipc/messages/messages.h)
   loop::TimePoint answer_due_ = loop::TimePoint::max();  ///< of the supervisor, to one that was sent SIGTERM
   bool supervisor_lost_ = false;
@@ -230,19 +225,23 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
                .memory = &memory_}),
       clients_(poller_, clock_, allowance_, memory_, counters_, settings_.limits, settings_.listeners),
       admission_(settings_.limits, clock_, counters_),
+      listeners_(settings_.limits, settings_.listeners),
       poller_watch_(context_, poller_.descriptor(), [this] { poller_ready_ = true; }) {
   if (heritage != nullptr) join_cluster(heritage_);
-  front_.emplace(clients_, engine_, *socketio_, handovers_ ? &*handovers_ : nullptr,
-                 placement_ ? &*placement_ : nullptr, admission_, settings_, clock_, counters_);
+  router_.emplace(clients_, listeners_, engine_, handovers_ ? &*handovers_ : nullptr,
+                  placement_ ? &*placement_ : nullptr);
+  front_.emplace(clients_, engine_, *socketio_, *router_, admission_, settings_.limits, listeners_, clock_,
+                 counters_);
   clients_.set_on_uncounted(
       [this](const client::ClientConnection& connection) { admission_.leave(connection.peer()); });
   if (heritage != nullptr) {
     migration_.emplace(
-        migration::MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *front_, *handovers_,
+        migration::MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *router_, *front_, *handovers_,
                                   counters_, clock_},
         [this](const ipc::BucketsMoved& moved) { link_->send(moved); },
         [this](const std::string& why) { fail("take the sessions of the worker before: " + why); });
     socketio_->set_elsewhere(&*migration_);
+    router_->set_streams(&*migration_);
   }
   acceptor_.emplace(poller_, clock_, counters_,
                     [this](base::Descriptor socket, const client::PeerAddress& peer, std::uint16_t listener) {
@@ -308,19 +307,13 @@ void Worker::Core::join_cluster(const ipc::Heritage& heritage) {
   handovers_.emplace(context_, *buckets_, heritage.slot, base::Descriptor(ipc::kInbox), std::move(senders),
                      counters_,
                      [this](ipc::ReceivedHandover arrival) { front_->take_in(std::move(arrival)); });
-  clients_.set_mover([this](base::Descriptor socket, const client::ClientConnection& from,
-                            std::uint16_t to_slot, std::string_view unread) {
-    if (to_slot == client::kGiver) return migration_->give_back(std::move(socket), from, unread);
-    if (migration_->pass_on(socket, from, to_slot, unread)) return;
-    const auto kind = from.serves_one_request() ? ipc::HandoverKind::Request : ipc::HandoverKind::Connection;
-    handovers_->send(kind, socket, from, to_slot, unread, from.places_session());
-  });
   std::string why;
   board_ = ipc::SlotBoard::map(base::Descriptor(ipc::kSlotBoard), &why);
   if (!board_)
     base::log(base::LogLevel::Warning,
               fmt::format("slot board: map: {}; every slot counts as one that takes part", why));
-  placement_.emplace(board_ ? &*board_ : nullptr, heritage.slot, heritage.slots, settings_.placement_seed);
+  placement_.emplace(board_ ? &*board_ : nullptr, heritage.slot, heritage.slots, settings_.placement_seed,
+                     settings_.placement);
   link_.emplace(
       context_, base::Descriptor(ipc::kControlChannel),
       [this](ipc::SupervisorMessage message, std::vector<base::Descriptor> descriptors) {
@@ -386,7 +379,7 @@ void Worker::Core::wait_for_signal() {
 void Worker::Core::on_signal(int signal) {
   if (link_ && !supervisor_lost_) return ask_to_be_replaced();
   if (signal == SIGTERM && std::exchange(expecting_parent_death_signal_, false)) return;
-  if (drain_) {
+  if (is_draining()) {
     base::log(base::LogLevel::Info,
               fmt::format("{} again: leaving at once", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
     exit_code_ = 0;
@@ -401,7 +394,7 @@ void Worker::Core::on_signal(int signal) {
 /// Somebody has sent SIGTERM to this worker, or to all that the supervisor has started: the supervisor has
 /// its successor take the sessions, or it drains everybody.
 void Worker::Core::ask_to_be_replaced() {
-  if (drain_ || departure_ || answer_due_ != loop::TimePoint::max()) return;
+  if (departure_ || answer_due_ != loop::TimePoint::max()) return;
   base::log(base::LogLevel::Info, "SIGTERM: told to the supervisor; serving until that has another worker");
   answer_due_ = clock_.now() + kAnswerDeadline;
   tell_signalled();
@@ -416,7 +409,7 @@ void Worker::Core::tell_signalled() {
 void Worker::Core::check_answer() {
   if (clock_.now() < answer_due_) return;
   answer_due_ = loop::TimePoint::max();
-  if (exit_code_ || drain_ || departure_) return;
+  if (exit_code_ || departure_) return;
   base::log(
       base::LogLevel::Warning,
       fmt::format("SIGTERM: the supervisor does not answer; draining {} sessions", engine_.session_count()));
@@ -432,7 +425,7 @@ void Worker::Core::on_supervisor_lost() {
   base::log(base::LogLevel::Warning,
             fmt::format("control channel: the supervisor is gone; draining {} sessions, then leaving",
                         engine_.session_count()));
-  if (drain_ || departure_) return;
+  if (departure_) return;
   start_drain(kOrphanWindow, kOrphanDeadline);
 }
 
@@ -450,7 +443,7 @@ void Worker::Core::on_descriptors_lost(const ipc::SupervisorMessage& message) {
       socketio_->report_gap({joined->who.slot, joined->who.generation, 0});
     // Nor is it known which peers, buckets or sockets this worker lacks from now on: another one has them
     // all.
-    if (!drain_ && !departure_ && supervisor_level_ >= ipc::kLevelOfSignals) link_->send(ipc::Signalled{});
+    if (!departure_ && supervisor_level_ >= ipc::kLevelOfSignals) link_->send(ipc::Signalled{});
   }
 }
 
@@ -473,7 +466,7 @@ void Worker::Core::on_message(const ipc::SupervisorMessage& message,
   } else if (const auto* left = std::get_if<ipc::PeerLeft>(&message)) {
     rings_->leave(left->who);
   } else if (std::holds_alternative<ipc::TakeSeat>(message)) {
-    if (drain_) return;
+    if (is_draining()) return;
     if (migration_->has_predecessor() && board_) expected_sessions_ = board_->sessions(heritage_.slot);
     keep_descriptors_for_sessions();
     acceptor_->start();
@@ -482,7 +475,6 @@ void Worker::Core::on_message(const ipc::SupervisorMessage& message,
     acceptor_->stop();
     handovers_->stop_reading();
   } else if (const auto* drain = std::get_if<ipc::Drain>(&message)) {
-    departure_.reset();
     start_drain(drain->window, drain->deadline);
   } else if (std::holds_alternative<ipc::Succeed>(message)) {
     migration_->succeed(std::move(descriptors[0]));
@@ -496,7 +488,7 @@ void Worker::Core::on_message(const ipc::SupervisorMessage& message,
 /// Buckets and sockets of other slots.
 void Worker::Core::on_scaling(const ipc::SupervisorMessage& message,
                               std::vector<base::Descriptor> descriptors) {
-  if (drain_ || departure_) return;
+  if (departure_) return;
   if (std::holds_alternative<ipc::ExpectSessions>(message)) {
     migration_->expect_buckets(std::move(descriptors[0]));
   } else if (const auto* order = std::get_if<ipc::MoveBuckets>(&message)) {
@@ -541,31 +533,31 @@ void Worker::Core::start_drain(milliseconds window, milliseconds deadline) {
   if (handovers_) handovers_->stop_reading();
   if (migration_) migration_->stop_giving();
   front_->http().drain();
-  drain_.emplace(clock_.now(), engine_.session_count(), window, deadline);
-  unfinished_until_ = clock_.now() + window;
+  departure_.emplace(clock_.now(), Departure::Kind::Draining, window, deadline);
   drain_progress_at_ = clock_.now() + kDrainProgressInterval;
   drain_linger_until_ = clock_.now() + window + kDrainLinger;
 }
 
 void Worker::Core::drain_due_sessions() {
   const std::size_t before = engine_.session_count();
-  drain_owed_ = std::min(drain_owed_, before);
-  drain_owed_ += std::min(drain_->take_due(clock_.now()), before - drain_owed_);
-  if (drain_owed_ == 0) return;
-  const std::size_t left = engine_.drain(drain_owed_, kServiceRestart, allowance_);
+  const std::size_t due = departure_->due(clock_.now(), before);
+  if (due == 0) return;
+  const std::size_t left = engine_.drain(due, allowance_);
   const std::size_t ended = before - std::min(before, left);
-  drain_owed_ -= std::min(drain_owed_, ended);
+  departure_->closed(ended);
   counters_.add(ipc::Counter::SessionsDrained, ended);
 }
 
 /// What clients owe is waited for as long as the window lasts; what we owe them, to the deadline. Heads and
 /// connections that go to another worker are not owed to this one.
 void Worker::Core::end_unfinished(bool gives_connections) {
-  if (clock_.now() < unfinished_until_) return;
+  more_unfinished_ = false;
+  if (!departure_->ends_unfinished(clock_.now())) return;
   http::Server& http = front_->http();
   const bool all = gives_connections ? http.end_unfinished(allowance_) : http.end_waiting(allowance_);
+  more_unfinished_ = !all;
   if (!all) return;
-  unfinished_until_ = clock_.now() + kDrainProgressInterval;
+  departure_->looked_for_unfinished(clock_.now());
   // A PROXY header that has not come: HTTP does not know of that connection.
   if (!gives_connections) clients_.limit_header_timeouts(kDrainLinger);
 }
@@ -582,12 +574,12 @@ void Worker::Core::continue_drain() {
   const bool empty = told && clients_.is_empty();
   const bool unsent = (rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred());
   if ((empty && !unsent && (!migration_ || migration_->buckets_are_quiet())) ||
-      drain_->overdue(clock_.now())) {
+      departure_->is_over(clock_.now())) {
     socketio_->give_up_moved_replies();
     leave();
-  } else if (link_ && drain_progress_at_ <= clock_.now()) {
+  } else if (drain_progress_at_ <= clock_.now()) {
     drain_progress_at_ = clock_.now() + kDrainProgressInterval;
-    report_drain();
+    if (link_) report_drain();
   }
 }
 
@@ -595,12 +587,8 @@ void Worker::Core::start_migration(milliseconds window, milliseconds deadline, b
   begin_to_leave();
   acceptor_->close();
   handovers_->stop_reading();
-  drain_.reset();
-  drain_owed_ = 0;
-  departure_ = {.drain_at = clock_.now() + std::max(milliseconds(0), deadline - window),
-                .window = window,
-                .deadline = clock_.now() + deadline};
-  unfinished_until_ = clock_.now() + window;
+  departure_.emplace(clock_.now(), Departure::Kind::Moving, window, deadline);
+  told_empty_ = false;
   drain_progress_at_ = clock_.now() + kDrainProgressInterval;
   migration_->begin_to_give(std::move(stream));
 }
@@ -608,10 +596,7 @@ void Worker::Core::start_migration(milliseconds window, milliseconds deadline, b
 /// Sessions leave as they can; from the window before the deadline on, those that cannot are drained.
 void Worker::Core::continue_migration() {
   const loop::TimePoint now = clock_.now();
-  if (engine_.session_count() > 0 && now >= departure_->drain_at) {
-    if (!drain_) drain_.emplace(now, engine_.session_count(), departure_->window, departure_->window);
-    drain_due_sessions();
-  }
+  if (engine_.session_count() > 0) drain_due_sessions();
   migration::Giver* const giver = migration_->giver();
   end_unfinished(giver != nullptr && !giver->broken());
   const bool gone = engine_.session_count() == 0 && !engine_.has_lingering();
@@ -619,10 +604,10 @@ void Worker::Core::continue_migration() {
   if (given) giver->finish();
   const bool all_quiet = given && clients_.is_empty() && !rings_->deferred() &&
                          socketio_->awaited_replies() == 0 && !migration_->has_predecessor();
-  if (all_quiet || now >= departure_->deadline) {
+  if (all_quiet || departure_->is_over(now)) {
     socketio_->give_up_moved_replies();
     leave();
-  } else if (drain_progress_at_ <= now || (given && !std::exchange(departure_->told_empty, true))) {
+  } else if (drain_progress_at_ <= now || (given && !std::exchange(told_empty_, true))) {
     drain_progress_at_ = now + kDrainProgressInterval;
     report_drain();
   }
@@ -681,11 +666,7 @@ void Worker::Core::turn() {
   }
   begin_share(kTimeForCloses);
   check_answer();
-  if (departure_) {
-    continue_migration();
-  } else if (drain_) {
-    continue_drain();
-  }
+  if (departure_) is_draining() ? continue_drain() : continue_migration();
   shed_for_memory();
   begin_share(kTimeForOutput);
   clients_.flush();
@@ -767,7 +748,7 @@ void Worker::Core::note_turn() {
 
 void Worker::Core::wait() {
   if (link_) link_->turn();
-  if (front_->waits_for_supervisor()) {
+  if (router_->waits_for_supervisor()) {
     link_->receive();
     front_->ask_again();
   }
@@ -787,8 +768,8 @@ void Worker::Core::wait() {
 }
 
 bool Worker::Core::has_work() const {
-  const bool more_to_drain = drain_ && drain_owed_ > 0 && engine_.session_count() > 0;
-  return poller_ready_ || more_to_drain || more_in_rings_ || more_in_inbox_ || more_to_end_ ||
+  const bool more_to_drain = departure_ && departure_->owes() && engine_.session_count() > 0;
+  return poller_ready_ || more_to_drain || more_in_rings_ || more_in_inbox_ || more_to_end_ || more_unfinished_ ||
          clients_.has_work() || (migration_ && migration_->busy()) ||
          engine_.next_deadline().value_or(loop::TimePoint::max()) <= clock_.now();
 }
@@ -798,12 +779,8 @@ loop::TimePoint Worker::Core::next_deadline() const {
   next = std::min(next, engine_.next_deadline().value_or(next));
   if (migration_) next = std::min(next, migration_->next_deadline());
   next = std::min(next, socketio_->next_deadline().value_or(next));
-  if (drain_) next = std::min({next, drain_->next_due(), unfinished_until_, drain_progress_at_});
-  if (departure_) {
-    next = std::min({next, departure_->deadline, unfinished_until_, drain_progress_at_});
-    if (departure_->drain_at > clock_.now()) next = std::min(next, departure_->drain_at);
-  }
-  if (drain_ && clock_.now() < drain_linger_until_) next = std::min(next, drain_linger_until_);
+  if (departure_) next = std::min({next, departure_->next_due(clock_.now()), drain_progress_at_});
+  if (is_draining() && clock_.now() < drain_linger_until_) next = std::min(next, drain_linger_until_);
   if ((rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred()))
     next = std::min(next, clock_.now() + kDeferredRetry);
   return next;

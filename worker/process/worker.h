@@ -1,7 +1,7 @@
 // One worker process: everything it is made of, and its loop. With a heritage it is a tenant of a slot and
 // does what the supervisor says; without one it is alone and serves its own listening sockets.
 //
-// One turn of the loop (DESIGN.md): asleep → rings once more → wait → awake → accept and read, bounded →
+// One turn of the loop (docs/design.md): asleep → rings once more → wait → awake → accept and read, bounded →
 // rings, bounded → timers → one write per connection → flush the own ring → beat.
 #pragma once
 

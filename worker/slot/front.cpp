@@ -8,7 +8,6 @@
 
 #include "base/descriptor_limit.h"
 #include "base/log.h"
-#include "worker/client/client_address.h"
 #include "worker/client/proxy_protocol.h"
 #include "worker/slot/relay.h"
 #include "worker/socketio/server.h"
@@ -41,38 +40,42 @@ http::Response methods_response() {
   return response;
 }
 
+client::ConnectionImage image_of(ipc::Handover handover) {
+  return {.client_address = std::move(handover.client_address),
+          .client_port = handover.client_port,
+          .listener = handover.listener,
+          .one_request = handover.kind == ipc::HandoverKind::Request,
+          .placed = handover.placed,
+          .by_proxy = handover.by_proxy,
+          .unread = std::move(handover.bytes),
+          .unsent = {}};
+}
+
 }  // namespace
 
-Front::Front(client::Clients& clients, engineio::Server& engine, socketio::Server& socketio,
-             Handovers* handovers, Placement* placement, client::Admission& admission,
-             const process::Settings& settings, const loop::Clock& clock, ipc::CounterBlock& counters)
+Front::Front(client::Clients& clients, engineio::Server& engine, socketio::Server& socketio, Router& router,
+             client::Admission& admission, const client::Limits& limits, const client::Listeners& listeners,
+             const loop::Clock& clock, ipc::CounterBlock& counters)
     : clients_(clients),
       engine_(engine),
       socketio_(socketio),
-      handovers_(handovers),
-      placement_(placement),
+      router_(router),
       admission_(admission),
-      settings_(settings),
+      limits_(limits),
+      listeners_(listeners),
       clock_(clock),
-      other_listener_(client::unknown_listener(settings.limits)),
       counters_(counters),
-      header_bytes_(settings.limits.header_bytes),
       descriptor_limit_(base::descriptor_limit()),
-      http_(*this, {.header_bytes = header_bytes_, .clock = &clock}) {}
-
-const client::ListenerSettings& Front::listener_of(const client::ClientConnection& client) const noexcept {
-  const auto& all = settings_.listeners;
-  return client.listener() < all.size() ? all[client.listener()] : other_listener_;
-}
+      http_(*this, {.header_bytes = limits.header_bytes, .clock = &clock}) {}
 
 void Front::welcome(base::Descriptor socket, const client::PeerAddress& peer, std::uint16_t listener) {
   const bool admitted = admission_.admits_connection(clients_.open());
   // So many may linger with their refusal; whoever comes beyond that is closed without a word.
-  if (!admitted && clients_.open() >= settings_.limits.connections + kRefusalsAtOnce) return;
+  if (!admitted && clients_.open() >= limits_.connections + kRefusalsAtOnce) return;
   client::ClientConnection* connection = clients_.adopt(std::move(socket), peer, listener);
   if (connection == nullptr) return;
   if (!admitted) return refuse_as_busy(*connection);
-  if (listener_of(*connection).proxy_protocol) {
+  if (listeners_.of(*connection).proxy_protocol) {
     connection->set_receiver(&proxy_reader_);
     connection->set_waiting(loop::Stream::Waiting::Header);
   } else if (admits_one_more_of(*connection)) {
@@ -85,7 +88,7 @@ void Front::welcome(base::Descriptor socket, const client::PeerAddress& peer, st
 /// A proxy's own address counts for nobody.
 bool Front::counts_for_its_address(const client::ClientConnection& client) const {
   return admission_.counts_addresses() && client.peer().family() != AF_UNSPEC &&
-         !client.serves_one_request() && !client::is_trusted(client.peer(), listener_of(client).trusted);
+         !client.serves_one_request() && !listeners_.trusts(client);
 }
 
 bool Front::admits_one_more_of(client::ClientConnection& client) {
@@ -111,7 +114,7 @@ bool Front::admits_handshake(const http::Exchange& exchange, const http::Request
   if (!http::raw_query_value(head.query, "sid").value_or("").empty()) return true;
   const auto& client = static_cast<const client::ClientConnection&>(exchange.stream());
   return admission_.admits_handshake(engine_.session_count(),
-                                     named_by_proxy(client, head).value_or(client.peer()));
+                                     listeners_.named_by_proxy(client, head).value_or(client.peer()));
 }
 
 std::size_t Front::ProxyReader::on_bytes(loop::Stream& stream, std::span<char> bytes) {
@@ -138,22 +141,18 @@ std::size_t Front::ProxyReader::on_bytes(loop::Stream& stream, std::span<char> b
 /// A client with a session may come by way of any worker: its connections are let in beyond the caps, as many
 /// as there may be refusals at once.
 void Front::take_in(ipc::ReceivedHandover arrival) {
-  const std::size_t most = settings_.limits.connections;
+  const std::size_t most = limits_.connections;
   if (clients_.open() >= most + 2 * kRefusalsAtOnce)
     return (void)admission_.admits_connection(clients_.open());
-  const auto peer =
-      client::PeerAddress::from_text(arrival.handover.client_address, arrival.handover.client_port);
   const bool came_from_reserve = static_cast<std::uint64_t>(arrival.socket.get()) >= descriptor_limit_;
-  client::ClientConnection* connection =
-      clients_.adopt(std::move(arrival.socket), peer, arrival.handover.listener, arrival.handover.bytes);
+  const client::ConnectionImage image = image_of(std::move(arrival.handover));
+  client::ClientConnection* connection = restore(clients_, std::move(arrival.socket), image);
   if (connection == nullptr) return;
-  if (arrival.handover.kind == ipc::HandoverKind::Request) connection->serve_one_request();
   if (came_from_reserve && connection->serves_one_request()) {
     counters_.add(ipc::Counter::RelaysRefused);
     return refuse_as_busy(*connection);
   }
-  if (arrival.handover.placed) connection->set_placed();
-  if (connection->serves_one_request() || asks_for_session(arrival.handover.bytes)) {
+  if (connection->serves_one_request() || asks_for_session(image.unread)) {
     count_arrived(*connection);
     return http_.adopt(*connection);
   }
@@ -166,134 +165,65 @@ void Front::take_in(ipc::ReceivedHandover arrival) {
 
 /// For one that is here, or on its way here: a client with a session is let in whatever the caps say.
 bool Front::asks_for_session(std::string_view request) const {
-  const http::ParsedHead parsed = http::parse_head(request, header_bytes_);
+  const http::ParsedHead parsed = http::parse_head(request, limits_.header_bytes);
   if (parsed.status != http::HeadStatus::Complete) return false;
   const auto sid = engineio::sid_of(parsed.head);
-  if (!sid) return false;
-  if (engine_.knows(*sid)) return true;
-  const bool comes = last_giver_ > 0 || handovers_->is_new_owner_of(*sid);
-  return comes && !handovers_->other_owner_of(*sid);
+  return sid && router_.expects(*sid);
 }
 
-client::ClientConnection* Front::take_in(base::Descriptor socket, const migration::ConnectionImage& image) {
-  const auto peer = client::PeerAddress::from_text(image.client_address, image.client_port);
-  client::ClientConnection* connection =
-      clients_.adopt(std::move(socket), peer, image.listener, image.unread);
+client::ClientConnection* Front::take_in(base::Descriptor socket, const client::ConnectionImage& image) {
+  client::ClientConnection* connection = restore(clients_, std::move(socket), image);
   if (connection == nullptr) return nullptr;
-  if (image.one_request) connection->serve_one_request();
-  if (image.placed) connection->set_placed();
-  if (image.by_proxy) connection->set_peer_by_proxy(peer);
-  if (!image.unsent.empty()) connection->send(loop::Buffer::copy_of(image.unsent));
   count_arrived(*connection);
   http_.adopt(*connection);
   return connection;
 }
 
 void Front::give_away(bool giving) {
-  giving_ = giving;
+  router_.set_giving(giving);
   if (!giving) http_.ask_again();
 }
 
 void Front::ask_again() {
-  waits_for_supervisor_ = false;
+  router_.heard_supervisor();
   http_.ask_again();
-}
-
-std::optional<client::PeerAddress> Front::named_by_proxy(const client::ClientConnection& client,
-                                                         const http::RequestHead& head) const {
-  const client::ListenerSettings& listener = listener_of(client);
-  if (listener.trusted.empty()) return std::nullopt;
-  return client::forwarded_client(client.peer(), listener.trusted, listener.address_header, head.raw);
 }
 
 http::RequestHandler::Route Front::route(loop::Stream& stream, const http::RequestHead& head,
                                          std::size_t bytes_after_head) {
-  const Route not_here = giving_ ? Route::Later : Route::Here;
   auto& client = static_cast<client::ClientConnection&>(stream);
-  if (handovers_ == nullptr || !engine_.matches(head)) {
-    client.set_asked(0);
-    return not_here;
+  const Router::Decision decision = router_.decide(client, head);
+  switch (decision.verdict) {
+    case Router::Verdict::Here:
+      return Route::Here;
+    case Router::Verdict::Later:
+      return Route::Later;
+    case Router::Verdict::Leaves:
+      break;
   }
-  const auto sid = engineio::sid_of(head);
-  // Until it moves, a session is served here, whatever the table says.
-  if (sid && engine_.knows(*sid)) {
-    client.set_asked(0);
-    return Route::Here;
+  return send_away(client, decision, head, bytes_after_head);
+}
+
+/// The connection travels with its request, unless something else on it could be answered here: then the
+/// request is relayed.
+http::RequestHandler::Route Front::send_away(client::ClientConnection& client,
+                                             const Router::Decision& decision, const http::RequestHead& head,
+                                             std::size_t bytes_after_head) {
+  if (decision.to.to == client::Destination::To::Slot) {
+    const std::string_view unread(head.raw.data(), head.raw.size() + bytes_after_head);
+    http::RequestEnd end(head, limits_.header_bytes);
+    const std::size_t of_request = end.pass(unread);
+    // Refused here as it would be there, and by the same parser.
+    if (end.status() == http::RequestEnd::Status::Malformed) return Route::Here;
+    // What stands behind an upgrade is the new protocol's.
+    const bool alone =
+        head.upgrade || (!decision.pooled && (end.status() == http::RequestEnd::Status::Incomplete ||
+                                              of_request == unread.size()));
+    if (!alone || unread.size() > ipc::kHandoverLimitBytes)
+      return relay(client, decision.to, head) ? Route::Taken : Route::Here;
   }
-  const auto to = elsewhere(client, head);
-  if (!to) {
-    if (!sid || handovers_->other_owner_of(*sid)) return not_here;
-    return route_unknown(client, head, *sid);
-  }
-  const std::string_view unread(head.raw.data(), head.raw.size() + bytes_after_head);
-  http::RequestEnd end(head, header_bytes_);
-  const std::size_t of_request = end.pass(unread);
-  // Refused here as it would be there, and by the same parser.
-  if (end.status() == http::RequestEnd::Status::Malformed) return Route::Here;
-  // What stands behind an upgrade is the new protocol's.
-  const bool alone =
-      head.upgrade ||
-      (!to->pooled && (end.status() == http::RequestEnd::Status::Incomplete || of_request == unread.size()));
-  if (!alone || unread.size() > ipc::kHandoverLimitBytes)
-    return relay(client, *to, head) ? Route::Taken : Route::Here;
-  if (to->opens_session) client.set_places_session();
-  client.take_from(head.raw.data(), to->slot);
+  client.take_from(head.raw.data(), decision.to);
   return Route::Taken;
-}
-
-/// One of ours that is not here: on its way, perhaps.
-http::RequestHandler::Route Front::route_unknown(client::ClientConnection& client,
-                                                 const http::RequestHead& head, std::string_view sid) {
-  if (client.asked() < last_giver_) {
-    client.take_from(head.raw.data(), client::kGiver);
-    return Route::Taken;
-  }
-  // The supervisor has named the giver before it changed the table; that may not be read yet.
-  if (handovers_->is_new_owner_of(sid) && !client.waited()) {
-    client.set_waited(true);
-    waits_for_supervisor_ = true;
-    return Route::Later;
-  }
-  client.set_asked(0);
-  client.set_waited(false);
-  return giving_ ? Route::Later : Route::Here;
-}
-
-std::optional<Front::Elsewhere> Front::elsewhere(const client::ClientConnection& client,
-                                                 const http::RequestHead& head) {
-  if (const auto sid = engineio::sid_of(head)) {
-    const auto owner = handovers_->other_owner_of(*sid);
-    if (!owner || (placement_ != nullptr && !placement_->takes_part(*owner))) return std::nullopt;
-    return Elsewhere{*owner, false, false};
-  }
-  const bool is_handshake = http::raw_query_value(head.query, "sid").value_or("").empty() &&
-                            http::raw_query_value(head.query, "EIO").has_value();
-  if (placement_ == nullptr || !is_handshake) return std::nullopt;
-  const auto named = named_by_proxy(client, head);
-  // Without a bucket there is no sid for it.
-  if (!handovers_->owns_a_bucket())
-    return Elsewhere{placement_->another_by_address(named.value_or(client.peer())), true, named.has_value()};
-  if (client.placed()) return std::nullopt;
-  const auto chosen = chosen_slot(client, named);
-  if (!chosen || *chosen == placement_->own_slot()) return std::nullopt;
-  return Elsewhere{*chosen, true, named.has_value()};
-}
-
-/// Nothing where the kernel has chosen already.
-std::optional<std::uint16_t> Front::chosen_slot(const client::ClientConnection& client,
-                                                const std::optional<client::PeerAddress>& named) {
-  if (settings_.placement == PlacementRule::LeastConnections)
-    return placement_->by_connections(engine_.session_count());
-  if (named) return placement_->by_address(*named);
-  if (client.peer_by_proxy()) return placement_->by_address(client.peer());
-  return std::nullopt;
-}
-
-/// Its session is another slot's, and did not get there: nobody there answers, or its inbox is full.
-bool Front::is_lost(const http::RequestHead& head) {
-  if (handovers_ == nullptr) return false;
-  const auto sid = engineio::sid_of(head);
-  return sid && handovers_->other_owner_of(*sid) && !engine_.knows(*sid);
 }
 
 void Front::refuse_connection(client::ClientConnection& client, const char* why) {
@@ -305,7 +235,7 @@ void Front::refuse_connection(client::ClientConnection& client, const char* why)
   client.abort();
 }
 
-bool Front::relay(client::ClientConnection& client, const Elsewhere& to, const http::RequestHead& head) {
+bool Front::relay(client::ClientConnection& client, const client::Destination& to, const http::RequestHead& head) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     counters_.add(ipc::Counter::RelaysRefused);
@@ -319,14 +249,14 @@ bool Front::relay(client::ClientConnection& client, const Elsewhere& to, const h
     counters_.add(ipc::Counter::RelaysRefused);
     return false;
   }
-  if (!handovers_->send(ipc::HandoverKind::Request, far, client, to.slot, {}, to.opens_session)) return false;
+  if (!router_.send_request(far, client, to)) return false;
   client.take_from(head.raw.data());
   client::ClientConnection* owner = clients_.adopt(std::move(near), client.peer(), client.listener());
   if (owner == nullptr) {
     client.abort();
     return true;
   }
-  Relay::start(client, *owner, head, header_bytes_, [this](loop::Stream& stream) { http_.resume(stream); });
+  Relay::start(client, *owner, head, limits_.header_bytes, [this](loop::Stream& stream) { http_.resume(stream); });
   return true;
 }
 
@@ -341,9 +271,9 @@ std::unique_ptr<http::AwaitedBody> Front::on_body_awaited(const http::RequestHea
 void Front::on_request(http::Exchange exchange, const http::Request& request) {
   counters_.add(ipc::Counter::HttpRequests);
   const auto& client = static_cast<const client::ClientConnection&>(exchange.stream());
-  if (const auto named = named_by_proxy(client, request.head)) exchange.name_peer(named->text());
+  if (const auto named = listeners_.named_by_proxy(client, request.head)) exchange.name_peer(named->text());
   if (engine_.matches(request.head) && http::raw_query_value(request.head.query, "EIO")) {
-    if (is_lost(request.head)) {
+    if (router_.is_lost(request.head)) {
       counters_.add(ipc::Counter::RequestsUnowned);
       // Any error ends the transport of a client, which then connects anew: sooner than its worker comes
       // back.

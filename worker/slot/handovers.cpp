@@ -74,22 +74,21 @@ void Handovers::borrow(std::uint16_t slot, base::Descriptor inbox) {
   borrowed_.try_emplace(slot, context_, std::move(inbox));
 }
 
-bool Handovers::send(ipc::HandoverKind kind, const base::Descriptor& socket,
-                     const client::ClientConnection& from, std::uint16_t to_slot, std::string_view unread,
-                     bool placed) {
+bool Handovers::send(const base::Descriptor& socket, const client::ConnectionImage& image,
+                     const client::Destination& to) {
   ipc::Handover handover;
-  handover.kind = kind;
-  handover.client_address = from.peer().text();
-  handover.client_port = from.peer().port();
-  handover.listener = from.listener();
-  handover.bytes = unread;
-  handover.placed = placed;
-  switch (ipc::send_handover(senders_[to_slot], handover, socket.get())) {
+  handover.kind = image.one_request ? ipc::HandoverKind::Request : ipc::HandoverKind::Connection;
+  handover.client_address = image.client_address;
+  handover.client_port = image.client_port;
+  handover.listener = image.listener;
+  handover.bytes = image.unread;
+  handover.placed = to.opens_session;
+  handover.by_proxy = image.by_proxy;
+  switch (ipc::send_handover(senders_[to.slot], handover, socket.get())) {
     case ipc::SendStatus::Sent:
     case ipc::SendStatus::Queued:
-      counters_.add(kind == ipc::HandoverKind::Connection ? ipc::Counter::HandoversOut
-                                                          : ipc::Counter::RequestsRelayed);
-      if (placed) counters_.add(ipc::Counter::SessionsPlaced);
+      counters_.add(image.one_request ? ipc::Counter::RequestsRelayed : ipc::Counter::HandoversOut);
+      if (to.opens_session) counters_.add(ipc::Counter::SessionsPlaced);
       return true;
     case ipc::SendStatus::Full:
     case ipc::SendStatus::TooLarge:

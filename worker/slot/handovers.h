@@ -17,7 +17,8 @@
 #include "ipc/messages/messages.h"
 #include "ipc/shared/bucket_table.h"
 #include "ipc/shared/counters.h"
-#include "worker/client/client_connection.h"
+#include "worker/client/connection_image.h"
+#include "worker/client/destination.h"
 #include "worker/loop/watch.h"
 
 namespace limpet::slot {
@@ -42,10 +43,11 @@ class Handovers {
   [[nodiscard]] bool is_new_owner_of(std::string_view sid) const;
   /// Whoever gives sessions of them is known.
   void learn_own_buckets();
-  /// Sends the socket with what was read from it; `placed`: it opens a session there. The caller's copy of
-  /// the socket is closed in any case. False if the inbox has no room: the socket goes nowhere.
-  bool send(ipc::HandoverKind kind, const base::Descriptor& socket, const client::ClientConnection& from,
-            std::uint16_t to_slot, std::string_view unread, bool placed = false);
+  /// Sends the socket with what was read from it, which has at most ipc::kHandoverLimitBytes, to a slot; a
+  /// relayed request if its image says so. The caller's copy of the socket is closed in any case. False if the
+  /// inbox has no room: the socket goes nowhere.
+  [[nodiscard]] bool send(const base::Descriptor& socket, const client::ConnectionImage& image,
+                          const client::Destination& to);
 
   void start_reading() { reading_ = true; }
   /// The borrowed inboxes are forgotten.

@@ -23,8 +23,8 @@ std::uint16_t rendezvous_slot(const client::PeerAddress& client, const base::Pla
 }
 
 Placement::Placement(const ipc::SlotBoard* board, std::uint16_t own_slot, std::uint16_t slots,
-                     std::uint64_t seed)
-    : board_(board), hash_(seed), own_slot_(own_slot), slots_(slots), sent_(slots, 0) {}
+                     std::uint64_t seed, PlacementRule rule)
+    : board_(board), hash_(seed), rule_(rule), own_slot_(own_slot), slots_(slots), sent_(slots, 0) {}
 
 bool Placement::takes_part(std::uint16_t slot) const noexcept {
   return board_ == nullptr || slot >= board_->slots() || board_->takes_part(slot);

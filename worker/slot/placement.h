@@ -30,8 +30,10 @@ class Placement {
  public:
   /// `board` may be null (a supervisor that has none): every slot takes part, and by connections nothing
   /// moves. Borrowed for life. `seed`: the cluster's.
-  Placement(const ipc::SlotBoard* board, std::uint16_t own_slot, std::uint16_t slots, std::uint64_t seed);
+  Placement(const ipc::SlotBoard* board, std::uint16_t own_slot, std::uint16_t slots, std::uint64_t seed,
+            PlacementRule rule = PlacementRule::Address);
 
+  [[nodiscard]] PlacementRule rule() const noexcept { return rule_; }
   [[nodiscard]] std::uint16_t own_slot() const noexcept { return own_slot_; }
   [[nodiscard]] bool takes_part(std::uint16_t slot) const noexcept;
   [[nodiscard]] std::uint16_t by_address(const client::PeerAddress& client) const;
@@ -45,6 +47,7 @@ class Placement {
  private:
   const ipc::SlotBoard* board_;
   base::PlacementHash hash_;
+  PlacementRule rule_;
   std::uint16_t own_slot_;
   std::uint16_t slots_;
   std::vector<std::uint64_t> sent_;  ///< by slot, since the board's edition

@@ -29,7 +29,7 @@ struct Broadcast {
       frames;  ///< the packet, then its binary attachments, as Session::send takes them
 };
 
-/// What became of an emit for the other workers (DESIGN.md, "What is promised").
+/// What became of an emit for the other workers (docs/design.md, "What is promised").
 enum class EmitResult : std::uint8_t {
   Published,  ///< written to the ring: survives SIGKILL of this worker
   Deferred,   ///< the ring was full: queued privately, bounded; counted

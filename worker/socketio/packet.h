@@ -1,5 +1,5 @@
-// The Socket.IO 5 packet as it stands in a text message, read strictly (SOCKETIO.md section 2). Names and
-// extents only: arguments stay text until a handler asks for them.
+// The Socket.IO 5 packet as it stands in a text message, read strictly (docs/protocol.md, "Socket.IO 5").
+// Names and extents only: arguments stay text until a handler asks for them.
 #pragma once
 
 #include <cstdint>

@@ -838,24 +838,24 @@ struct Moved {
   std::string address;
   std::uint16_t port;
   std::uint16_t listener;
-  std::uint16_t to_slot;
+  Destination to;
   std::string unread;
 };
 
 class MovingClients : public ClientsTest {
  protected:
   MovingClients() {
-    clients_.set_mover([this](base::Descriptor socket, const ClientConnection& from, std::uint16_t to_slot,
+    clients_.set_mover([this](base::Descriptor socket, const ClientConnection& from, Destination to,
                               std::string_view unread) {
       moved_.emplace_back(Moved{std::move(socket), from.peer().text(), from.peer().port(), from.listener(),
-                                to_slot, std::string(unread)});
+                                to, std::string(unread)});
     });
   }
   /// Takes `answered` bytes, answers them with `answer`, and sends the rest to slot 3.
   void answer_then_leave(std::size_t answered, std::string answer = {}) {
     recorder_.act = [answered, answer = std::move(answer)](loop::Stream& stream, std::span<char> bytes) {
       stream.send(buffer(answer));
-      static_cast<ClientConnection&>(stream).take_from(bytes.data() + answered, std::uint16_t{3});
+      static_cast<ClientConnection&>(stream).take_from(bytes.data() + answered, Destination::of_slot(3));
       return std::size_t{0};  // means nothing
     };
   }
@@ -869,7 +869,7 @@ TEST_F(MovingClients, ASocketTravelsWithExactlyItsUnreadBytes) {
   turn();
   ASSERT_EQ(moved_.size(), 1u);
   EXPECT_EQ(moved_[0].unread, "two");
-  EXPECT_EQ(moved_[0].to_slot, 3);
+  EXPECT_EQ(moved_[0].to, Destination::of_slot(3));
   EXPECT_EQ(moved_[0].address, "127.0.0.5");
   EXPECT_EQ(moved_[0].port, 4711);
   EXPECT_EQ(moved_[0].listener, 1);
@@ -888,7 +888,7 @@ TEST_F(MovingClients, ASocketTravelsWithExactlyItsUnreadBytes) {
 TEST_F(MovingClients, BytesThatHadWaitedTravelToo) {
   int calls = 0;
   recorder_.act = [&calls](loop::Stream& stream, std::span<char> bytes) {
-    if (++calls == 2) static_cast<ClientConnection&>(stream).take_from(bytes.data(), std::uint16_t{0});
+    if (++calls == 2) static_cast<ClientConnection&>(stream).take_from(bytes.data(), Destination::of_slot(0));
     return std::size_t{0};
   };
   auto [client, peer] = connect(recorder_);
@@ -898,7 +898,7 @@ TEST_F(MovingClients, BytesThatHadWaitedTravelToo) {
   turn();
   ASSERT_EQ(moved_.size(), 1u);
   EXPECT_EQ(moved_[0].unread, "half a request");
-  EXPECT_EQ(moved_[0].to_slot, 0);
+  EXPECT_EQ(moved_[0].to, Destination::of_slot(0));
 }
 
 TEST_F(MovingClients, AnAnswerQueuedBeforeIsWrittenBeforeTheSocketLeaves) {

@@ -1,4 +1,4 @@
-// The error table of SOCKETIO.md section 1, row by row.
+// The error table of docs/protocol.md, row by row.
 #include <gtest/gtest.h>
 
 #include "tests/worker/engineio/rig.h"

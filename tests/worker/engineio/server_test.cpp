@@ -702,9 +702,9 @@ TEST_F(Engine, DrainsSessionsSoThatTheirClientsComeBack) {
   const auto parked = rig.open_polling();
   MemoryStream& poll = rig.poll(parked);
   const auto query = rig.open_polling();
-  EXPECT_EQ(rig.engine.drain(1, 1012, test::plenty()), 2u);
+  EXPECT_EQ(rig.engine.drain(1, test::plenty()), 2u);
   EXPECT_EQ(Rig::frames_of(websocket), (Frames{{8, test::close_payload(1012)}}));
-  EXPECT_EQ(rig.engine.drain(100, 1012, test::plenty()), 0u);
+  EXPECT_EQ(rig.engine.drain(100, test::plenty()), 0u);
   EXPECT_EQ(Rig::reply_of(poll).body, "1");
   rig.engine.tick(test::plenty());
   EXPECT_EQ(log(), (Log{"open", "open", "open", "close server shutting down", "close server shutting down",
@@ -716,8 +716,8 @@ TEST_F(Engine, DrainsAlsoThoseThatAwaitAPong) {
   for (int i = 0; i < 100; ++i) rig.open_websocket();
   rig.advance(25s);
   for (int i = 0; i < 100; ++i) rig.open_websocket();
-  EXPECT_EQ(rig.engine.drain(150, 1012, test::plenty()), 50u);
-  EXPECT_EQ(rig.engine.drain(SIZE_MAX, 1012, test::plenty()), 0u);
+  EXPECT_EQ(rig.engine.drain(150, test::plenty()), 50u);
+  EXPECT_EQ(rig.engine.drain(SIZE_MAX, test::plenty()), 0u);
 }
 
 TEST_F(Engine, DrainsNoMoreThanATurnHasTimeForAndTheOthersInTheNextOnes) {
@@ -727,7 +727,7 @@ TEST_F(Engine, DrainsNoMoreThanATurnHasTimeForAndTheOthersInTheNextOnes) {
   int turns = 0;
   for (; left > 0 && turns < 100; ++turns) {
     little.begin(40, 1h);
-    const std::size_t before = std::exchange(left, rig.engine.drain(SIZE_MAX, 1012, little));
+    const std::size_t before = std::exchange(left, rig.engine.drain(SIZE_MAX, little));
     EXPECT_LE(before - left, 10u);
   }
   EXPECT_EQ(left, 0u);

@@ -86,7 +86,7 @@ class Teller {
     const auto& [sockets, assembly, connect_timer] = from;
     tell_all(sockets, assembly, connect_timer);
   }
-  void tell(const ConnectionImage& from) {
+  void tell(const client::ConnectionImage& from) {
     const auto& [address, port, listener, one_request, placed, by_proxy, unread, unsent] = from;
     tell_all(address, port, listener, one_request, placed, by_proxy, unread, unsent);
   }
@@ -172,7 +172,7 @@ SessionRecord polling() {
 SessionRecord websocket() {
   SessionRecord session = polling();
   session.engine.transport = engineio::Transport::WebSocket;
-  session.connection = ConnectionImage{"127.0.0.9", 4711, 3, false, true, false, {}, {}};
+  session.connection = client::ConnectionImage{"127.0.0.9", 4711, 3, false, true, false, {}, {}};
   return session;
 }
 socketio::SocketImage joined(std::string nsp, std::string id) {
@@ -478,7 +478,7 @@ TEST(MigrationCodecRefuses, TimesOutsideOfTheirRange) {
 
 TEST(MigrationCodecRefuses, ATransportThatContradictsTheConnection) {
   SessionRecord session = polling();
-  session.connection = ConnectionImage{};
+  session.connection = client::ConnectionImage{};
   EXPECT_EQ(refusal_of(session), "a WebSocket without a connection, or a poll with one");
   session = websocket();
   session.connection.reset();

@@ -435,7 +435,7 @@ TEST_F(MigrationTest, ASessionThatIsThereAlreadyIsRefusedWithoutHarm) {
   record.engine.sid = std::string(
       young_->engine.go_round(round, 1, limpet::test::plenty(), [](const auto&) { return true; })[0]->sid());
   record.engine.transport = engineio::Transport::WebSocket;
-  record.connection = ConnectionImage{"127.0.0.1", 1, 0, false, false, false, {}, {}};
+  record.connection = client::ConnectionImage{"127.0.0.1", 1, 0, false, false, false, {}, {}};
   twin.sessions.push_back(record);
   auto [ours, theirs] = socket_pair();
   Peer other(std::move(theirs));

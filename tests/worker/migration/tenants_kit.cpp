@@ -25,18 +25,7 @@ Tenant::Tenant(std::uint16_t slot, std::uint16_t lane, Cluster& cluster, std::si
                 counters, [this](ipc::ReceivedHandover arrival) { front.take_in(std::move(arrival)); }) {
   socketio->set_adapter(&rings);
   socketio->set_elsewhere(&migration);
-  clients.set_mover([this](base::Descriptor socket, const client::ClientConnection& from,
-                           std::uint16_t to_slot, std::string_view unread) {
-    if (to_slot == client::kGiver) {
-      ++sent_back;
-      return migration.give_back(std::move(socket), from, unread);
-    }
-    if (migration.pass_on(socket, from, to_slot, unread)) {
-      ++passed_on;
-      return;
-    }
-    handovers.send(ipc::HandoverKind::Connection, socket, from, to_slot, unread);
-  });
+  router.set_streams(&streams);
   io.on_connection([this](Socket& socket) {
     sockets.push_back(socket);
     const std::string here = std::to_string(who.lane) + (socket.recovered() ? " recovered" : "");
@@ -44,6 +33,19 @@ Tenant::Tenant(std::uint16_t slot, std::uint16_t lane, Cluster& cluster, std::si
     socket.on("join", [](Socket from, std::string_view room) { from.join(room); });
   });
   io.get("/where", [this](const HttpRequest&) { return HttpResponse::text(std::to_string(who.lane)); });
+}
+
+void Tenant::CountedStreams::give_back(base::Descriptor socket, const client::ClientConnection& from,
+                                       std::string_view unread) {
+  ++of.sent_back;
+  of.migration.give_back(std::move(socket), from, unread);
+}
+
+bool Tenant::CountedStreams::pass_on(base::Descriptor& socket, const client::ClientConnection& from,
+                                     std::uint16_t to_slot, std::string_view unread) {
+  const bool passed = of.migration.pass_on(socket, from, to_slot, unread);
+  if (passed) ++of.passed_on;
+  return passed;
 }
 
 Tenant::~Tenant() {
@@ -58,7 +60,7 @@ void Tenant::join(const Tenant& peer) {
 }
 
 void Tenant::turn() {
-  if (front.waits_for_supervisor()) front.ask_again();  // whatever it had to say, the test has done
+  if (router.waits_for_supervisor()) front.ask_again();  // whatever it had to say, the test has done
   context->restart();                                   // it stops whenever nothing is being waited for
   context->poll();
   (void)poller.dispatch(allowance);

@@ -49,7 +49,7 @@ struct Tenant {
   void join(const Tenant& peer);
   void turn();
   [[nodiscard]] MigrationParts parts() {
-    return {*context, clients, engine, *socketio, rings, front, handovers, counters, clock};
+    return {*context, clients, engine, *socketio, rings, router, front, handovers, counters, clock};
   }
   [[nodiscard]] std::uint64_t count(ipc::Counter counter) const { return counters.get(counter); }
 
@@ -76,9 +76,22 @@ struct Tenant {
   slot::Handovers handovers;
   process::Settings settings;
   client::Admission admission{settings.limits, clock, counters};
-  slot::Front front{clients, engine, *socketio, &handovers, nullptr, admission, settings, clock, counters};
+  client::Listeners listeners{settings.limits, settings.listeners};
+  slot::Router router{clients, listeners, engine, &handovers, nullptr};
+  slot::Front front{clients, engine, *socketio, router, admission, settings.limits, listeners, clock, counters};
   Migration migration{parts(), [this](const ipc::BucketsMoved& what) { moved.push_back(what); },
                       [this](const std::string& why) { refusals.push_back(why); }};
+
+ private:
+  struct CountedStreams final : slot::SessionStreams {
+    explicit CountedStreams(Tenant& tenant) : of(tenant) {}
+    void give_back(base::Descriptor socket, const client::ClientConnection& from,
+                   std::string_view unread) override;
+    bool pass_on(base::Descriptor& socket, const client::ClientConnection& from, std::uint16_t to_slot,
+                 std::string_view unread) override;
+    Tenant& of;
+  };
+  CountedStreams streams{*this};
 };
 
 /// Tenants and their clients: sockets whose other ends the test holds.

@@ -31,7 +31,7 @@ struct Slot {
        process::Settings its_settings, const loop::Clock& shared_clock, base::Descriptor inbox,
        std::vector<base::Descriptor> senders)
       : settings(std::move(its_settings)),
-        placement(&board, own, 2, 0),
+        placement(&board, own, 2, 0, settings.placement),
         sids(&table, own),
         socketio(std::in_place, shared_clock, socketio::Options{},
                  [this](std::span<char, 20> id) { sids.fill(id); }),
@@ -42,10 +42,6 @@ struct Slot {
         clock(shared_clock),
         handovers(context, table, own, std::move(inbox), std::move(senders), counters,
                   [this](ipc::ReceivedHandover arrival) { front.take_in(std::move(arrival)); }) {
-    clients.set_mover([this](base::Descriptor socket, const client::ClientConnection& from,
-                             std::uint16_t to_slot, std::string_view unread) {
-      handovers.send(ipc::HandoverKind::Connection, socket, from, to_slot, unread, from.places_session());
-    });
     io.on_connection([](Socket&) {});
     io.get("/where", [own](const HttpRequest&) { return HttpResponse::text("slot " + std::to_string(own)); });
     handovers.start_reading();
@@ -83,7 +79,9 @@ struct Slot {
   client::Clients clients{poller, clock, allowance, memory, counters, settings.limits};
   Handovers handovers;
   client::Admission admission{settings.limits, clock, counters};
-  Front front{clients, engine, *socketio, &handovers, &placement, admission, settings, clock, counters};
+  client::Listeners listeners{settings.limits, settings.listeners};
+  Router router{clients, listeners, engine, &handovers, &placement};
+  Front front{clients, engine, *socketio, router, admission, settings.limits, listeners, clock, counters};
 };
 
 class FrontTest : public testing::Test {
@@ -413,6 +411,20 @@ TEST_F(BehindProxies, ANewSessionGoesToTheSlotOfItsClientsAddressWithItsConnecti
   EXPECT_EQ(count(0, ipc::Counter::HandoversOut), 0u);
 }
 
+TEST_F(BehindProxies, ANewSessionGoesThereAlsoOnAConnectionThatHasTravelledForTheSessionOfAnother) {
+  // A proxy that speaks the PROXY protocol may use a connection again for the same client.
+  for (const std::uint16_t slot : {0, 1}) {
+    const std::string other = open_session(1 - slot);
+    Peer peer = connect_to(slot);
+    ASSERT_THAT(ask(peer, line(address_of(slot)) + poll_of(other)), StartsWith("HTTP/1.1 200"));
+    ASSERT_EQ(count(slot, ipc::Counter::HandoversOut), 1u) << "the connection is at the other slot";
+    EXPECT_THAT(ask(peer, get("/address")), testing::EndsWith("<" + address_of(slot) + ">"));
+    const std::string sid = sid_in(ask(peer, get(kHandshake)));
+    ASSERT_EQ(sid.size(), 20u);
+    EXPECT_EQ(table_.owner(bucket_of(sid)), slot);
+  }
+}
+
 TEST_F(BehindProxies, WhatWasPlacedStaysAlsoIfTheTakerWouldChooseOtherwise) {
   // The board has changed on the way.
   Peer peer = connect_to(1);
@@ -500,28 +512,36 @@ TEST_F(FrontTest, ASlotWithoutABucketHandsHandshakesOver) {
   EXPECT_THAT(ask(other, get("/where")), testing::EndsWith("slot 0")) << "but nothing else";
 }
 
-TEST_F(FrontTest, WhileSessionsComeARequestForOneThatIsNotHereGoesToEachGiverAndThenIsUnknown) {
-  std::vector<std::uint32_t> asked;
-  Front& front = slots_[0]->front;
-  // Every giver says that it is not there.
-  slots_[0]->clients.set_mover([&](base::Descriptor socket, const client::ClientConnection& from,
-                                   std::uint16_t to_slot, std::string_view unread) {
-    ASSERT_EQ(to_slot, client::kGiver);
-    migration::ConnectionImage image;
-    image.client_address = "127.0.0.9";
-    image.unread = unread;
+/// Every worker that may still have a session says that it does not.
+struct Givers final : SessionStreams {
+  explicit Givers(Slot& taker) : taker_(taker) { taker.router.set_streams(this); }
+  void give_back(base::Descriptor socket, const client::ClientConnection& from,
+                 std::string_view unread) override {
     asked.push_back(from.asked() + 1);
-    front.take_in(std::move(socket), image)->set_asked(asked.back());
-  });
+    taker_.front.take_in(std::move(socket), image_of(from, std::string(unread)))->set_asked(asked.back());
+  }
+  bool pass_on(base::Descriptor&, const client::ClientConnection&, std::uint16_t, std::string_view) override {
+    return false;
+  }
+
+  std::vector<std::uint32_t> asked;  ///< by their numbers
+
+ private:
+  Slot& taker_;
+};
+
+TEST_F(FrontTest, WhileSessionsComeARequestForOneThatIsNotHereGoesToEachGiverAndThenIsUnknown) {
+  const Givers givers(*slots_[0]);
+  const std::vector<std::uint32_t>& asked = givers.asked;
   std::string sid = open_session(0);
   sid.back() = sid.back() == 'x' ? 'y' : 'x';
-  front.expect_sessions(2);
+  slots_[0]->router.expect_sessions(2);
   Peer peer = connect_to(0);
   EXPECT_THAT(ask(peer, poll_of(sid)), HasSubstr("Session ID unknown"));
   EXPECT_THAT(asked, testing::ElementsAre(1u, 2u));
   EXPECT_THAT(ask(peer, poll_of(sid)), HasSubstr("Session ID unknown"));
   EXPECT_THAT(asked, testing::ElementsAre(1u, 2u, 1u, 2u)) << "the next request on it asks anew";
-  front.expect_sessions(0);
+  slots_[0]->router.expect_sessions(0);
   EXPECT_THAT(ask(peer, poll_of(sid)), HasSubstr("Session ID unknown"));
   EXPECT_EQ(asked.size(), 4u);
 }
@@ -532,9 +552,9 @@ TEST_F(FrontTest, ARequestForABucketThatIsNewHereWaitsForWhatTheSupervisorSays) 
   Front& front = slots_[0]->front;
   Peer peer = connect_to(0);
   EXPECT_EQ(ask(peer, poll_of(sid)), "");
-  EXPECT_TRUE(front.waits_for_supervisor());
+  EXPECT_TRUE(slots_[0]->router.waits_for_supervisor());
   front.ask_again();
-  EXPECT_FALSE(front.waits_for_supervisor());
+  EXPECT_FALSE(slots_[0]->router.waits_for_supervisor());
   EXPECT_THAT(answer_to(peer), HasSubstr("Session ID unknown")) << "it has said nothing";
   slots_[0]->handovers.learn_own_buckets();
   EXPECT_THAT(ask(peer, poll_of(sid)), HasSubstr("Session ID unknown"));
@@ -633,17 +653,12 @@ TEST_F(CappedFront, LetsInWhoseSessionIsStillOnItsWayHere) {
   Peer stranger = connect_to(1);
   EXPECT_THAT(ask(stranger, poll_of(sid)), StartsWith("HTTP/1.1 503")) << "handed over to a full slot";
   EXPECT_EQ(count(0, ipc::Counter::RefusedConnections), 1u);
-  int asked = 0;
-  slots_[0]->clients.set_mover(
-      [&](base::Descriptor, const client::ClientConnection&, std::uint16_t to_slot, std::string_view) {
-        EXPECT_EQ(to_slot, client::kGiver);
-        ++asked;
-      });
-  slots_[0]->front.expect_sessions(1);
+  const Givers givers(*slots_[0]);
+  slots_[0]->router.expect_sessions(1);
   Peer of_session = connect_to(1);
   EXPECT_EQ(of_session.write(poll_of(sid)), poll_of(sid).size());
   (void)answer_to(of_session);
-  EXPECT_EQ(asked, 1) << "it goes to whoever has the session";
+  EXPECT_THAT(givers.asked, testing::ElementsAre(1u)) << "it goes to whoever has the session";
   EXPECT_EQ(count(0, ipc::Counter::RefusedConnections), 1u);
 }
 
