@@ -10,10 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 # Who may include whom: base and schema <- ipc <- {supervisor, worker}, and inside the worker
-# loop <- http <- websocket <- engineio <- socketio, none of which knows the process model. worker/limpet is the public API
-# that socketio implements. Only a codec may see the schema.
+# loop <- http <- websocket <- engineio <- socketio, none of which knows the process model, and
+# client <- slot <- migration <- process, which do. worker/limpet is the public API that socketio implements. Only a codec may see the schema.
 PROTOCOLS = {"worker/socketio", "worker/limpet", "worker/engineio", "worker/websocket", "worker/http", "worker/loop"}
-OF_PROCESSES = {"worker/process", "worker/client", "worker/slot", "worker/migration"}
 MAY_INCLUDE = {
     "base": {"base"},
     "ipc": {"ipc", "base"},
@@ -25,10 +24,11 @@ MAY_INCLUDE = {
     "worker/socketio": PROTOCOLS | {"base"},
     "worker/limpet": {"worker/limpet", "worker/socketio", "worker/websocket", "worker/http", "worker/loop"},
     "worker/adapter": {"worker/adapter", "worker/socketio", "worker/websocket", "worker/http", "worker/loop", "ipc", "base"},
-    "worker/client": OF_PROCESSES | {"worker/http", "worker/loop", "ipc", "base"},
-    "worker/slot": OF_PROCESSES | PROTOCOLS | {"ipc", "base"},
-    "worker/migration": OF_PROCESSES | PROTOCOLS | {"worker/adapter", "ipc", "base"},
-    "worker/process": OF_PROCESSES | PROTOCOLS | {"worker/adapter", "ipc", "base"},
+    "worker/client": {"worker/client", "worker/http", "worker/loop", "ipc", "base"},
+    "worker/slot": {"worker/slot", "worker/client", "ipc", "base"} | PROTOCOLS,
+    "worker/migration": {"worker/migration", "worker/slot", "worker/client", "worker/adapter", "ipc", "base"} | PROTOCOLS,
+    "worker/process": {"worker/process", "worker/migration", "worker/slot", "worker/client", "worker/adapter", "ipc",
+                       "base"} | PROTOCOLS,
     "examples": {"examples", "worker/limpet"},
 }
 # Libraries that stay behind one door: pattern of the header -> the files that may include it.

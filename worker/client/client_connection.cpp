@@ -126,7 +126,10 @@ bool ClientConnection::has_room() {
 void ClientConnection::take_from(const char* unread, Destination to) noexcept {
   set_receiver(nullptr);
   clients_.taken_from_ = unread;
-  if (to) moving_to_ = to;
+  if (!to) return;
+  moves_ = to.to;
+  to_slot_ = to.slot;
+  opens_session_ = to.opens_session;
 }
 
 void ClientConnection::finish() {
@@ -290,7 +293,7 @@ std::size_t ClientConnection::feed(std::span<char> bytes) {
 
 void ClientConnection::keep_unread(std::span<char> rest) {
   if (state_ != State::Open) return;
-  if (moving_to_) return leave(rest);
+  if (moves()) return leave(rest);
   if (rest.empty()) return;
   Backlog& kept = backlog();
   kept.unread.assign(rest.begin(), rest.end());
@@ -313,7 +316,7 @@ void ClientConnection::make_room_for_expected(Backlog& kept) const {
 void ClientConnection::put_back(std::vector<char> bytes, std::size_t begin) {
   begin += feed(std::span(bytes).subspan(begin));
   if (state_ != State::Open) return;
-  if (moving_to_) return leave(std::span(bytes).subspan(begin));
+  if (moves()) return leave(std::span(bytes).subspan(begin));
   if (begin == bytes.size()) return drop_empty_backlog();
   if (begin >= kWorthMoving && begin * 2 >= bytes.size()) {
     bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(begin));
@@ -356,7 +359,7 @@ void ClientConnection::leave(std::span<char> unread) {
 
 void ClientConnection::move_away(std::string_view unread) {
   clients_.poller_.remove(socket_.get(), *this);
-  clients_.mover_(std::move(socket_), *this, moving_to_, unread);
+  clients_.mover_(std::move(socket_), *this, {moves_, opens_session_, to_slot_}, unread);
   taken_away_ = true;
   die(0);
 }

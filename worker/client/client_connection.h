@@ -138,6 +138,7 @@ class ClientConnection final : public loop::Stream, public loop::Poller::Subscri
   void make_room_for_expected(Backlog& kept) const;
   void after_visit();
   void resume_reading();
+  [[nodiscard]] bool moves() const noexcept { return moves_ != Destination::To::Nowhere; }
   void leave(std::span<char> unread);
   void move_away(std::string_view unread);
   void end_of_input();
@@ -173,7 +174,7 @@ class ClientConnection final : public loop::Stream, public loop::Poller::Subscri
   PeerAddress peer_;
   std::uint16_t watched_ = 0;  ///< EPOLLIN, EPOLLOUT, EPOLLRDHUP
   std::uint16_t listener_;
-  Destination moving_to_;
+  std::uint16_t to_slot_ = 0;  ///< with the two bits below: where it travels
   std::uint16_t asked_ = 0;
   State state_ : 3 = State::Open;
   Waiting waiting_ : 3 = Waiting::Nothing;
@@ -185,6 +186,8 @@ class ClientConnection final : public loop::Stream, public loop::Poller::Subscri
   bool one_request_ : 1 = false;
   bool peer_by_proxy_ : 1 = false;
   bool placed_ : 1 = false;
+  Destination::To moves_ : 2 = Destination::To::Nowhere;
+  bool opens_session_ : 1 = false;
   bool waited_ : 1 = false;
   bool yields_ : 1 = false;          ///< its receiver was told to wait for the next turn
   bool waits_for_room_ : 1 = false;  ///< reads nothing until its answers are taken

@@ -23,8 +23,8 @@ namespace limpet::client {
 class Clients {
  public:
   /// Gives a connection that has to leave to where it goes. `unread` starts at its next request's head.
-  using Mover = std::function<void(base::Descriptor socket, const ClientConnection& from,
-                                   Destination to, std::string_view unread)>;
+  using Mover = std::function<void(base::Descriptor socket, const ClientConnection& from, Destination to,
+                                   std::string_view unread)>;
 
   /// `listeners`: time-outs of the connections of each; those of others are in `limits`.
   Clients(loop::Poller& poller, loop::Clock& clock, loop::Allowance& allowance, loop::MemoryTotal& memory,

@@ -16,7 +16,7 @@ struct Destination {
   [[nodiscard]] static constexpr Destination of_slot(std::uint16_t slot, bool opens_session = false) {
     return {To::Slot, opens_session, slot};
   }
-  [[nodiscard]] static constexpr Destination giver() { return {.to = To::Giver}; }
+  [[nodiscard]] static constexpr Destination giver() { return {To::Giver, false, 0}; }
 
   explicit operator bool() const noexcept { return to != To::Nowhere; }
   bool operator==(const Destination&) const = default;

@@ -1,6 +1,6 @@
-// The sessions of some buckets on their way to another slot (docs/design.md, "Scaling"): a giver, and what becomes
-// of sessions that cannot move in time. Says once that none is left here; not if the stream breaks, for then
-// they stay, and another order follows.
+// The sessions of some buckets on their way to another slot (docs/design.md, "Scaling"): a giver, and what
+// becomes of sessions that cannot move in time. Says once that none is left here; not if the stream breaks,
+// for then they stay, and another order follows.
 #pragma once
 
 #include <cstdint>

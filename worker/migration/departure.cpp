@@ -24,7 +24,7 @@ void Departure::looked_for_unfinished(loop::TimePoint now) noexcept { unfinished
 std::size_t Departure::due(loop::TimePoint now, std::size_t left) {
   if (now < drain_at_) return 0;
   if (!drain_)
-    drain_.emplace(now, left, window_, std::chrono::ceil<milliseconds>(std::max(deadline_ - now, loop::TimePoint::duration::zero())));
+    drain_.emplace(drain_at_, left, window_, std::chrono::ceil<milliseconds>(deadline_ - drain_at_));
   owed_ = std::min(owed_, left);
   owed_ += std::min(drain_->take_due(now), left - owed_);
   return owed_;

@@ -1,5 +1,5 @@
-// How those leave in time who leave a worker, or the slot of it that had their buckets: by themselves as long as
-// they can; who is left is closed, evenly over the window before the deadline; at the deadline it is over.
+// How those leave in time who leave a worker, or the slot of it that had their buckets: by themselves as long
+// as they can; who is left is closed, evenly over the window before the deadline; at the deadline it is over.
 // Policy only: knows numbers and times.
 #pragma once
 
@@ -24,8 +24,8 @@ class Departure {
   [[nodiscard]] loop::TimePoint deadline() const noexcept { return deadline_; }
   [[nodiscard]] bool is_over(loop::TimePoint now) const noexcept { return now >= deadline_; }
 
-  /// What clients owe (the rest of a request) is waited for as long as the window lasts; then it is looked for
-  /// once a second.
+  /// What clients owe (the rest of a request) is waited for as long as the window lasts; then it is looked
+  /// for once a second.
   [[nodiscard]] bool ends_unfinished(loop::TimePoint now) const noexcept { return now >= unfinished_at_; }
   void looked_for_unfinished(loop::TimePoint now) noexcept;
 

@@ -389,7 +389,8 @@ void Giver::pass_on(base::Descriptor socket, const client::ClientConnection& fro
   std::vector<base::Descriptor> descriptors;
   descriptors.push_back(std::move(socket));
   // Only if it was the taker who asked: of a request that came by itself it has not asked the others.
-  give(HttpConnection{client::image_of(from, std::string(unread)), from.asked() != 0}, std::move(descriptors), 0);
+  give(HttpConnection{client::image_of(from, std::string(unread)), from.asked() != 0}, std::move(descriptors),
+       0);
 }
 
 void Giver::receive(loop::Allowance& allowance) {

@@ -1,7 +1,7 @@
-// Sessions and connections that travel between two workers (docs/design.md, "How a reload goes", "Scaling"). In a
-// reload, giver is the worker that leaves, taker the one that follows it in its slot; everything travels.
-// With another number of slots, giver is whoever has lost buckets to the taker's slot; only their sessions
-// travel. Both sit on one end of a migration stream.
+// Sessions and connections that travel between two workers (docs/design.md, "How a reload goes", "Scaling").
+// In a reload, giver is the worker that leaves, taker the one that follows it in its slot; everything
+// travels. With another number of slots, giver is whoever has lost buckets to the taker's slot; only their
+// sessions travel. Both sit on one end of a migration stream.
 //
 // What is on its way belongs to the giver until the taker has said `took`, which it does before it touches a
 // byte: if the taker dies, the giver takes back what was not taken, as if it had come from elsewhere. If it

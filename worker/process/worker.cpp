@@ -236,8 +236,8 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
       [this](const client::ClientConnection& connection) { admission_.leave(connection.peer()); });
   if (heritage != nullptr) {
     migration_.emplace(
-        migration::MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *router_, *front_, *handovers_,
-                                  counters_, clock_},
+        migration::MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *router_, *front_,
+                                  *handovers_, counters_, clock_},
         [this](const ipc::BucketsMoved& moved) { link_->send(moved); },
         [this](const std::string& why) { fail("take the sessions of the worker before: " + why); });
     socketio_->set_elsewhere(&*migration_);
@@ -769,8 +769,8 @@ void Worker::Core::wait() {
 
 bool Worker::Core::has_work() const {
   const bool more_to_drain = departure_ && departure_->owes() && engine_.session_count() > 0;
-  return poller_ready_ || more_to_drain || more_in_rings_ || more_in_inbox_ || more_to_end_ || more_unfinished_ ||
-         clients_.has_work() || (migration_ && migration_->busy()) ||
+  return poller_ready_ || more_to_drain || more_in_rings_ || more_in_inbox_ || more_to_end_ ||
+         more_unfinished_ || clients_.has_work() || (migration_ && migration_->busy()) ||
          engine_.next_deadline().value_or(loop::TimePoint::max()) <= clock_.now();
 }
 

@@ -235,7 +235,8 @@ void Front::refuse_connection(client::ClientConnection& client, const char* why)
   client.abort();
 }
 
-bool Front::relay(client::ClientConnection& client, const client::Destination& to, const http::RequestHead& head) {
+bool Front::relay(client::ClientConnection& client, const client::Destination& to,
+                  const http::RequestHead& head) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     counters_.add(ipc::Counter::RelaysRefused);
@@ -256,7 +257,8 @@ bool Front::relay(client::ClientConnection& client, const client::Destination& t
     client.abort();
     return true;
   }
-  Relay::start(client, *owner, head, limits_.header_bytes, [this](loop::Stream& stream) { http_.resume(stream); });
+  Relay::start(client, *owner, head, limits_.header_bytes,
+               [this](loop::Stream& stream) { http_.resume(stream); });
   return true;
 }
 

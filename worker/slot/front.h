@@ -1,5 +1,6 @@
 // The door of a worker: who a connection's client is, whether it is let in, and what becomes of each HTTP
-// request that is served here (router.h): Engine.IO's go to the engine, all others to the application's routes.
+// request that is served here (router.h): Engine.IO's go to the engine, all others to the application's
+// routes.
 #pragma once
 
 #include "base/log_gate.h"

@@ -44,8 +44,8 @@ class Handovers {
   /// Whoever gives sessions of them is known.
   void learn_own_buckets();
   /// Sends the socket with what was read from it, which has at most ipc::kHandoverLimitBytes, to a slot; a
-  /// relayed request if its image says so. The caller's copy of the socket is closed in any case. False if the
-  /// inbox has no room: the socket goes nowhere.
+  /// relayed request if its image says so. The caller's copy of the socket is closed in any case. False if
+  /// the inbox has no room: the socket goes nowhere.
   [[nodiscard]] bool send(const base::Descriptor& socket, const client::ConnectionImage& image,
                           const client::Destination& to);
 

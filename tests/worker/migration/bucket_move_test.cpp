@@ -380,7 +380,7 @@ TEST_F(TwoGiversTest, AreAskedAboutARequestThatWasThereBeforeTheirNames) {
   Peer early = connect_to(taker_);
   early.write(post_of(first_, R"(420["where"])"));
   taker_.turn();
-  EXPECT_TRUE(taker_.front.waits_for_supervisor()) << "the table is faster than the supervisor's word";
+  EXPECT_TRUE(taker_.router.waits_for_supervisor()) << "the table is faster than the supervisor's word";
   base::Descriptor named = let_expect(taker_);
   let_move(giver_, 2, std::move(named));
   EXPECT_THAT(answer_to(early), EndsWith("ok"));

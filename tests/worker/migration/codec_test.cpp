@@ -319,8 +319,8 @@ TEST(MigrationCodec, EveryMessageIsSentAsBuildsBeforeSendIt) {
     const std::vector<std::byte> bytes = encode(SessionBatch{{{{4095, 8192, kMost64}, 17}}, {state.make()}});
     if (bytes.size() <= kMostBytes) golden.expect(state.name, bytes);
   }
-  const ConnectionImage connection{"192.0.2.1",          4711,          2, true, true, true,
-                                   "GET / HTTP/1.1\r\n", "HTTP/1.1 200"};
+  const client::ConnectionImage connection{"192.0.2.1",          4711,          2, true, true, true,
+                                           "GET / HTTP/1.1\r\n", "HTTP/1.1 200"};
   golden.expect("http_connection", encode(HttpConnection{connection, true}));
   golden.expect("all_given", encode(AllGiven{}));
   golden.expect(

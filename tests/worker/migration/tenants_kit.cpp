@@ -61,7 +61,7 @@ void Tenant::join(const Tenant& peer) {
 
 void Tenant::turn() {
   if (router.waits_for_supervisor()) front.ask_again();  // whatever it had to say, the test has done
-  context->restart();                                   // it stops whenever nothing is being waited for
+  context->restart();                                    // it stops whenever nothing is being waited for
   context->poll();
   (void)poller.dispatch(allowance);
   clients.redeliver();

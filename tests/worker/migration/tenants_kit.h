@@ -74,11 +74,11 @@ struct Tenant {
   loop::MemoryTotal memory;
   client::Clients clients{poller, clock, allowance, memory, counters, client::Limits{}};
   slot::Handovers handovers;
-  process::Settings settings;
-  client::Admission admission{settings.limits, clock, counters};
-  client::Listeners listeners{settings.limits, settings.listeners};
+  client::Limits limits;
+  client::Admission admission{limits, clock, counters};
+  client::Listeners listeners{limits, {}};
   slot::Router router{clients, listeners, engine, &handovers, nullptr};
-  slot::Front front{clients, engine, *socketio, router, admission, settings.limits, listeners, clock, counters};
+  slot::Front front{clients, engine, *socketio, router, admission, limits, listeners, clock, counters};
   Migration migration{parts(), [this](const ipc::BucketsMoved& what) { moved.push_back(what); },
                       [this](const std::string& why) { refusals.push_back(why); }};
 

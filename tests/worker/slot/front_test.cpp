@@ -13,6 +13,7 @@
 #include "ipc/shared/slot_board.h"
 #include "tests/worker/client/clients_kit.h"
 #include "tests/worker/plenty.h"
+#include "worker/process/settings.h"
 #include "worker/slot/sid_source.h"
 #include "worker/socketio/server.h"
 
@@ -414,10 +415,14 @@ TEST_F(BehindProxies, ANewSessionGoesToTheSlotOfItsClientsAddressWithItsConnecti
 TEST_F(BehindProxies, ANewSessionGoesThereAlsoOnAConnectionThatHasTravelledForTheSessionOfAnother) {
   // A proxy that speaks the PROXY protocol may use a connection again for the same client.
   for (const std::uint16_t slot : {0, 1}) {
-    const std::string other = open_session(1 - slot);
+    Peer neighbour = connect_to(1 - slot, 2);
+    const std::string other = sid_in(ask(neighbour, get(kHandshake)));
+    ASSERT_EQ(table_.owner(bucket_of(other)), 1 - slot);
+    ask(neighbour, post_of(other, "40"));
+    const std::uint64_t before = count(slot, ipc::Counter::HandoversOut);
     Peer peer = connect_to(slot);
     ASSERT_THAT(ask(peer, line(address_of(slot)) + poll_of(other)), StartsWith("HTTP/1.1 200"));
-    ASSERT_EQ(count(slot, ipc::Counter::HandoversOut), 1u) << "the connection is at the other slot";
+    ASSERT_EQ(count(slot, ipc::Counter::HandoversOut), before + 1) << "the connection is at the other slot";
     EXPECT_THAT(ask(peer, get("/address")), testing::EndsWith("<" + address_of(slot) + ">"));
     const std::string sid = sid_in(ask(peer, get(kHandshake)));
     ASSERT_EQ(sid.size(), 20u);

@@ -67,13 +67,17 @@ class RouterTest : public ClientsTest {
   boost::asio::io_context context_;
   SidSource sids_{&table_, 0};
   socketio::Server socketio_{clock_, socketio::Options{}, [this](std::span<char, 20> id) { sids_.fill(id); }};
-  engineio::Server engine_{{},
-                           clock_,
-                           socketio_,
-                           {.new_sid = [this](std::span<char, 20> sid) { sids_.fill(sid); },
-                            .wall_clock_ms = {},
-                            .refuse = {}}};
-  Handovers handovers_{context_, table_, 0, ipc::make_inbox().receiving, sending_ends(), counters_,
+  engineio::Server engine_{
+      {},
+      clock_,
+      socketio_,
+      {.new_sid = [this](std::span<char, 20> sid) { sids_.fill(sid); }, .wall_clock_ms = {}, .refuse = {}}};
+  Handovers handovers_{context_,
+                       table_,
+                       0,
+                       ipc::make_inbox().receiving,
+                       sending_ends(),
+                       counters_,
                        [](const ipc::ReceivedHandover&) {}};
   Placement placement_{&board_, 0, 2, 0};
   client::Listeners listeners_{client::Limits{}, {}};
