@@ -30,7 +30,7 @@ namespace {
 
 /// How long the workers of a supervisor that was killed may hold its addresses: they close them on its death,
 /// but for one that is stuck, which its parent-death signal ends.
-constexpr std::chrono::milliseconds kPatienceWithOrphans{10'000};
+constexpr std::chrono::milliseconds kWaitForOldWorkers{10'000};
 
 constexpr int kMostSlots = 256;  // as the option table allows
 
@@ -95,7 +95,7 @@ void serve(const Options& options, const CommandLine& command_line) {
     log(Level::Warning, "options: limpet.toml is here, and is not read without -c limpet.toml");
   RuntimeDir runtime_dir(runtime_dir_of(options, command_line), trust_of(options.runtime_dir),
                          command_line.place.command());
-  const auto patience = runtime_dir.was_left_in_haste() ? kPatienceWithOrphans : std::chrono::milliseconds(0);
+  const auto patience = runtime_dir.previous_was_killed() ? kWaitForOldWorkers : std::chrono::milliseconds(0);
   if (patience.count() > 0)
     log(Level::Warning,
         fmt::format("supervisor: the one before was killed; waiting up to {} s for its workers to leave",

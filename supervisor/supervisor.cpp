@@ -32,7 +32,7 @@ constexpr milliseconds kSameStop{1000};
 constexpr milliseconds kHearSignals{10};
 
 /// Where the progress of an operation goes that a signal asked for: it is in the log anyway.
-void nobody(const ipc::CtlReply&) {}
+void ignore_reply(const ipc::CtlReply&) {}
 
 }  // namespace
 
@@ -142,20 +142,20 @@ void Supervisor::take_signal(int number) {
     return log(Level::Info,
                "supervisor: the log goes to standard error, and nothing is open that could be opened again");
   }
-  if (number == SIGUSR2) return upgrade(nobody);
-  if (number == SIGTTIN) return scale(cluster_.slots() + 1, nobody);
-  if (number == SIGTTOU) return scale(cluster_.slots() - 1, nobody);
-  if (number == SIGQUIT || number == SIGPWR || !cluster_.stopping()) return stop(false, nobody);
+  if (number == SIGUSR2) return upgrade(ignore_reply);
+  if (number == SIGTTIN) return scale(cluster_.slots() + 1, ignore_reply);
+  if (number == SIGTTOU) return scale(cluster_.slots() - 1, ignore_reply);
+  if (number == SIGQUIT || number == SIGPWR || !cluster_.stopping()) return stop(false, ignore_reply);
   // A terminal, or who sends to a group and to us, sends it twice.
   if (steady_clock::now() - operation_since_ < kSameStop) return;
-  stop(true, nobody);
+  stop(true, ignore_reply);
 }
 
 /// Who sends it has changed something, perhaps after the reload under way has read it. However many come
 /// meanwhile, one more follows.
 void Supervisor::reload_by_signal() {
   restore_runtime_dir();
-  if (cluster_.stopping() || operation().empty()) return reload(nobody);
+  if (cluster_.stopping() || operation().empty()) return reload(ignore_reply);
   if (!std::exchange(reload_again_, true))
     log(Level::Info, fmt::format("reload: after this one: busy: {}", operation()));
 }
@@ -172,7 +172,7 @@ void Supervisor::replace_signalled() {
   std::vector<std::uint16_t> slots = cluster_.slots_of(signalled_);
   if (slots.empty()) return;
   begin_operation("replacement");
-  roll_out(cluster_.shared_program(), std::move(slots), nobody);
+  roll_out(cluster_.shared_program(), std::move(slots), ignore_reply);
 }
 
 void Supervisor::restore_runtime_dir() {
@@ -293,7 +293,7 @@ void Supervisor::finish_rollout(bool succeeded, const std::string& line, const R
 void Supervisor::finish(bool succeeded, const std::string& line, const Reply& reply) {
   log(succeeded ? Level::Info : Level::Error, line);
   reply(ipc::Done{static_cast<std::uint8_t>(succeeded ? 0 : 1), line});
-  if (std::exchange(reload_again_, false) && !cluster_.stopping()) reload(nobody);
+  if (std::exchange(reload_again_, false) && !cluster_.stopping()) reload(ignore_reply);
   replace_signalled();
 }
 

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/overloaded.h"
 #include "limpet.capnp.h"
 
 // A body is written by an overload of `put` and read by an overload of `read`; envelopes choose between them.
@@ -35,13 +36,6 @@ constexpr std::size_t kProgramsLimit = 1024;
 constexpr std::size_t kOptionsLimit = 1024;
 constexpr std::size_t kArgumentsLimit = 4096;
 constexpr int kNestingLimit = 16;
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-template <class... Cases>
-Overloaded(Cases...) -> Overloaded<Cases...>;
 
 // ---- writing ----
 
@@ -790,13 +784,13 @@ std::optional<Message> decode(const Datagram& datagram, std::string* why) {
 std::vector<std::byte> encode(const WorkerMessage& message) {
   capnp::MallocMessageBuilder builder;
   auto to = builder.initRoot<wire::WorkerMessage>();
-  std::visit(Overloaded{[&](const Hello& hello) { put(to.initHello(), hello); },
-                        [&](const Ready&) { to.initReady(); },
-                        [&](const Failed& failed) { to.initFailed().setReason(Text(failed.reason)); },
-                        [&](const DrainProgress& progress) { put(to.initDrainProgress(), progress); },
-                        [&](const Leaving& leaving) { put(to.initLeaving(), leaving); },
-                        [&](const BucketsMoved& moved) { put(to.initBucketsMoved(), moved); },
-                        [&](const Signalled&) { to.initSignalled(); }},
+  std::visit(base::Overloaded{[&](const Hello& hello) { put(to.initHello(), hello); },
+                              [&](const Ready&) { to.initReady(); },
+                              [&](const Failed& failed) { to.initFailed().setReason(Text(failed.reason)); },
+                              [&](const DrainProgress& progress) { put(to.initDrainProgress(), progress); },
+                              [&](const Leaving& leaving) { put(to.initLeaving(), leaving); },
+                              [&](const BucketsMoved& moved) { put(to.initBucketsMoved(), moved); },
+                              [&](const Signalled&) { to.initSignalled(); }},
              message);
   return bytes_of(builder);
 }
@@ -805,19 +799,19 @@ std::vector<std::byte> encode(const SupervisorMessage& message) {
   capnp::MallocMessageBuilder builder;
   auto to = builder.initRoot<wire::SupervisorMessage>();
   std::visit(
-      Overloaded{[&](const Welcome& welcome) { put(to.initWelcome(), welcome); },
-                 [&](const PeerJoined& peer) { put(to.initPeerJoined().initWho(), peer.who); },
-                 [&](const PeerLeft& peer) { put(to.initPeerLeft().initWho(), peer.who); },
-                 [&](const TakeSeat&) { to.initTakeSeat(); }, [&](const GiveUpSeat&) { to.initGiveUpSeat(); },
-                 [&](const Drain& drain) { put(to.initDrain(), drain); },
-                 [&](const Succeed&) { to.initSucceed(); },
-                 [&](const Migrate& migrate) { put(to.initMigrate(), migrate); },
-                 [&](const ExpectSessions& expect) { to.initExpectSessions().setFromSlot(expect.from_slot); },
-                 [&](const MoveBuckets& move) { put(to.initMoveBuckets(), move); },
-                 [&](const BorrowSlot& borrow) { to.initBorrowSlot().setSlot(borrow.slot); },
-                 [&](const ReturnSlot& back) { to.initReturnSlot().setSlot(back.slot); },
-                 [&](const Knows& knows) { to.initKnows().setLevel(knows.level); },
-                 [&](const GoOn&) { to.initGoOn(); }, [&](const Leave&) { to.initLeave(); }},
+      base::Overloaded{
+          [&](const Welcome& welcome) { put(to.initWelcome(), welcome); },
+          [&](const PeerJoined& peer) { put(to.initPeerJoined().initWho(), peer.who); },
+          [&](const PeerLeft& peer) { put(to.initPeerLeft().initWho(), peer.who); },
+          [&](const TakeSeat&) { to.initTakeSeat(); }, [&](const GiveUpSeat&) { to.initGiveUpSeat(); },
+          [&](const Drain& drain) { put(to.initDrain(), drain); }, [&](const Succeed&) { to.initSucceed(); },
+          [&](const Migrate& migrate) { put(to.initMigrate(), migrate); },
+          [&](const ExpectSessions& expect) { to.initExpectSessions().setFromSlot(expect.from_slot); },
+          [&](const MoveBuckets& move) { put(to.initMoveBuckets(), move); },
+          [&](const BorrowSlot& borrow) { to.initBorrowSlot().setSlot(borrow.slot); },
+          [&](const ReturnSlot& back) { to.initReturnSlot().setSlot(back.slot); },
+          [&](const Knows& knows) { to.initKnows().setLevel(knows.level); },
+          [&](const GoOn&) { to.initGoOn(); }, [&](const Leave&) { to.initLeave(); }},
       message);
   return bytes_of(builder);
 }
@@ -841,27 +835,27 @@ std::vector<std::byte> encode(const Handover& message) {
 std::vector<std::byte> encode(const CtlRequest& message) {
   capnp::MallocMessageBuilder builder;
   auto to = builder.initRoot<wire::CtlRequest>();
-  std::visit(
-      Overloaded{[&](const CtlHello& hello) { to.initHello().setProtocolVersion(hello.protocol_version); },
+  std::visit(base::Overloaded{
+                 [&](const CtlHello& hello) { to.initHello().setProtocolVersion(hello.protocol_version); },
                  [&](const StatusRequest&) { to.initStatus(); }, [&](const StatsRequest&) { to.initStats(); },
                  [&](const ReloadRequest&) { to.initReload(); },
                  [&](const StopRequest& stop) { to.initStop().setAtOnce(stop.at_once); },
                  [&](const UpgradeRequest&) { to.initUpgrade(); },
                  [&](const ScaleRequest& scale) { to.initScale().setWorkers(scale.workers); }},
-      message);
+             message);
   return bytes_of(builder);
 }
 
 std::vector<std::byte> encode(const CtlReply& message) {
   capnp::MallocMessageBuilder builder;
   auto to = builder.initRoot<wire::CtlReply>();
-  std::visit(
-      Overloaded{[&](const CtlHello& hello) { to.initHello().setProtocolVersion(hello.protocol_version); },
+  std::visit(base::Overloaded{
+                 [&](const CtlHello& hello) { to.initHello().setProtocolVersion(hello.protocol_version); },
                  [&](const StatusReply& status) { put(to.initStatus(), status); },
                  [&](const StatsReply& stats) { put(to.initStats(), stats); },
                  [&](const Progress& progress) { to.initProgress().setLine(Text(progress.line)); },
                  [&](const Done& done) { put(to.initDone(), done); }},
-      message);
+             message);
   return bytes_of(builder);
 }
 

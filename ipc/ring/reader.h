@@ -78,7 +78,7 @@ class RingReader {
 
  private:
   // The reader's line for this ring. A lane is used again, so the line may by now be about a later writer's
-  // ring: then this reader keeps its hands off it. On destruction the writer is told not to wait for this
+  // ring: then this reader does not write to it. On destruction the writer is told not to wait for this
   // reader.
   class Line {
    public:

@@ -45,16 +45,16 @@ std::uint16_t heaviest_slot(std::uint16_t bucket, std::uint16_t slots) {
 }
 
 /// With hundreds of slots some win nothing, and could give no session a sid: they get one bucket of the
-/// richest.
-void feed_the_empty(std::vector<std::uint16_t>& owners, std::uint16_t slots) {
-  std::vector<std::uint16_t> wealth(slots, 0);
-  for (const std::uint16_t owner : owners) ++wealth[owner];
+/// largest.
+void give_each_slot_a_bucket(std::vector<std::uint16_t>& owners, std::uint16_t slots) {
+  std::vector<std::uint16_t> counts(slots, 0);
+  for (const std::uint16_t owner : owners) ++counts[owner];
   for (std::uint16_t slot = 0; slot < slots; ++slot) {
-    if (wealth[slot] > 0) continue;
-    const auto richest = static_cast<std::uint16_t>(std::ranges::max_element(wealth) - wealth.begin());
-    *std::ranges::find(owners, richest) = slot;
-    --wealth[richest];
-    ++wealth[slot];
+    if (counts[slot] > 0) continue;
+    const auto largest = static_cast<std::uint16_t>(std::ranges::max_element(counts) - counts.begin());
+    *std::ranges::find(owners, largest) = slot;
+    --counts[largest];
+    ++counts[slot];
   }
 }
 
@@ -72,7 +72,7 @@ const char* fault(const Page& page) {
 std::vector<std::uint16_t> deal_buckets(std::uint16_t slots) {
   std::vector<std::uint16_t> owners(kBuckets);
   for (std::uint16_t bucket = 0; bucket < kBuckets; ++bucket) owners[bucket] = heaviest_slot(bucket, slots);
-  feed_the_empty(owners, slots);
+  give_each_slot_a_bucket(owners, slots);
   return owners;
 }
 

@@ -102,7 +102,7 @@ std::uint64_t CounterView::get(Counter counter) const noexcept {
 }
 
 std::chrono::steady_clock::time_point CounterView::last_beat() const noexcept {
-  // What the worker wrote is gossip: a wild value shall not overflow the supervisor's clock.
+  // What the worker wrote is unchecked: a wild value shall not overflow the supervisor's clock.
   const std::uint64_t ns = header_of(state_->memory).beat_ns.load(std::memory_order_relaxed);
   const auto limit = static_cast<std::uint64_t>(std::chrono::nanoseconds::max().count());
   return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(std::min(ns, limit)));

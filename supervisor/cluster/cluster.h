@@ -118,12 +118,19 @@ class Cluster {
   // control_messages.cpp: what workers say
   void read_messages(Worker& worker);
   void take_message(Worker& worker, ipc::Datagram& datagram);
-  void obey(Worker& worker, const ipc::WorkerMessage& message, ipc::Datagram& datagram);
+  template <class Message>
+  struct Row;
+  struct Messages;
+  template <class Message>
+  void take(Worker& worker, const Message& message, ipc::Datagram& datagram);
   void welcome(Worker& worker, const ipc::Hello& hello, ipc::Datagram& datagram);
   void introduce(const Worker& known, Worker& to);
-  void take_ready(Worker& worker);
-  void take_signalled(Worker& worker);
-  void take_progress(Worker& worker, const ipc::DrainProgress& progress);
+  void take_ready(Worker& worker, const ipc::Ready& ready, ipc::Datagram& datagram);
+  void take_failure(Worker& worker, const ipc::Failed& failed, ipc::Datagram& datagram);
+  void take_progress(Worker& worker, const ipc::DrainProgress& progress, ipc::Datagram& datagram);
+  void take_leaving(Worker& worker, const ipc::Leaving& leaving, ipc::Datagram& datagram);
+  void take_buckets_moved(Worker& worker, const ipc::BucketsMoved& moved, ipc::Datagram& datagram);
+  void take_signalled(Worker& worker, const ipc::Signalled& signalled, ipc::Datagram& datagram);
   void note_own_drain(Worker& worker);
   void channel_closed(Worker& worker, std::string_view why);
 

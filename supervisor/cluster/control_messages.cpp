@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <tuple>
+
 #include "ipc/messages/codec.h"
 #include "supervisor/cluster/cluster.h"
 #include "supervisor/cluster/rules.h"
@@ -9,13 +11,6 @@
 
 namespace limpet::supervisor {
 namespace {
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-template <class... Cases>
-Overloaded(Cases...) -> Overloaded<Cases...>;
 
 /// A worker that closed its channel, or says that it failed, is about to exit; one that does not is helped.
 constexpr std::chrono::milliseconds kExitGrace{2000};
@@ -46,39 +41,68 @@ void Cluster::read_messages(Worker& worker) {
   }
 }
 
+/// A message of a worker: its name in the log, when it may come, and who takes it.
+template <class Message>
+struct Cluster::Row {
+  std::string_view name;
+  RulesByState rules;
+  void (Cluster::*take)(Worker& worker, const Message& message, ipc::Datagram& datagram);
+};
+
+struct Cluster::Messages {
+  static constexpr Rule A = Rule::Allowed;
+  static constexpr Rule I = Rule::Ignored;
+  static constexpr Rule D = Rule::Drop;
+
+  // Columns: spawned, attaching, ready, serving, draining, stopping, dead. A message without a row does not
+  // compile.
+  static constexpr std::tuple kRows = {
+      Row<ipc::Hello>{"hello", kHelloRules, &Cluster::welcome},
+      Row<ipc::Ready>{"ready", kReadyRules, &Cluster::take_ready},
+      // In every state: for the obituary of one that ends itself.
+      Row<ipc::Failed>{"failed", {A, A, A, A, A, A, A}, &Cluster::take_failure},
+      // While it serves: nobody has answered its Signalled in time.
+      Row<ipc::DrainProgress>{"drain progress", {D, D, A, A, A, I, I}, &Cluster::take_progress},
+      Row<ipc::Leaving>{"leaving", {A, A, A, A, A, A, A}, &Cluster::take_leaving},
+      Row<ipc::BucketsMoved>{"buckets moved", {D, D, D, A, A, I, I}, &Cluster::take_buckets_moved},
+      Row<ipc::Signalled>{"signalled", {D, A, A, A, I, I, I}, &Cluster::take_signalled},
+  };
+};
+
 void Cluster::take_message(Worker& worker, ipc::Datagram& datagram) {
   std::string why;
   const auto message = ipc::decode_worker_message(datagram, &why);
   if (!message)
-    return put_down(worker, Ending::Aborted, Cause::Misbehaved, fmt::format("said nonsense: {}", why));
-  switch (rule_for(worker.state(), static_cast<WorkerWord>(message->index()))) {
+    return put_down(worker, Ending::Aborted, Cause::Misbehaved,
+                    fmt::format("sent an invalid message: {}", why));
+  std::visit([&]<class Message>(const Message& body) { take(worker, body, datagram); }, *message);
+}
+
+template <class Message>
+void Cluster::take(Worker& worker, const Message& message, ipc::Datagram& datagram) {
+  const Row<Message>& row = std::get<Row<Message>>(Messages::kRows);
+  switch (row.rules.in(worker.state())) {
     case Rule::Allowed:
-      return obey(worker, *message, datagram);
+      return (this->*row.take)(worker, message, datagram);
     case Rule::Ignored:
       return;
     case Rule::Drop:
-      return put_down(
-          worker, Ending::Aborted, Cause::Misbehaved,
-          fmt::format("said '{}' while {}", kWorkerWordNames[message->index()], to_text(worker.state())));
+      return put_down(worker, Ending::Aborted, Cause::Misbehaved,
+                      fmt::format("said '{}' while {}", row.name, to_text(worker.state())));
   }
 }
 
-void Cluster::obey(Worker& worker, const ipc::WorkerMessage& message, ipc::Datagram& datagram) {
-  std::visit(Overloaded{[&](const ipc::Hello& hello) { welcome(worker, hello, datagram); },
-                        [&](const ipc::Ready&) { take_ready(worker); },
-                        [&](const ipc::Failed& failed) {
-                          worker.last_words = failed.reason;
-                          if (worker.is_booting()) channel_closed(worker, "said that it cannot start");
-                        },
-                        [&](const ipc::DrainProgress& progress) { take_progress(worker, progress); },
-                        [&](const ipc::Leaving& leaving) {
-                          worker.progress = ipc::DrainProgress{0, leaving.moved, leaving.drained};
-                        },
-                        [&](const ipc::BucketsMoved& moved) {
-                          if (on_buckets_moved) on_buckets_moved(worker, moved);
-                        },
-                        [&](const ipc::Signalled&) { take_signalled(worker); }},
-             message);
+void Cluster::take_failure(Worker& worker, const ipc::Failed& failed, ipc::Datagram&) {
+  worker.last_words = failed.reason;
+  if (worker.is_booting()) channel_closed(worker, "said that it cannot start");
+}
+
+void Cluster::take_leaving(Worker& worker, const ipc::Leaving& leaving, ipc::Datagram&) {
+  worker.progress = ipc::DrainProgress{0, leaving.moved, leaving.drained};
+}
+
+void Cluster::take_buckets_moved(Worker& worker, const ipc::BucketsMoved& moved, ipc::Datagram&) {
+  if (on_buckets_moved) on_buckets_moved(worker, moved);
 }
 
 void Cluster::welcome(Worker& worker, const ipc::Hello& hello, ipc::Datagram& datagram) {
@@ -114,7 +138,7 @@ void Cluster::introduce(const Worker& known, Worker& to) {
           {known.memory->ring.get(), known.memory->reader_page.get(), known.memory->doorbell.get()});
 }
 
-void Cluster::take_ready(Worker& worker) {
+void Cluster::take_ready(Worker& worker, const ipc::Ready&, ipc::Datagram&) {
   using std::chrono::milliseconds;
   worker.ready_since = std::chrono::steady_clock::now();
   worker.deadline.cancel();
@@ -127,13 +151,13 @@ void Cluster::take_ready(Worker& worker) {
   seat(worker);
 }
 
-void Cluster::take_signalled(Worker& worker) {
+void Cluster::take_signalled(Worker& worker, const ipc::Signalled&, ipc::Datagram&) {
   log(Level::Info, fmt::format("{}: somebody has sent it SIGTERM", worker.name()));
   worker.tell(ipc::GoOn{});
   if (on_signalled) on_signalled(worker);
 }
 
-void Cluster::take_progress(Worker& worker, const ipc::DrainProgress& progress) {
+void Cluster::take_progress(Worker& worker, const ipc::DrainProgress& progress, ipc::Datagram&) {
   if (worker.state() != WorkerState::Draining) note_own_drain(worker);
   worker.progress = progress;
   if (on_drain_progress) on_drain_progress(worker);

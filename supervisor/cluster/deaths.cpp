@@ -40,7 +40,7 @@ std::string how_it_ended(const Worker& worker, WorkerState last_state, Cause cau
 
 void ring(const base::Descriptor& doorbell) {
   const std::uint64_t one = 1;
-  // A full eventfd is rung already; any other failure is the gossip of whoever sent the descriptor.
+  // A full eventfd is rung already; any other failure is the fault of the worker that sent the descriptor.
   [[maybe_unused]] const ssize_t written = ::write(doorbell.get(), &one, sizeof one);
 }
 

@@ -12,7 +12,7 @@ class RespawnPolicy {
 
   static constexpr Milliseconds kFirstDelay{100};
   static constexpr Milliseconds kLongestDelay{30'000};
-  /// A worker that served for this long owes nothing to the crashes before it.
+  /// Behind a worker that served for this long the back-off starts again.
   static constexpr Milliseconds kLivedWell{10'000};
   /// Each delay is stretched by up to this share, so that slots that died together do not start together.
   static constexpr double kJitter = 0.2;

@@ -80,15 +80,15 @@ void Cluster::update_routes() {
   std::vector<bool> next;
   for (std::uint16_t slot = 0; slot < open_; ++slot) next.push_back(slots_[slot]->takes_part(now));
   // Nobody can take anything: their clients wait where they belong.
-  const bool nobody = std::none_of(next.begin(), next.end(), [](bool each) { return each; });
-  if (nobody) next.assign(next.size(), true);
+  const bool none = std::none_of(next.begin(), next.end(), [](bool each) { return each; });
+  if (none) next.assign(next.size(), true);
   if (next == routes_) return;
   listeners_.route(next);
   routes_ = next;
   write_board();
   const std::string out = list_of(routes_, false);
   log(Level::Info,
-      nobody        ? "routes: no slot serves; clients wait at their own"
+      none        ? "routes: no slot serves; clients wait at their own"
       : out.empty() ? "routes: every slot gets its clients"
                     : fmt::format("routes: clients of slots {} go to slots {}", out, list_of(routes_, true)));
 }

@@ -54,7 +54,7 @@ std::string Rollout::obstacle() const {
 
 void Rollout::start_successor() {
   slot_since_ = steady_clock::now();
-  // A program that crashed owes nothing to the one that replaces it.
+  // The back-off of a program that crashed is not that of the one that replaces it.
   cluster_.slot(slot()).policy.forget();
   withdraw_rivals();
   std::string why;

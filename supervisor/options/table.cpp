@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "base/network.h"
+#include "base/overloaded.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -136,13 +137,6 @@ constexpr OptionRow kOptions[] = {
     {"--ring-deferred", "ring", "deferred", &O::deferred, Unit::Bytes, "64MiB",
      "emits that wait for room in a full ring, in each worker", 64 * kKiB, 4096 * kMiB, false},
 };
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-template <class... Cases>
-Overloaded(Cases...) -> Overloaded<Cases...>;
 
 std::optional<std::pair<double, std::string_view>> number_and_unit(std::string_view text) {
   double number = 0;
@@ -295,7 +289,7 @@ std::string assign(const OptionRow& row, const std::vector<std::string>& values,
   if (values.size() != 1) return fmt::format("has {} values; one is right", values.size());
   const std::string& text = values.front();
   return std::visit(
-      Overloaded{
+      base::Overloaded{
           [&](bool Options::*member) { return assign_switch(text, &(options->*member)); },
           [&](std::uint64_t Options::*member) { return assign_number(row, text, &(options->*member)); },
           [&](std::chrono::milliseconds Options::*member) {
@@ -308,19 +302,19 @@ std::string assign(const OptionRow& row, const std::vector<std::string>& values,
 
 std::vector<std::string> values_of(const OptionRow& row, const Options& options) {
   using Values = std::vector<std::string>;
-  return std::visit(Overloaded{[&](bool O::*member) { return Values{options.*member ? "true" : "false"}; },
-                               [&](std::uint64_t O::*member) {
-                                 const bool automatic = can_be_auto(row.unit) && options.*member == 0;
-                                 if (row.unit == Unit::Mode)
-                                   return Values{fmt::format("{:04o}", options.*member)};
-                                 return Values{automatic ? "auto" : std::to_string(options.*member)};
-                               },
-                               [&](std::chrono::milliseconds O::*member) {
-                                 return Values{fmt::format("{}ms", (options.*member).count())};
-                               },
-                               [&](std::string O::*member) { return Values{options.*member}; },
-                               [&](std::vector<std::string> O::*member) { return options.*member; }},
-                    row.member);
+  return std::visit(
+      base::Overloaded{[&](bool O::*member) { return Values{options.*member ? "true" : "false"}; },
+                       [&](std::uint64_t O::*member) {
+                         const bool automatic = can_be_auto(row.unit) && options.*member == 0;
+                         if (row.unit == Unit::Mode) return Values{fmt::format("{:04o}", options.*member)};
+                         return Values{automatic ? "auto" : std::to_string(options.*member)};
+                       },
+                       [&](std::chrono::milliseconds O::*member) {
+                         return Values{fmt::format("{}ms", (options.*member).count())};
+                       },
+                       [&](std::string O::*member) { return Values{options.*member}; },
+                       [&](std::vector<std::string> O::*member) { return options.*member; }},
+      row.member);
 }
 
 namespace {

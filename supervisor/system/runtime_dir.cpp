@@ -101,7 +101,7 @@ RuntimeDir::RuntimeDir(std::string path, RuntimeDirTrust trust, std::string limp
     : path_(std::move(path)), trust_(trust), limpet_(std::move(limpet)) {
   directory_ = open_directory();
   lock_ = lock_in(directory_);
-  was_left_in_haste_ = base::file_at(directory_.get(), kControl).has_value();
+  previous_was_killed_ = base::file_at(directory_.get(), kControl).has_value();
 }
 
 RuntimeDir::RuntimeDir(std::string path, RuntimeDirTrust trust, std::string limpet, base::Descriptor lock)

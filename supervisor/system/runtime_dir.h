@@ -58,7 +58,7 @@ class RuntimeDir {
   [[nodiscard]] int lock() const noexcept { return lock_.descriptor(); }
   /// The supervisor before left its control socket behind: it was killed, and its workers may still be
   /// leaving.
-  [[nodiscard]] bool was_left_in_haste() const noexcept { return was_left_in_haste_; }
+  [[nodiscard]] bool previous_was_killed() const noexcept { return previous_was_killed_; }
 
   /// A socket that listens at RUNTIME_DIR/control, in place of what a killed supervisor left there.
   [[nodiscard]] base::Descriptor listen_for_control();
@@ -81,7 +81,7 @@ class RuntimeDir {
   base::Descriptor directory_;
   LockFile lock_;
   std::optional<base::FileId> control_;  ///< our socket's file
-  bool was_left_in_haste_ = false;
+  bool previous_was_killed_ = false;
 };
 
 }  // namespace limpet::supervisor

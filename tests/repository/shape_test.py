@@ -63,7 +63,7 @@ UNLIMITED_LINES = {
     "worker/migration/migration.cpp": {
         "migration: no descriptor is left": "once for each migration: its stream is over then",
         "migration: the taker is gone": "once for each migration, which an operator starts",
-        "migration: the taker said": "once for each migration: it breaks off then",
+        "migration: the taker sent": "once for each migration: it breaks off then",
         "migration: what the giver says": "once for each migration: it is over then",
     },
     "worker/process/worker.cpp": {

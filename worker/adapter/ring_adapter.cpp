@@ -144,7 +144,7 @@ ipc::PollResult RingAdapter::read_some(Peer& peer, loop::Allowance& allowance) {
 }
 
 ipc::PollResult RingAdapter::read(Peer& peer, const ipc::PollBudget& budget) {
-  // In the middle of a record of its own: it follows something that follows itself.
+  // In the middle of a record of its own: a cycle of records that follow each other.
   if (std::exchange(peer.being_read, true)) return ipc::PollResult::Empty;
   Sink sink(*this, peer.reader.writer());
   const ipc::PollResult result = peer.reader.poll(budget, sink);

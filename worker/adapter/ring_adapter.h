@@ -83,7 +83,7 @@ class RingAdapter final : public socketio::Adapter {
  private:
   struct Peer {
     ipc::RingReader reader;
-    bool gone = false;  ///< its process has ended: once its ring is empty, so is its story
+    bool gone = false;  ///< its process has ended: once its ring is empty, it is forgotten
     bool being_read = false;
   };
   class Sink;

@@ -1,4 +1,4 @@
-// One client's socket as an loop::Stream: non-blocking reads and writes of our own, bytes that nobody has
+// One client's socket as a loop::Stream: non-blocking reads and writes of our own, bytes that nobody has
 // consumed, bytes that the kernel has not taken. Owned by Clients; destroyed at the end of a turn only, so
 // that pointers stay good during it. Never calls its receiver from inside a Stream function.
 #pragma once

@@ -55,7 +55,7 @@ class Session {
   /// The same of frames: every buffer is in the worker's total already.
   virtual void hold_frames([[maybe_unused]] std::ptrdiff_t bytes) noexcept {}
 
-  /// The layer above's word for this session.
+  /// A pointer of the layer above, which is its own.
   void* user = nullptr;
 
  protected:

@@ -1,5 +1,5 @@
-// What a GET or HEAD asks about the state of what it names: If-Match and its kin in their order (RFC 9110
-// section 13.2.2), and which part it wants (section 14). Looks at the head once, whatever it asks.
+// What a GET or HEAD asks about the state of what it names: If-Match and the other conditions in their order
+// (RFC 9110 section 13.2.2), and which part it wants (section 14). Looks at the head once, whatever it asks.
 #pragma once
 
 #include <cstdint>

@@ -102,8 +102,8 @@ class Io : public Namespace {
   void get(std::string_view path, HttpHandler handler) const;
   /// Serves the files of `directory` below `url_prefix` ("/"); index.html for a directory.
   void files(std::string_view url_prefix, const std::filesystem::path& directory) const;
-  /// Serves the browser client (socket.io.js and its kin) of npm's socket.io-client/dist below the Socket.IO
-  /// path.
+  /// Serves the browser client (socket.io.js and its variants) of npm's socket.io-client/dist below the
+  /// Socket.IO path.
   void serve_client(const std::filesystem::path& directory) const;
 
   /// Asked at each WebSocket handshake that offers subprotocols (the client's `protocols` option); its answer

@@ -11,7 +11,7 @@ namespace limpet::loop {
 
 [[nodiscard]] std::uint64_t keyed_hash(std::string_view bytes) noexcept;
 
-/// For std::unordered_map and its kin, keyed by strings and asked by views.
+/// For std::unordered_map and others of its kind, keyed by strings and asked by views.
 struct KeyedHash {
   using is_transparent = void;
   // Not noexcept: libstdc++ then keeps each element's hash and does not compute it anew at every step.

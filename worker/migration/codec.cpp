@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/overloaded.h"
 #include "base/pages.h"
 #include "limpet.capnp.h"
 #include "worker/websocket/frame.h"
@@ -35,13 +36,6 @@ constexpr std::uint16_t kHighestLane = 8192;
 constexpr std::size_t kPositionsLimit = 8192 + 1024;  // every lane, and writers that are gone
 constexpr std::size_t kListLimit = 4u << 20;          // more than a frame of the stream has room for
 constexpr std::int64_t kDurationLimitMs = std::int64_t{366} * 24 * 3600 * 1000;
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-template <class... Cases>
-Overloaded(Cases...) -> Overloaded<Cases...>;
 
 // ---- writing ----
 
@@ -202,17 +196,17 @@ class FrameBuilder final : public capnp::MessageBuilder {
 /// About as many bytes as it takes in a frame; not less for what is large.
 std::size_t weight_of(const MigrationMessage& message) {
   static constexpr std::size_t kOfEach = 32;
-  return std::visit(Overloaded{[](const SessionBatch& batch) {
-                                 std::size_t weight = kOfEach * (batch.positions.size() + 1);
-                                 for (const SessionRecord& session : batch.sessions)
-                                   weight += weight_of(session);
-                                 return weight;
-                               },
-                               [](const HttpConnection& http) {
-                                 return kOfEach * 4 + http.connection.unread.size() +
-                                        http.connection.unsent.size();
-                               },
-                               [](const auto&) { return kOfEach; }},
+  return std::visit(base::Overloaded{[](const SessionBatch& batch) {
+                                       std::size_t weight = kOfEach * (batch.positions.size() + 1);
+                                       for (const SessionRecord& session : batch.sessions)
+                                         weight += weight_of(session);
+                                       return weight;
+                                     },
+                                     [](const HttpConnection& http) {
+                                       return kOfEach * 4 + http.connection.unread.size() +
+                                              http.connection.unsent.size();
+                                     },
+                                     [](const auto&) { return kOfEach; }},
                     message);
 }
 
@@ -462,17 +456,17 @@ std::size_t weight_of(const SessionRecord& session) {
 std::vector<std::byte> encode(const MigrationMessage& message) {
   FrameBuilder builder(weight_of(message));
   auto to = builder.initRoot<wire::MigrationMessage>();
-  std::visit(Overloaded{[&](const SessionBatch& batch) { put(to.initSessions(), batch); },
-                        [&](const HttpConnection& http) {
-                          auto one = to.initConnection();
-                          put(one.initConnection(), http.connection);
-                          one.setAsked(http.asked);
-                        },
-                        [&](const AllGiven&) { to.initAllGiven(); },
-                        [&](const SocketAct& act) { put(to.initAct(), act); },
-                        [&](const Took& took) { to.initTook().setCount(took.count); },
-                        [&](const SocketReply& reply) { put(to.initReply(), reply); },
-                        [&](const Expecting&) { to.initExpecting(); }},
+  std::visit(base::Overloaded{[&](const SessionBatch& batch) { put(to.initSessions(), batch); },
+                              [&](const HttpConnection& http) {
+                                auto one = to.initConnection();
+                                put(one.initConnection(), http.connection);
+                                one.setAsked(http.asked);
+                              },
+                              [&](const AllGiven&) { to.initAllGiven(); },
+                              [&](const SocketAct& act) { put(to.initAct(), act); },
+                              [&](const Took& took) { to.initTook().setCount(took.count); },
+                              [&](const SocketReply& reply) { put(to.initReply(), reply); },
+                              [&](const Expecting&) { to.initExpecting(); }},
              message);
   return builder.finish();
 }

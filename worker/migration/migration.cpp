@@ -478,12 +478,12 @@ void Giver::take_back() {
               fmt::format("migration: the taker is gone; {} sessions are here again", sessions));
 }
 
-/// The taker lives, so it may have what is on its way, and may not: it ends wherever it is, and those clients
-/// come back.
+/// The taker lives, so it may have what is on its way, and may not. Both may hold those sockets: they are
+/// shut down, and their clients come back.
 void Giver::give_up(const std::string& why) {
   break_off();
   base::log(base::LogLevel::Error,
-            fmt::format("migration: the taker said nonsense: {}; {} sessions on their way end", why,
+            fmt::format("migration: the taker sent an invalid message: {}; {} sessions on their way end", why,
                         sessions_on_their_way_));
   parts_.counters.add(ipc::Counter::SessionsGivenUp, sessions_on_their_way_);
   for (const Parcel& parcel : on_their_way_)

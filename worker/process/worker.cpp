@@ -40,7 +40,7 @@ namespace asio = boost::asio;
 using migration::Departure;
 using std::chrono::milliseconds;
 
-/// The longest wait: belt and braces for a lost wake-up, and the beat of an idle worker.
+/// The longest wait: a safety net for a lost wake-up, and the beat of an idle worker.
 constexpr milliseconds kLongestWait{250};
 /// Between attempts to write what the own ring had no room for.
 constexpr milliseconds kDeferredRetry{1};

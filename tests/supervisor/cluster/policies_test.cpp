@@ -79,10 +79,10 @@ TEST(Lifecycle, death_is_possible_in_every_state_but_death) {
 TEST(MessageRules, what_passes_is_never_impossible_for_the_life_cycle) {
   for (std::size_t state = 0; state < kWorkerStates; ++state) {
     const auto in = static_cast<WorkerState>(state);
-    if (rule_for(in, WorkerWord::Hello) == Rule::Allowed) {
+    if (kHelloRules.in(in) == Rule::Allowed) {
       EXPECT_EQ(life_row(in, WorkerEvent::SaysHello).verdict, Verdict::Moves) << to_text(in);
     }
-    if (rule_for(in, WorkerWord::Ready) == Rule::Allowed) {
+    if (kReadyRules.in(in) == Rule::Allowed) {
       EXPECT_EQ(life_row(in, WorkerEvent::SaysReady).verdict, Verdict::Moves) << to_text(in);
     }
   }
