@@ -82,23 +82,22 @@ Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, R
 }
 
 void Supervisor::watch_cluster() {
-  cluster_.on_ready = [this](Worker& worker) { return rollout_ && rollout_->take_ready(worker); };
+  cluster_.on_ready = [this](Worker& worker) { return current_ && current_->on_ready(worker); };
   cluster_.on_signalled = [this](const Worker& worker) { take_signalled(worker); };
   cluster_.on_gone = [this](const Worker& worker, Cause cause, const std::string& obituary) {
     strangers_.look();
     signalled_.erase(worker.who().generation);
-    if (rollout_) rollout_->take_gone(worker, cause, obituary);
-    if (scaling_) scaling_->take_gone(worker, cause, obituary);
+    if (current_) current_->on_gone(worker, cause, obituary);
   };
   cluster_.on_seated = [this](const Worker& worker) {
-    if (scaling_) scaling_->take_seated(worker);
+    if (current_) current_->on_seated(worker);
     if (signalled_.contains(worker.who().generation)) take_signalled(worker);
   };
   cluster_.on_buckets_moved = [this](const Worker& worker, const ipc::BucketsMoved& moved) {
-    if (scaling_) scaling_->take_moved(worker, moved);
+    if (current_) current_->on_moved(worker, moved);
   };
   cluster_.on_drain_progress = [this](const Worker& worker) {
-    if (rollout_) rollout_->take_progress(worker);
+    if (current_) current_->on_progress(worker);
   };
   cluster_.on_held = [this](const std::string& line) { tell_held(line); };
   cluster_.on_empty = [this] { finish_stop(); };
@@ -199,7 +198,7 @@ void Supervisor::take_request(const ipc::CtlRequest& request, const Reply& reply
 }
 
 std::string Supervisor::operation() const {
-  if (!rollout_ && !scaling_ && !trial_ && !cluster_.stopping()) return "";
+  if (!current_ && !trial_ && !cluster_.stopping()) return "";
   const double since = std::chrono::duration<double>(steady_clock::now() - operation_since_).count();
   return fmt::format("{} since {:.1f} s", cluster_.stopping() ? "stopping" : operation_name_, since);
 }
@@ -260,22 +259,24 @@ std::string Supervisor::now_runs() const {
 
 void Supervisor::roll_out(SharedProgram program, std::vector<std::uint16_t> slots, const Reply& reply) {
   operation_reply_ = reply;
-  rollout_ = std::make_unique<Rollout>(
+  auto rollout = std::make_unique<Rollout>(
       loop_, cluster_, operation_name_,
       [name = operation_name_, reply](const std::string& line) {
         log(Level::Info, fmt::format("{}: {}", name, line));
         reply(ipc::Progress{line});
       },
       [this, reply](bool succeeded, const std::string& line) { finish_rollout(succeeded, line, reply); });
+  Rollout& begins = *rollout;
+  current_ = std::move(rollout);
   // The first word of an operation that was not refused: --no-wait waits for it.
   reply(ipc::Progress{fmt::format("{}: {} workers, one slot at a time", operation_name_, slots.size())});
   // One worker alone would take all clients of a new socket.
   if (slots.size() == cluster_.slots()) cluster_.restore_listeners();
-  rollout_->begin(std::move(program), std::move(slots));
+  begins.begin(std::move(program), std::move(slots));
 }
 
 void Supervisor::finish_rollout(bool succeeded, const std::string& line, const Reply& reply) {
-  if (!succeeded && !rollout_->has_seated()) cluster_.withdraw_restored_listeners();
+  if (!succeeded && !current_->has_changed_the_cluster()) cluster_.withdraw_restored_listeners();
   if (succeeded) {
     open_log(cluster_.program().options.log_level);
     // Nothing of ours depends on it; but an old release must not be kept from being unmounted.
@@ -283,10 +284,15 @@ void Supervisor::finish_rollout(bool succeeded, const std::string& line, const R
       log(Level::Warning,
           fmt::format("supervisor: enter the new working directory: {}", std::strerror(errno)));
   }
-  // Not here: the rollout itself is calling.
-  after_.start(milliseconds(0), [this, succeeded, line, reply] {
-    rollout_.reset();
-    finish(succeeded, fmt::format("{}; {}", line, now_runs()), reply);
+  end_operation(
+      [this, succeeded, line, reply] { finish(succeeded, fmt::format("{}; {}", line, now_runs()), reply); });
+}
+
+/// Not in the callback of the operation that ends.
+void Supervisor::end_operation(std::function<void()> then) {
+  after_.start(milliseconds(0), [this, then = std::move(then)] {
+    current_.reset();
+    then();
   });
 }
 
@@ -309,21 +315,16 @@ void Supervisor::scale(int workers, const Reply& reply) {
         log(Level::Info, fmt::format("scale: {}", line));
         reply(ipc::Progress{line});
       },
-      [this, reply](bool succeeded, const std::string& line) { finish_scaling(succeeded, line, reply); });
+      [this, reply](bool succeeded, const std::string& line) {
+        end_operation([this, succeeded, line, reply] { finish(succeeded, line, reply); });
+      });
   if (const std::string why = scaling->obstacle(); !why.empty()) return refuse(why);
   begin_operation("scale");
   operation_reply_ = reply;
-  scaling_ = std::move(scaling);
+  Scaling& begins = *scaling;
+  current_ = std::move(scaling);
   reply(ipc::Progress{fmt::format("scale: {} -> {} workers", cluster_.slots(), workers)});
-  scaling_->begin();
-}
-
-void Supervisor::finish_scaling(bool succeeded, const std::string& line, const Reply& reply) {
-  // Not here: the operation itself is calling.
-  after_.start(milliseconds(0), [this, succeeded, line, reply] {
-    scaling_.reset();
-    finish(succeeded, line, reply);
-  });
+  begins.begin();
 }
 
 void Supervisor::upgrade(const Reply& reply) {
@@ -394,8 +395,7 @@ void Supervisor::stop(bool at_once, const Reply& reply) {
   waiting_for_stop_.push_back(reply);
   if (!cluster_.stopping()) operation_since_ = steady_clock::now();
   reply(ipc::Progress{at_once ? "stopping at once" : "stopping: workers drain"});
-  if (rollout_) rollout_->abandon();
-  if (scaling_) scaling_->abandon();
+  if (current_) current_->abandon();
   if (trial_) {
     after_.cancel();
     hear_signals();
@@ -413,7 +413,7 @@ void Supervisor::finish_stop() {
 
 void Supervisor::tell_held(const std::string& line) {
   for (const Reply& reply : waiting_for_stop_) reply(ipc::Progress{line});
-  if (rollout_ || scaling_) operation_reply_(ipc::Progress{line});
+  if (current_) operation_reply_(ipc::Progress{line});
 }
 
 void hear_signals() { base::block_only({SIGTTOU}); }

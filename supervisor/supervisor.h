@@ -46,9 +46,9 @@ class Supervisor {
   void replace_signalled();
   void roll_out(SharedProgram program, std::vector<std::uint16_t> slots, const Reply& reply);
   void finish_rollout(bool succeeded, const std::string& line, const Reply& reply);
+  void end_operation(std::function<void()> then);
   void finish(bool succeeded, const std::string& line, const Reply& reply);
   void scale(int workers, const Reply& reply);
-  void finish_scaling(bool succeeded, const std::string& line, const Reply& reply);
   void upgrade(const Reply& reply);
   void take_verdict(base::Descriptor image, const std::string& objection);
   void become(const base::Descriptor& image);
@@ -81,14 +81,13 @@ class Supervisor {
   ipc::FileMark binary_before_;  ///< before that operation
   ipc::FileMark application_before_;
   bool reload_again_ = false;  ///< a HUP came while an operation was under way
-  std::unique_ptr<Rollout> rollout_;
-  std::unique_ptr<Scaling> scaling_;
+  std::unique_ptr<Operation> current_;
   std::unique_ptr<Trial> trial_;
   Reply upgrade_reply_;
-  Reply operation_reply_;  ///< of the rollout or scaling
+  Reply operation_reply_;  ///< of the current one
   base::LogGate refusals_;
-  std::string upgraded_from_;          ///< build; "" if this supervisor began as itself
-  Timer after_;                        ///< what must not happen inside a callback of the rollout that it ends
+  std::string upgraded_from_;  ///< build; "" if this supervisor began as itself
+  Timer after_;                ///< what must not happen inside a callback of the operation that it ends
   std::set<std::uint64_t> signalled_;  ///< generations of workers that are to be replaced
   Timer replace_after_;
   std::vector<Reply> waiting_for_stop_;

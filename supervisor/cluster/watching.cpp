@@ -88,7 +88,7 @@ void Cluster::update_routes() {
   write_board();
   const std::string out = list_of(routes_, false);
   log(Level::Info,
-      none        ? "routes: no slot serves; clients wait at their own"
+      none          ? "routes: no slot serves; clients wait at their own"
       : out.empty() ? "routes: every slot gets its clients"
                     : fmt::format("routes: clients of slots {} go to slots {}", out, list_of(routes_, true)));
 }

@@ -72,7 +72,7 @@ void Rollout::withdraw_rivals() {
     cluster_.put_down(*worker, Ending::ByMessage, Cause::Left, "withdrawn: a reload brings another");
 }
 
-bool Rollout::take_ready(Worker& worker) {
+bool Rollout::on_ready(Worker& worker) {
   if (over_ || worker.who().generation != successor_) return false;
   const auto probation = next_->options.probation;
   // Nobody is served here meanwhile: a doubtful worker is better than none.
@@ -83,7 +83,7 @@ bool Rollout::take_ready(Worker& worker) {
   } else {
     say_(fmt::format("slot {}: pid {} is ready; on probation for {} ms", slot(), worker.pid(),
                      probation.count()));
-    // If it has died meanwhile, take_gone has cancelled this; if it is dying, take_gone will follow.
+    // If it has died meanwhile, on_gone has cancelled this; if it is dying, on_gone will follow.
     probation_.start(probation, [this, &worker] {
       if (worker.state() == WorkerState::Ready) seat(worker);
     });
@@ -107,7 +107,7 @@ void Rollout::seat(Worker& successor) {
   advance();
 }
 
-void Rollout::take_progress(const Worker& worker) {
+void Rollout::on_progress(const Worker& worker) {
   const auto found = leaving_.find(worker.who().generation);
   if (over_ || found == leaving_.end() || !found->second.has_sessions) return;
   Leaving& leaving = found->second;
@@ -131,7 +131,7 @@ void Rollout::tell_end(const Leaving& leaving, const Worker& worker, std::uint64
                    seconds_since(leaving.since)));
 }
 
-void Rollout::take_gone(const Worker& worker, Cause cause, const std::string& obituary) {
+void Rollout::on_gone(const Worker& worker, Cause cause, const std::string& obituary) {
   if (over_) return;
   const std::uint64_t generation = worker.who().generation;
   // Gauges are what it had when it died.

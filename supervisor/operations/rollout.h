@@ -2,37 +2,31 @@
 // time. A successor is started, says that it is ready, takes the seat; then its predecessor's sessions move
 // to it, or drain. Done when every predecessor has left; only then the program is the cluster's. A successor
 // that ends before that, seated or not, ends the rollout: whoever is started from then on is of the old
-// program. Owns no worker. One at a time; gone as soon as it has called `done`.
+// program. Owns no worker.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "supervisor/cluster/cluster.h"
+#include "supervisor/operations/operation.h"
 
 namespace limpet::supervisor {
 
-class Rollout {
+class Rollout final : public Operation {
  public:
-  using Say = std::function<void(const std::string& line)>;
-  using Done = std::function<void(bool succeeded, const std::string& line)>;
-
   /// `operation`: "reload", "upgrade": the first word of what is said at the end. Neither callback is called
   /// before begin().
   Rollout(Loop& loop, Cluster& cluster, std::string operation, Say say, Done done);
   void begin(SharedProgram next, std::vector<std::uint16_t> slots);
-  /// A slot has its new worker.
-  [[nodiscard]] bool has_seated() const noexcept { return at_ > 0; }
-  /// Everything stops: nobody else is started.
-  void abandon();
 
-  /// Cluster's callbacks, passed on. True: the worker is ours to seat.
-  bool take_ready(Worker& worker);
-  void take_progress(const Worker& worker);
-  void take_gone(const Worker& worker, Cause cause, const std::string& obituary);
+  bool on_ready(Worker& worker) override;
+  void on_progress(const Worker& worker) override;
+  void on_gone(const Worker& worker, Cause cause, const std::string& obituary) override;
+  [[nodiscard]] bool has_changed_the_cluster() const noexcept override { return at_ > 0; }
+  void abandon() override;
 
  private:
   using TimePoint = std::chrono::steady_clock::time_point;

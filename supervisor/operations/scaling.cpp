@@ -63,7 +63,7 @@ void Scaling::begin() {
   cluster_.open_slots(after_);
 }
 
-void Scaling::take_seated(const Worker& worker) {
+void Scaling::on_seated(const Worker& worker) {
   if (over_) return;
   const std::uint16_t slot = worker.who().slot;
   if (buckets_are_dealt_) {
@@ -92,7 +92,7 @@ void Scaling::move_buckets() {
   finish_if_all_moved();
 }
 
-void Scaling::take_moved(const Worker& worker, const ipc::BucketsMoved& moved) {
+void Scaling::on_moved(const Worker& worker, const ipc::BucketsMoved& moved) {
   if (over_ || pairs_.erase({worker.who().slot, moved.to_slot}) == 0) return;
   moved_ += moved.moved;
   drained_ += moved.drained;
@@ -113,7 +113,7 @@ void Scaling::close_what_is_empty() {
   }
 }
 
-void Scaling::take_gone(const Worker& worker, Cause cause, const std::string& obituary) {
+void Scaling::on_gone(const Worker& worker, Cause cause, const std::string& obituary) {
   if (over_) return;
   const std::uint16_t slot = worker.who().slot;
   if (!buckets_are_dealt_ && slot >= before_ && cause != Cause::Left) return fail(obituary);

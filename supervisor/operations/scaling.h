@@ -1,35 +1,31 @@
 // Another number of workers, as an operation. Up: new slots get workers, then buckets and their sessions.
 // Down: the buckets of the slots that close, and their sessions, go to the others; then their workers leave,
 // and an heir serves what still arrives at their sockets. Sessions move between two slots over a stream; a
-// pair is done when its giver says so. Owns no worker. One at a time; gone as soon as it has called `done`.
+// pair is done when its giver says so. Owns no worker.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <string>
 #include <utility>
 
 #include "supervisor/cluster/cluster.h"
+#include "supervisor/operations/operation.h"
 
 namespace limpet::supervisor {
 
-class Scaling {
+class Scaling final : public Operation {
  public:
-  using Say = std::function<void(const std::string& line)>;
-  using Done = std::function<void(bool succeeded, const std::string& line)>;
-
   /// Neither callback is called before begin().
   Scaling(Loop& loop, Cluster& cluster, std::uint16_t workers, Say say, Done done);
   /// "" or why it cannot be now.
   [[nodiscard]] std::string obstacle() const;
   void begin();
-  /// Everything stops.
-  void abandon();
 
-  /// Cluster's callbacks, passed on.
-  void take_seated(const Worker& worker);
-  void take_moved(const Worker& worker, const ipc::BucketsMoved& moved);
-  void take_gone(const Worker& worker, Cause cause, const std::string& obituary);
+  void on_seated(const Worker& worker) override;
+  void on_moved(const Worker& worker, const ipc::BucketsMoved& moved) override;
+  void on_gone(const Worker& worker, Cause cause, const std::string& obituary) override;
+  [[nodiscard]] bool has_changed_the_cluster() const noexcept override { return buckets_are_dealt_; }
+  void abandon() override;
 
  private:
   /// From one slot to another.

@@ -1,0 +1,15 @@
+# For `find_package(Limpet REQUIRED)` in an application's CMakeLists.txt; then link it to limpet::worker.
+include(CMakeFindDependencyMacro)
+# The check for libatomic in Debian's CapnProtoConfig.cmake needs C.
+enable_language(C)
+find_dependency(Threads)
+find_dependency(Boost 1.81 COMPONENTS json)
+find_dependency(CapnProto)
+find_dependency(fmt)
+find_dependency(spdlog)
+find_dependency(CLI11)
+find_dependency(OpenSSL 3)
+find_dependency(PkgConfig)
+pkg_check_modules(Sodium REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(Jemalloc REQUIRED IMPORTED_TARGET jemalloc)
+include(${CMAKE_CURRENT_LIST_DIR}/LimpetTargets.cmake)
