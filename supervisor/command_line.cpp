@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/limits.h"
 #include "supervisor/options/suggestion.h"
 #include "supervisor/options/table.h"
 #include "supervisor/system/runtime_dir.h"
@@ -16,7 +17,6 @@ namespace limpet::supervisor {
 namespace {
 
 constexpr int kUsage = 2;
-constexpr int kMostWorkers = 256;
 
 constexpr const char* kServeFooter =
     "\nFile (-c FILE) keys are those in [brackets]; a flag beats the file. Table [app] of the file is the "
@@ -119,8 +119,8 @@ bool is_decimal(std::string_view word) {
 CLI::Validator number_of_workers() {
   const auto complaint = [](const std::string& word) -> std::string {
     const bool good = is_decimal(word) && word.size() <= 3 && word.find('.') == std::string::npos &&
-                      std::stoi(word) >= 1 && std::stoi(word) <= kMostWorkers;
-    return good ? "" : fmt::format("'{}' is no number of workers; 1 to {} is right", word, kMostWorkers);
+                      std::stoi(word) >= 1 && std::stoi(word) <= base::kMostSlots;
+    return good ? "" : fmt::format("'{}' is no number of workers; 1 to {} is right", word, base::kMostSlots);
   };
   return {complaint, "", "workers"};
 }
@@ -199,7 +199,7 @@ std::string misused_verb(const CLI::App& ctl, const CLI::ParseError& error, cons
   const CLI::App& verb = *verbs.front();
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr)
     return fmt::format("{0}: a number of workers is missing, 1 to {2}: `{1} ctl {0} 4`", verb.get_name(),
-                       limpet, kMostWorkers);
+                       limpet, base::kMostSlots);
   const std::vector<std::string> extras = verb.remaining();
   if (extras.empty()) return "";
   const std::string& word = extras.front();

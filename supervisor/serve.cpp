@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/descriptor_limit.h"
+#include "base/limits.h"
 #include "base/signals.h"
 #include "supervisor/cluster/cluster.h"
 #include "supervisor/options/table.h"
@@ -32,8 +33,6 @@ namespace {
 /// but for one that is stuck, which its parent-death signal ends.
 constexpr std::chrono::milliseconds kWaitForOldWorkers{10'000};
 
-constexpr int kMostSlots = 256;  // as the option table allows
-
 void tell(const std::vector<std::string>& mistakes) {
   for (const std::string& each : mistakes) base::say(STDERR_FILENO, fmt::format("limpet: {}\n", each));
 }
@@ -41,7 +40,7 @@ void tell(const std::vector<std::string>& mistakes) {
 /// Each slot that there can be costs a listening socket at every address and a place in every ring.
 std::uint16_t capacity_for(const Options& options, std::uint16_t workers) {
   if (options.max_workers != 0) return static_cast<std::uint16_t>(options.max_workers);
-  return static_cast<std::uint16_t>(std::clamp(2 * workers, 8, kMostSlots));
+  return static_cast<std::uint16_t>(std::clamp<int>(2 * workers, 8, base::kMostSlots));
 }
 
 struct ClusterSize {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/overloaded.h"
 #include "limpet.capnp.h"
 
@@ -24,10 +25,6 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kTextLimitBytes = 64u << 10;
-constexpr std::uint16_t kSlotLimit = 4096;
-constexpr std::uint16_t kLaneLimit = 2 * kSlotLimit + 1;
-constexpr std::int64_t kDurationLimitMs =
-    std::int64_t{100} * 366 * 24 * 3600 * 1000;  // in ns, still fits a clock
 constexpr std::size_t kWorkersOfSlotLimit = 64;
 constexpr std::size_t kListenersLimit = 1024;
 constexpr std::size_t kCountersLimit = 4096;
@@ -146,7 +143,7 @@ void put(wire::StatusReply::Builder to, const StatusReply& status) {
   to.setOperation(Text(status.operation));
   auto listeners = to.initListeners(length(status.listeners, kListenersLimit));
   for (unsigned int i = 0; i < listeners.size(); ++i) listeners.set(i, Text(status.listeners[i]));
-  auto slots = to.initSlots(length(status.slots, kSlotLimit));
+  auto slots = to.initSlots(length(status.slots, base::kSlotLimit));
   for (unsigned int i = 0; i < slots.size(); ++i) put(slots[i], status.slots[i]);
   to.setBinary(Text(status.binary));
 }
@@ -157,7 +154,7 @@ void put(wire::CounterReport::Builder to, const CounterReport& counter) {
   to.setHelp(Text(counter.help));
   to.setIsGauge(counter.is_gauge);
   to.setTotal(counter.total);
-  auto by_slot = to.initBySlot(length(counter.by_slot, kSlotLimit));
+  auto by_slot = to.initBySlot(length(counter.by_slot, base::kSlotLimit));
   for (unsigned int i = 0; i < by_slot.size(); ++i) by_slot.set(i, counter.by_slot[i]);
 }
 
@@ -223,7 +220,7 @@ void put(wire::ProgramState::Builder to, const ProgramState& from) {
 
 void put(wire::ListenerState::Builder to, const ListenerState& from) {
   to.setAddress(Text(from.address));
-  put_numbers(to.initSockets(length(from.sockets, kSlotLimit)), from.sockets);
+  put_numbers(to.initSockets(length(from.sockets, base::kSlotLimit)), from.sockets);
 }
 
 void put(wire::SlotState::Builder to, const SlotState& from) {
@@ -274,15 +271,15 @@ void put(wire::SupervisorState::Builder to, const SupervisorState& from) {
   to.setAnnounced(from.announced);
   to.setReloadAgain(from.reload_again);
   to.setLastGeneration(from.last_generation);
-  put_numbers(to.initFreeLanes(length(from.free_lanes, kLaneLimit)), from.free_lanes);
-  put_numbers(to.initBucketOwners(length(from.bucket_owners, kSlotLimit)), from.bucket_owners);
+  put_numbers(to.initFreeLanes(length(from.free_lanes, base::kLaneLimit)), from.free_lanes);
+  put_numbers(to.initBucketOwners(length(from.bucket_owners, base::kSlotLimit)), from.bucket_owners);
   to.setLock(from.lock);
   to.setControlSocket(from.control_socket);
   put_numbers(to.initClients(length(from.clients, kClientsLimit)), from.clients);
   put_each(to.initPrograms(length(from.programs, kProgramsLimit)), from.programs);
   put_each(to.initListeners(length(from.listeners, kListenersLimit)), from.listeners);
-  put_each(to.initSlots(length(from.slots, kSlotLimit)), from.slots);
-  put_each(to.initWorkers(length(from.workers, kLaneLimit)), from.workers);
+  put_each(to.initSlots(length(from.slots, base::kSlotLimit)), from.slots);
+  put_each(to.initWorkers(length(from.workers, base::kLaneLimit)), from.workers);
   to.setOpenSlots(from.open_slots);
   to.setUsedSlots(from.used_slots);
   to.setDescriptorLimit(from.descriptor_limit);
@@ -320,14 +317,14 @@ class Door {
   }
   [[nodiscard]] milliseconds duration(std::int64_t from, const char* field) const {
     if (from < 0) refuse(fmt::format("{} is negative: {} ms", field, from));
-    if (from > kDurationLimitMs) refuse(fmt::format("{} is over 100 years: {} ms", field, from));
+    if (from > base::kLongestAge.count()) refuse(fmt::format("{} is over 100 years: {} ms", field, from));
     return milliseconds(from);
   }
   [[nodiscard]] std::uint16_t slot(std::uint16_t from) const {
-    return number_below(from, kSlotLimit, "slot");
+    return number_below(from, base::kSlotLimit, "slot");
   }
   [[nodiscard]] std::uint16_t lane(std::uint16_t from) const {
-    return number_below(from, kLaneLimit, "lane");
+    return number_below(from, base::kLaneLimit, "lane");
   }
   [[nodiscard]] Incarnation incarnation(wire::Incarnation::Reader from) const {
     return {.slot = slot(from.getSlot()), .lane = lane(from.getLane()), .generation = from.getGeneration()};
@@ -450,7 +447,7 @@ StatusReply read(const Door& door, wire::StatusReply::Reader from) {
                      .binary = door.text(from.getBinary(), "binary")};
   for (const auto listener : door.list(from.getListeners(), kListenersLimit, "listeners"))
     status.listeners.push_back(door.text(listener, "listener"));
-  for (const auto slot : door.list(from.getSlots(), kSlotLimit, "slots"))
+  for (const auto slot : door.list(from.getSlots(), base::kSlotLimit, "slots"))
     status.slots.push_back(read(door, slot));
   return status;
 }
@@ -462,7 +459,7 @@ CounterReport read(const Door& door, wire::CounterReport::Reader from) {
                         .is_gauge = from.getIsGauge(),
                         .total = from.getTotal(),
                         .by_slot = {}};
-  for (const auto value : door.list(from.getBySlot(), kSlotLimit, "values by slot"))
+  for (const auto value : door.list(from.getBySlot(), base::kSlotLimit, "values by slot"))
     counter.by_slot.push_back(value);
   return counter;
 }
@@ -548,7 +545,7 @@ ProgramState read(const Door& door, wire::ProgramState::Reader from) {
 
 ListenerState read(const Door& door, wire::ListenerState::Reader from) {
   return {.address = door.text(from.getAddress(), "address"),
-          .sockets = descriptors(door, from.getSockets(), kSlotLimit, "sockets")};
+          .sockets = descriptors(door, from.getSockets(), base::kSlotLimit, "sockets")};
 }
 
 SlotState read(const Door& door, wire::SlotState::Reader from) {
@@ -603,15 +600,15 @@ SupervisorState open(const Datagram& file, wire::SupervisorState::Reader from) {
           .announced = from.getAnnounced(),
           .reload_again = from.getReloadAgain(),
           .last_generation = from.getLastGeneration(),
-          .free_lanes = numbers(door, from.getFreeLanes(), kLaneLimit, "free lanes"),
-          .bucket_owners = numbers(door, from.getBucketOwners(), kSlotLimit, "bucket owners"),
+          .free_lanes = numbers(door, from.getFreeLanes(), base::kLaneLimit, "free lanes"),
+          .bucket_owners = numbers(door, from.getBucketOwners(), base::kSlotLimit, "bucket owners"),
           .lock = descriptor(door, from.getLock()),
           .control_socket = descriptor(door, from.getControlSocket()),
           .clients = descriptors(door, from.getClients(), kClientsLimit, "clients"),
           .programs = each_of<ProgramState>(door, from.getPrograms(), kProgramsLimit, "programs"),
           .listeners = each_of<ListenerState>(door, from.getListeners(), kListenersLimit, "listeners"),
-          .slots = each_of<SlotState>(door, from.getSlots(), kSlotLimit, "slots"),
-          .workers = each_of<WorkerState>(door, from.getWorkers(), kLaneLimit, "workers"),
+          .slots = each_of<SlotState>(door, from.getSlots(), base::kSlotLimit, "slots"),
+          .workers = each_of<WorkerState>(door, from.getWorkers(), base::kLaneLimit, "workers"),
           .open_slots = from.getOpenSlots(),
           .used_slots = from.getUsedSlots(),
           .descriptor_limit = from.getDescriptorLimit(),

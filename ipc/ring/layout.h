@@ -45,6 +45,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/limits.h"
+
 namespace limpet::ipc {
 
 inline constexpr std::uint64_t kRingMagic = 0x676e69722d706d4c;        // "Lmp-ring"
@@ -57,6 +59,7 @@ inline constexpr std::size_t kLine = 128;
 inline constexpr std::size_t kRecordAlignment = 16;
 /// Lanes that a header has room for: 511 slots.
 inline constexpr std::uint16_t kMaxLanes = 1024;
+static_assert(2 * base::kMostSlots + 1 <= kMaxLanes);
 inline constexpr std::size_t kMaxMessageBytes = std::size_t{16} << 20;
 /// Payload of one record at most; smaller in a small ring (fragment_limit).
 inline constexpr std::size_t kMaxFragmentBytes = std::size_t{256} << 10;

@@ -10,10 +10,12 @@
 #include <vector>
 
 #include "base/descriptor.h"
+#include "base/limits.h"
 
 namespace limpet::ipc {
 
 inline constexpr std::uint16_t kBuckets = 4096;
+static_assert(kBuckets == base::kSlotLimit);
 
 /// The owner of each bucket if they are dealt to slots 0 to `slots` - 1 by rendezvous hashing: another number
 /// of slots moves only what the slots that come win, or those that go had.

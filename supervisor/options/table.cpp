@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/address.h"
+#include "base/limits.h"
 #include "base/network.h"
 #include "base/overloaded.h"
 
@@ -35,9 +36,10 @@ constexpr OptionRow kOptions[] = {
      "without IPv6",
      0, 0, true},
     {"--workers", "", "workers", &O::workers, Unit::Workers, "auto",
-     "number of slots; auto: the CPUs that affinity and cgroup quota grant", 1, 256, true},
+     "number of slots; auto: the CPUs that affinity and cgroup quota grant", 1, base::kMostSlots, true},
     {"--max-workers", "", "max_workers", &O::max_workers, Unit::Workers, "auto",
-     "number of slots that `ctl scale` can open; auto: twice the workers, at least 8", 1, 256, true},
+     "number of slots that `ctl scale` can open; auto: twice the workers, at least 8", 1, base::kMostSlots,
+     true},
     {"--pin", "", "pin", &O::pin, Unit::Switch, "false", "keep each slot's worker on one CPU", 0, 0, true},
     {"--runtime-dir", "", "runtime_dir", &O::runtime_dir, Unit::Text, "",
      "where the control socket and the lock are (default: /run/limpet for root, else $XDG_RUNTIME_DIR/limpet "

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits.h"
 #include "tests/worker/plenty.h"
 #include "worker/engineio/session.h"
 #include "worker/socketio/json_scan.h"
@@ -82,7 +83,7 @@ void add_handlers(Socket& socket) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   loop::Clock clock;
   std::uint64_t ids = 0;
-  socketio::Server server(clock, {}, [&ids](std::span<char, 20> id) {
+  socketio::Server server(clock, {}, [&ids](std::span<char, base::kIdBytes> id) {
     id.back() = static_cast<char>('a' + ids++ % 26);
     std::fill(id.begin(), id.end() - 1, 'x');
   });

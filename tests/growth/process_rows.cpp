@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "tests/growth/growth.h"
 #include "tests/growth/order.h"
 #include "tests/worker/migration/tenants_kit.h"
@@ -109,7 +110,7 @@ class Site final : public client::test::ClientsTest,
                            clock_,
                            *this,
                            {.new_sid =
-                                [this](std::span<char, engineio::kSidBytes> sid) {
+                                [this](std::span<char, base::kIdBytes> sid) {
                                   // Random, always the same: the table of sessions relies on it.
                                   for (char& each : sid) each = static_cast<char>('a' + random_() % 26);
                                 },
@@ -325,8 +326,8 @@ void forwarded_lines(std::size_t n) {
 void fill(Tenant& tenant, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) {
     engineio::SessionImage image;
-    image.sid.resize(engineio::kSidBytes);
-    tenant.sids.fill(std::span<char, engineio::kSidBytes>(image.sid.data(), engineio::kSidBytes));
+    image.sid.resize(base::kIdBytes);
+    tenant.sids.fill(std::span<char, base::kIdBytes>(image.sid.data(), base::kIdBytes));
     image.handshake_head = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1";
     image.address = "127.0.0.1";
     image.timer = std::chrono::milliseconds(1000 + i * 7919 % 20'000);
@@ -392,8 +393,8 @@ void handovers(std::size_t n) {
   here.join(there);
   there.join(here);
   there.handovers.start_reading();
-  std::string sid(engineio::kSidBytes, 'a');
-  there.sids.fill(std::span<char, engineio::kSidBytes>(sid.data(), sid.size()));
+  std::string sid(base::kIdBytes, 'a');
+  there.sids.fill(std::span<char, base::kIdBytes>(sid.data(), sid.size()));
   std::vector<Peer> peers;
   for (std::size_t i = 0; i < n; ++i) {
     auto [ours, theirs] = client::test::socket_pair();

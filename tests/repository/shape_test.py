@@ -22,7 +22,7 @@ MAY_INCLUDE = {
     "worker/websocket": {"worker/websocket", "worker/http", "worker/loop", "base"},
     "worker/engineio": {"worker/engineio", "worker/websocket", "worker/http", "worker/loop", "base"},
     "worker/socketio": PROTOCOLS | {"base"},
-    "worker/limpet": {"worker/limpet", "worker/socketio", "worker/websocket", "worker/http", "worker/loop"},
+    "worker/limpet": {"worker/limpet", "worker/socketio", "worker/websocket", "worker/http", "worker/loop", "base"},
     "worker/adapter": {"worker/adapter", "worker/socketio", "worker/websocket", "worker/http", "worker/loop", "ipc", "base"},
     "worker/client": {"worker/client", "worker/http", "worker/loop", "ipc", "base"},
     "worker/slot": {"worker/slot", "worker/client", "ipc", "base"} | PROTOCOLS,

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/limits.h"
 #include "worker/engineio/core.h"
 
 namespace limpet::engineio {
@@ -113,7 +114,7 @@ std::string Core::poll_again(const OpenSession& session, const http::Exchange::W
 OpenSession* Core::arrive(SessionImage image, loop::Stream* stream) {
   if (table_.find(image.sid) != nullptr) return nullptr;
   auto* session = new OpenSession(*this, image.handshake_head, image.address, image.issued_ms);
-  std::copy_n(image.sid.begin(), kSidBytes, session->sid_bytes().begin());
+  std::copy_n(image.sid.begin(), base::kIdBytes, session->sid_bytes().begin());
   table_.insert(*session);
   const loop::TimePoint now = clock_.now();
   const loop::TimePoint due = now + image.timer;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits.h"
 #include "worker/engineio/server.h"
 #include "worker/http/server.h"
 #include "worker/loop/long_fifo.h"
@@ -108,7 +109,7 @@ class OpenSession final : public Session, public loop::TimerHook {
   void forget_handshake() { handshake_ = HandshakeRecord({}, {}); }
   [[nodiscard]] bool open() const noexcept { return phase == Phase::Open; }
   [[nodiscard]] bool poll_parked() const noexcept { return polling && polling->poll.open(); }
-  [[nodiscard]] std::span<char, kSidBytes> sid_bytes() noexcept { return sid_; }
+  [[nodiscard]] std::span<char, base::kIdBytes> sid_bytes() noexcept { return sid_; }
 
   OpenSession* next_in_bucket = nullptr;  // SessionTable's
   loop::Stream* stream = nullptr;         // the WebSocket, once that is the transport
@@ -118,7 +119,7 @@ class OpenSession final : public Session, public loop::TimerHook {
  private:
   Core& core_;
   HandshakeRecord handshake_;
-  std::array<char, kSidBytes> sid_{};
+  std::array<char, base::kIdBytes> sid_{};
   // Modulo 2^32: a sum that fits counts right whatever it was on the way.
   std::uint32_t held_ = 0;
   // With what follows in one word, for there are many of these. 48 bits of milliseconds last for 4,000 years.

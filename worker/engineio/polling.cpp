@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/limits.h"
 #include "worker/engineio/core.h"
 #include "worker/websocket/utf8.h"
 
@@ -11,7 +12,7 @@ namespace limpet::engineio {
 class AwaitedPost final : public http::AwaitedBody {
  public:
   AwaitedPost(Core& core, const OpenSession& session) : core_(core) {
-    std::copy_n(session.sid().begin(), kSidBytes, sid_.begin());
+    std::copy_n(session.sid().begin(), base::kIdBytes, sid_.begin());
   }
   ~AwaitedPost() override {
     OpenSession* session = core_.table_.find({sid_.data(), sid_.size()});
@@ -23,7 +24,7 @@ class AwaitedPost final : public http::AwaitedBody {
 
  private:
   Core& core_;
-  std::array<char, kSidBytes> sid_{};
+  std::array<char, base::kIdBytes> sid_{};
 };
 
 namespace {

@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "base/limits.h"
 #include "worker/engineio/core.h"
 #include "worker/websocket/handshake.h"
 
@@ -38,7 +39,7 @@ constexpr std::string_view kProtocol = "4";
 
 std::optional<std::string_view> sid_of(const http::RequestHead& head) noexcept {
   const auto sid = http::raw_query_value(head.query, "sid");
-  if (!sid || sid->size() != kSidBytes || !std::all_of(sid->begin(), sid->end(), is_sid_character))
+  if (!sid || sid->size() != base::kIdBytes || !std::all_of(sid->begin(), sid->end(), is_sid_character))
     return std::nullopt;
   return sid;
 }

@@ -23,6 +23,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/limits.h"
 #include "worker/engineio/session.h"
 #include "worker/engineio/session_image.h"
 #include "worker/http/server.h"
@@ -31,8 +32,6 @@
 #include "worker/loop/clock.h"
 
 namespace limpet::engineio {
-
-inline constexpr std::size_t kSidBytes = 20;
 
 struct Options {
   /// With both slashes. A request belongs to Engine.IO if its target begins with this (as Node's does).
@@ -54,7 +53,7 @@ struct Options {
 /// What the process layer supplies.
 struct Hooks {
   /// Fills in a new sid: 20 characters of [A-Za-z0-9_-], unguessable, never one that is in use. Required.
-  std::function<void(std::span<char, kSidBytes>)> new_sid;
+  std::function<void(std::span<char, base::kIdBytes>)> new_sid;
   /// Wall-clock time in ms since 1970. Default: the system's.
   std::function<std::int64_t()> wall_clock_ms;
   /// Refuses a handshake with 403 and code 4: the message ("" means "Forbidden"), or nothing if allowed.

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits.h"
 #include "worker/engineio/open_session.h"
 
 namespace limpet::engineio {
@@ -16,7 +17,7 @@ namespace limpet::engineio {
 class SessionTable {
  public:
   [[nodiscard]] OpenSession* find(std::string_view sid) const noexcept {
-    if (sid.size() != kSidBytes) return nullptr;
+    if (sid.size() != base::kIdBytes) return nullptr;
     const std::uint64_t hash = hash_of(sid);
     const Part& part = parts_[part_of(hash)];
     if (part.chains.empty()) return nullptr;
@@ -102,7 +103,7 @@ class SessionTable {
     std::uint64_t first = 0;
     std::uint64_t last = 0;
     std::memcpy(&first, sid.data() + 2, sizeof first);
-    std::memcpy(&last, sid.data() + kSidBytes - sizeof last, sizeof last);
+    std::memcpy(&last, sid.data() + base::kIdBytes - sizeof last, sizeof last);
     return (first ^ last * 0x9e3779b97f4a7c15ull) * 0xff51afd7ed558ccdull;
   }
   [[nodiscard]] static std::size_t part_of(std::uint64_t hash) noexcept { return hash >> 58; }

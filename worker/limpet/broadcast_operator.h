@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/limits.h"
 #include "worker/limpet/encode.h"
 #include "worker/limpet/room_list.h"
 #include "worker/socketio/broadcast.h"
@@ -115,7 +116,7 @@ class BroadcastOperator {
   /// For the library. `nsp` null: the socket it came from is gone.
   BroadcastOperator(socketio::Server* server, socketio::NamespaceState* nsp) noexcept
       : server_(server), nsp_(nsp) {}
-  void leave_out(const std::array<char, 20>& socket_id) noexcept { sender_ = socket_id; }
+  void leave_out(const std::array<char, base::kIdBytes>& socket_id) noexcept { sender_ = socket_id; }
 
  private:
   [[nodiscard]] std::string_view namespace_name() const noexcept;
@@ -127,7 +128,7 @@ class BroadcastOperator {
 
   socketio::Server* server_;
   socketio::NamespaceState* nsp_;
-  std::optional<std::array<char, 20>> sender_;
+  std::optional<std::array<char, base::kIdBytes>> sender_;
   bool local_ = false;
   bool is_volatile_ = false;
   socketio::RoomList rooms_;

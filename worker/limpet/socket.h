@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits.h"
 #include "worker/limpet/auth.h"
 #include "worker/limpet/broadcast_operator.h"
 #include "worker/limpet/encode.h"
@@ -162,7 +163,7 @@ class Socket {
 
   friend class Ack;
   Socket(socketio::Server* server, std::uint32_t index, std::uint32_t epoch,
-         const std::array<char, 20>& id) noexcept
+         const std::array<char, base::kIdBytes>& id) noexcept
       : server_(server), index_(index), epoch_(epoch), id_(id) {}
   [[nodiscard]] socketio::SocketState* state() const noexcept;
   [[nodiscard]] bool can_send() const noexcept;
@@ -182,7 +183,7 @@ class Socket {
   socketio::Server* server_ = nullptr;
   std::uint32_t index_ = 0;
   std::uint32_t epoch_ = 0;
-  std::array<char, 20> id_{};
+  std::array<char, base::kIdBytes> id_{};
 };
 
 /// An emit to one socket with flags: `socket.timeout(5s).emit(…)`.

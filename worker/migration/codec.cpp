@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/overloaded.h"
 #include "base/pages.h"
 #include "limpet.capnp.h"
@@ -29,13 +30,9 @@ using std::chrono::milliseconds;
 #endif
 constexpr std::uint32_t kMigrationVersion = LIMPET_MIGRATION_VERSION;
 
-constexpr std::size_t kIdBytes = 20;
 constexpr std::size_t kSessionsLimit = 64;
-constexpr std::uint16_t kSlotLimit = 4096;
-constexpr std::uint16_t kHighestLane = 8192;
-constexpr std::size_t kPositionsLimit = 8192 + 1024;  // every lane, and writers that are gone
-constexpr std::size_t kListLimit = 4u << 20;          // more than a frame of the stream has room for
-constexpr std::int64_t kDurationLimitMs = std::int64_t{366} * 24 * 3600 * 1000;
+constexpr std::size_t kPositionsLimit = base::kLaneLimit + 1024;  // every lane, and writers that are gone
+constexpr std::size_t kListLimit = 4u << 20;  // more than a frame of the stream has room for
 
 // ---- writing ----
 
@@ -233,7 +230,8 @@ std::string text_of(capnp::Data::Reader from) {
 }
 
 std::string id_of(capnp::Data::Reader from, const char* what) {
-  require(from.size() == kIdBytes, fmt::format("{} of {} bytes, wants {}", what, from.size(), kIdBytes));
+  require(from.size() == base::kIdBytes,
+          fmt::format("{} of {} bytes, wants {}", what, from.size(), base::kIdBytes));
   return text_of(from);
 }
 
@@ -243,7 +241,7 @@ std::string name_of(capnp::Data::Reader from) {
 }
 
 milliseconds duration_of(std::int64_t from) {
-  require(from >= 0 && from <= kDurationLimitMs, fmt::format("a time of {} ms", from));
+  require(from >= 0 && from <= base::kLongestDuration.count(), fmt::format("a time of {} ms", from));
   return milliseconds(from);
 }
 
@@ -325,8 +323,8 @@ SessionRecord read(wire::SessionRecord::Reader from) {
 }
 
 ipc::Incarnation read(wire::Incarnation::Reader from) {
-  require(from.getSlot() < kSlotLimit, fmt::format("slot {}", from.getSlot()));
-  require(from.getLane() <= kHighestLane, fmt::format("lane {}", from.getLane()));
+  require(from.getSlot() < base::kSlotLimit, fmt::format("slot {}", from.getSlot()));
+  require(from.getLane() < base::kLaneLimit, fmt::format("lane {}", from.getLane()));
   return {from.getSlot(), from.getLane(), from.getGeneration()};
 }
 

@@ -1,4 +1,5 @@
 #include "worker/process/settings.h"
+#include "base/limits.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,9 +14,6 @@ namespace limpet::process {
 namespace {
 
 namespace json = boost::json;
-
-/// So that no time point overflows.
-constexpr std::chrono::duration<std::uint64_t, std::milli> kLongest = std::chrono::hours(365 * 24);
 
 [[noreturn]] void refuse(std::string_view key, std::string_view wanted) {
   throw std::runtime_error("settings: " + std::string(key) + ": wants " + std::string(wanted));
@@ -37,7 +35,7 @@ class Section {
   void read(std::string_view key, std::chrono::milliseconds& into) const {
     const auto number = number_of(key);
     if (!number) return;
-    if (*number > kLongest.count()) fail(key, "at most a year");
+    if (*number > static_cast<std::uint64_t>(base::kLongestDuration.count())) fail(key, "at most a year");
     into = std::chrono::milliseconds(*number);
   }
   void read(std::string_view key, std::size_t& into) const {

@@ -11,6 +11,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/machine_memory.h"
 #include "base/signals.h"
@@ -212,10 +213,10 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
       }()),
       sids_(buckets_ ? &*buckets_ : nullptr, heritage_.slot),
       socketio_(std::in_place, clock_, socketio_options(heritage_, settings_),
-                [this](std::span<char, 20> id) { sids_.fill(id); }),
+                [this](std::span<char, base::kIdBytes> id) { sids_.fill(id); }),
       io_(*socketio_),
       engine_(engine_options(settings_), clock_, *socketio_,
-              {.new_sid = [this](std::span<char, 20> sid) { sids_.fill(sid); },
+              {.new_sid = [this](std::span<char, base::kIdBytes> sid) { sids_.fill(sid); },
                .wall_clock_ms = {},
                .refuse = {},
                .choose_protocol =

@@ -5,13 +5,13 @@
 #include <array>
 
 #include "base/descriptor.h"
+#include "base/limits.h"
 #include "ipc/shared/bucket_table.h"
 
 namespace limpet::slot {
 namespace {
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-constexpr std::size_t kSidCharacters = 20;
 constexpr std::size_t kBucketCharacters = 2;
 /// Random bytes fetched by one system call.
 constexpr std::size_t kRefillBytes = 4096;
@@ -27,12 +27,12 @@ constexpr std::array<std::uint8_t, 256> kValues = make_values();
 
 }  // namespace
 
-void SidSource::fill(std::span<char, kSidCharacters> sid) {
+void SidSource::fill(std::span<char, base::kIdBytes> sid) {
   const std::uint16_t bucket = own_bucket();
-  if (random_.size() < kSidCharacters) refill();
+  if (random_.size() < base::kIdBytes) refill();
   sid[0] = kAlphabet[bucket >> 6];
   sid[1] = kAlphabet[bucket & 63];
-  for (std::size_t i = kBucketCharacters; i < kSidCharacters; ++i) {
+  for (std::size_t i = kBucketCharacters; i < base::kIdBytes; ++i) {
     sid[i] = kAlphabet[random_.back() & 63];
     random_.pop_back();
   }

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits.h"
+
 namespace limpet::ipc {
 class BucketTable;
 }
@@ -18,7 +20,7 @@ class SidSource {
   /// `table` may be null: an application that runs alone owns every bucket. Borrowed for life.
   SidSource(const ipc::BucketTable* table, std::uint16_t slot) : table_(table), slot_(slot) {}
   /// Fills in a fresh sid of a bucket that the slot owns now.
-  void fill(std::span<char, 20> sid);
+  void fill(std::span<char, base::kIdBytes> sid);
 
  private:
   [[nodiscard]] std::uint16_t own_bucket();

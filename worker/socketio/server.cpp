@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/limits.h"
 #include "worker/socketio/costs.h"
 #include "worker/socketio/dispatch.h"
 #include "worker/websocket/frame.h"
@@ -168,7 +169,7 @@ void Server::receive_connect(ClientState& client, const Packet& packet) {
   const auto found = namespaces_.find(packet.nsp);
   if (found == namespaces_.end()) return refuse(client, packet.nsp, Error{"Invalid namespace"});
   SocketId id;
-  ids_(std::span<char, 20>(id));
+  ids_(std::span<char, base::kIdBytes>(id));
   SocketState& socket = create_socket(client, *found->second, id);
   const std::uint32_t index = socket.index;
   const std::uint32_t epoch = socket.epoch;

@@ -24,6 +24,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/log_gate.h"
 #include "worker/engineio/session.h"
 #include "worker/limpet/io.h"
@@ -65,7 +66,7 @@ struct Stats {
 };
 
 /// Fills in a new socket's id: 20 unguessable characters of [A-Za-z0-9_-], never the same twice.
-using IdSource = std::function<void(std::span<char, 20>)>;
+using IdSource = std::function<void(std::span<char, base::kIdBytes>)>;
 
 class Server final : public engineio::SessionHandler {
  public:

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits.h"
 #include "worker/engineio/session.h"
 #include "worker/limpet/io.h"
 #include "worker/loop/buffer.h"
@@ -28,7 +29,7 @@
 
 namespace limpet::socketio {
 
-using SocketId = std::array<char, 20>;
+using SocketId = std::array<char, base::kIdBytes>;
 
 inline std::string_view view_of(const SocketId& id) noexcept { return {id.data(), id.size()}; }
 

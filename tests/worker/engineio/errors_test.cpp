@@ -1,6 +1,7 @@
 // The error table of docs/protocol.md, row by row.
 #include <gtest/gtest.h>
 
+#include "base/limits.h"
 #include "tests/worker/engineio/rig.h"
 #include "tests/worker/plenty.h"
 
@@ -75,7 +76,7 @@ TEST_F(EngineErrors, WebSocketTransportWithoutUpgradeIsCode3) {
 
 TEST_F(EngineErrors, ATransportOtherThanTheSessionsIsCode3) {
   const auto query = rig.open_polling();
-  const std::string sid = query.substr(query.size() - kSidBytes);
+  const std::string sid = query.substr(query.size() - base::kIdBytes);
   expect_error(rig.ask("GET", "EIO=4&transport=websocket&sid=" + sid), 3, "Bad request");
   MemoryStream& stream = rig.open_websocket();
   expect_error(rig.ask("GET", "EIO=4&transport=polling&sid=" + std::string(rig.handler.last->sid())), 3,
@@ -90,7 +91,7 @@ TEST_F(EngineErrors, AProtocolVersionOtherThanTheSessionsIsCode3) {
   expect_error(rig.ask("GET", "EIO=3&" + rest), 3, "Bad request");
   expect_error(rig.ask("GET", rest), 3, "Bad request");
   expect_refused_upgrade(
-      rig.ask_upgrade("EIO=3&transport=websocket&sid=" + query.substr(query.size() - kSidBytes)),
+      rig.ask_upgrade("EIO=3&transport=websocket&sid=" + query.substr(query.size() - base::kIdBytes)),
       "Bad request");
   EXPECT_EQ(rig.engine.session_count(), 1u);
 }

@@ -7,6 +7,7 @@
 #include <random>
 #include <set>
 
+#include "base/limits.h"
 #include "tests/worker/engineio/rig.h"
 #include "tests/worker/plenty.h"
 #include "worker/engineio/server.h"
@@ -270,7 +271,7 @@ TEST_F(Moving, PollsAndPostsGoOn) {
             "ok");
   EXPECT_EQ(log(), (Log{"text hello", "binary two"}));
   MemoryStream& poll = to.poll(query);
-  send(*to.engine.find(query.substr(query.size() - kSidBytes)), "answer");
+  send(*to.engine.find(query.substr(query.size() - base::kIdBytes)), "answer");
   to.engine.tick(test::plenty());
   EXPECT_EQ(Rig::reply_of(poll).body, "4answer");
 }
@@ -534,7 +535,7 @@ TEST_F(Moving, AClosedSessionIsForgottenWhenItWouldHaveBeen) {
   const std::string query = from.open_polling();
   last().close(CloseReason::ForcedClose);
   advance(2s);
-  const std::string sid = query.substr(query.size() - kSidBytes);
+  const std::string sid = query.substr(query.size() - base::kIdBytes);
   move(*the_movable(from));
   advance(3s - 1ms);
   EXPECT_TRUE(to.engine.knows(sid));

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits.h"
 #include "tests/worker/memory_stream.h"
 #include "tests/worker/plenty.h"
 #include "tests/worker/websocket_client.h"
@@ -84,7 +85,7 @@ class Rig : public http::RequestHandler {
                loop::MemoryTotal* memory = nullptr)
       : engine(std::move(options), clock, handler,
                {.new_sid =
-                    [this](std::span<char, engineio::kSidBytes> sid) {
+                    [this](std::span<char, base::kIdBytes> sid) {
                       std::snprintf(sid.data(), sid.size(), "aa%016d", ++sids), sid[18] = '-', sid[19] = '_';
                     },
                 .wall_clock_ms = [] { return 1234; },
@@ -164,7 +165,7 @@ class Rig : public http::RequestHandler {
   MemoryStream& probe(const std::string& polling_query) {
     MemoryStream& stream = connect();
     stream.receive(upgrade_request("EIO=4&transport=websocket&sid=" +
-                                   polling_query.substr(polling_query.size() - engineio::kSidBytes)));
+                                   polling_query.substr(polling_query.size() - base::kIdBytes)));
     std::string sent = stream.take_sent();
     probe_reply = take_reply(sent);
     return stream;

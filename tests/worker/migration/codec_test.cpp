@@ -12,6 +12,7 @@
 #include <limits>
 #include <sstream>
 
+#include "base/limits.h"
 #include "ipc/messages/frame_stream.h"
 #include "limpet.capnp.h"
 #include "tests/golden.h"
@@ -510,7 +511,7 @@ TEST(MigrationCodecRefuses, MoreSessionsThanOneBatchHas) {
 
 TEST(MigrationCodecRefuses, MorePositionsThanThereAreRings) {
   SessionBatch batch;
-  batch.positions.assign(8192 + 1024, {{1, 2, 3}, 4});
+  batch.positions.assign(base::kLaneLimit + 1024, {{1, 2, 3}, 4});
   expect_back(batch);
   batch.positions.push_back({});
   EXPECT_EQ(refusal_of(batch), "too many ring positions");

@@ -1,4 +1,5 @@
 #include "tests/worker/migration/tenants_kit.h"
+#include "base/limits.h"
 #include "tests/worker/plenty.h"
 
 #include <fcntl.h>
@@ -16,9 +17,10 @@ Tenant::Tenant(std::uint16_t slot, std::uint16_t lane, Cluster& cluster, std::si
           who, {.capacity_bytes = ring_bytes, .lanes = 8, .lap_after = 100ms, .deferred_bytes = 1 << 20},
           counters, [this](const socketio::Broadcast& broadcast) { socketio->deliver(broadcast); },
           [this](const ipc::Gap&) { ++gaps; }),
-      socketio(std::in_place, clock, socketio::Options{}, [this](std::span<char, 20> id) { sids.fill(id); }),
+      socketio(std::in_place, clock, socketio::Options{},
+               [this](std::span<char, base::kIdBytes> id) { sids.fill(id); }),
       engine({}, clock, *socketio,
-             {.new_sid = [this](std::span<char, 20> sid) { sids.fill(sid); },
+             {.new_sid = [this](std::span<char, base::kIdBytes> sid) { sids.fill(sid); },
               .wall_clock_ms = {},
               .refuse = {}}),
       handovers(*context, cluster.table, slot, cluster.inboxes[slot].receiving.duplicate(), cluster.senders(),

@@ -1,5 +1,6 @@
 // Two slots in one process, joined by real inbox sockets: requests for a session of one that reach the other.
 #include "worker/slot/front.h"
+#include "base/limits.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -35,9 +36,9 @@ struct Slot {
         placement(&board, own, 2, 0, settings.placement),
         sids(&table, own),
         socketio(std::in_place, shared_clock, socketio::Options{},
-                 [this](std::span<char, 20> id) { sids.fill(id); }),
+                 [this](std::span<char, base::kIdBytes> id) { sids.fill(id); }),
         engine({}, shared_clock, *socketio,
-               {.new_sid = [this](std::span<char, 20> sid) { sids.fill(sid); },
+               {.new_sid = [this](std::span<char, base::kIdBytes> sid) { sids.fill(sid); },
                 .wall_clock_ms = {},
                 .refuse = {}}),
         clock(shared_clock),

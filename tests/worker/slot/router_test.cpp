@@ -1,5 +1,6 @@
 // What becomes of a request, as a table of cases; front_test.cpp has the same with real inboxes.
 #include "worker/slot/router.h"
+#include "base/limits.h"
 
 #include <gmock/gmock.h>
 
@@ -49,7 +50,7 @@ class RouterTest : public ClientsTest {
   /// A sid whose bucket `slot` owns.
   std::string sid_of(std::uint16_t slot) {
     std::string sid(20, 'A');
-    SidSource(&table_, slot).fill(std::span<char, 20>(sid.data(), 20));
+    SidSource(&table_, slot).fill(std::span<char, base::kIdBytes>(sid.data(), 20));
     return sid;
   }
   Router::Decision decide(const std::string& request) {
@@ -66,12 +67,14 @@ class RouterTest : public ClientsTest {
   ipc::SlotBoard board_ = ipc::SlotBoard::create(2);
   boost::asio::io_context context_;
   SidSource sids_{&table_, 0};
-  socketio::Server socketio_{clock_, socketio::Options{}, [this](std::span<char, 20> id) { sids_.fill(id); }};
-  engineio::Server engine_{
-      {},
-      clock_,
-      socketio_,
-      {.new_sid = [this](std::span<char, 20> sid) { sids_.fill(sid); }, .wall_clock_ms = {}, .refuse = {}}};
+  socketio::Server socketio_{clock_, socketio::Options{},
+                             [this](std::span<char, base::kIdBytes> id) { sids_.fill(id); }};
+  engineio::Server engine_{{},
+                           clock_,
+                           socketio_,
+                           {.new_sid = [this](std::span<char, base::kIdBytes> sid) { sids_.fill(sid); },
+                            .wall_clock_ms = {},
+                            .refuse = {}}};
   Handovers handovers_{context_,
                        table_,
                        0,

@@ -1,4 +1,5 @@
 #include "worker/slot/sid_source.h"
+#include "base/limits.h"
 
 #include <gtest/gtest.h>
 
@@ -14,7 +15,7 @@ namespace {
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 std::string next(SidSource& source) {
-  std::array<char, 20> sid{};
+  std::array<char, base::kIdBytes> sid{};
   source.fill(sid);
   return {sid.data(), sid.size()};
 }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits.h"
 #include "tests/worker/plenty.h"
 #include "worker/engineio/session.h"
 #include "worker/loop/clock.h"
@@ -92,7 +93,7 @@ struct World {
   World() : World(Options()) {}
   explicit World(Options options)
       : server(clock, std::move(options),
-               [this](std::span<char, 20> id) {
+               [this](std::span<char, base::kIdBytes> id) {
                  const std::string text = std::to_string(100000 + ++ids);
                  std::fill(id.begin(), id.end(), 'x');
                  std::copy(text.begin(), text.end(), id.begin());
