@@ -243,9 +243,17 @@ std::string unknown_command(int count, char** words, const std::string& limpet) 
                                    : fmt::format("did you mean {}?", meant));
 }
 
+/// How many words there are before `--`, with which `serve` says that the rest is the application and its own
+/// words: CLI11 refuses it behind the application.
+int count_before_application(int count, char** words) {
+  if (count < 2 || std::string_view(words[1]) != "serve") return count;
+  return static_cast<int>(std::find(words, words + count, std::string_view("--")) - words);
+}
+
 }  // namespace
 
 Command parse_command_line(int count, char** words, const std::string& limpet) {
+  const int own = count_before_application(count, words);
   CLI::App app(
       "Limpet: a server for real-time applications. One worker per CPU, clients stay with their worker.",
       "limpet");
@@ -257,7 +265,7 @@ Command parse_command_line(int count, char** words, const std::string& limpet) {
   const CLI::App* ctl = add_ctl(&app, &ctl_command);
   ctl_command.limpet = limpet;
   try {
-    app.parse(count, words);
+    app.parse(own, words);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return ExitNow{app.exit(error)};
     const std::string meant = serve->parsed() ? suggestion_for(count, words) : "";
@@ -271,7 +279,11 @@ Command parse_command_line(int count, char** words, const std::string& limpet) {
                                                                : "");
     return ExitNow{kUsage};
   }
-  if (serve->parsed()) return finish(&serve_words);
+  if (serve->parsed()) {
+    CommandLine result = finish(&serve_words);
+    for (int index = own + 1; index < count; ++index) result.application.emplace_back(words[index]);
+    return result;
+  }
   return ctl_command;
 }
 

@@ -138,7 +138,8 @@ std::vector<std::string> objections(const ipc::SupervisorState& state, const Loa
   if (!loaded.mistakes.empty()) return loaded.mistakes;
   std::vector<std::string> result;
   const Options before = restore_options(state.programs.front());
-  for (const std::string& each : changes_that_need_a_restart(before, loaded.options))
+  for (const std::string& each :
+       changes_that_need_a_restart(before, loaded.options, static_cast<std::uint16_t>(state.slots.size())))
     result.push_back(each + " has changed, which needs a restart");
   if (result.empty()) (void)make_program(loaded.options, loaded.options.listen, state.placement_seed, place);
   return result;

@@ -209,7 +209,8 @@ SharedProgram Supervisor::read_program_again(std::string* why) const {
     for (const std::string& each : loaded.mistakes) *why += (why->empty() ? "" : "\n") + each;
     return nullptr;
   }
-  for (const std::string& each : changes_that_need_a_restart(cluster_.program().options, loaded.options)) {
+  for (const std::string& each :
+       changes_that_need_a_restart(cluster_.program().options, loaded.options, cluster_.slots())) {
     *why += fmt::format("{}{} has changed, which needs a restart", why->empty() ? "" : "; ", each);
   }
   if (!why->empty()) return nullptr;

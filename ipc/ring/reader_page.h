@@ -1,5 +1,5 @@
 // A reader's half of the rings: one page per worker incarnation, written by it alone, on which every writer
-// sees whether the worker sleeps and how far it has read (ring_layout.h). Owns the mapping. Never waits.
+// sees whether the worker sleeps and how far it has read (layout.h). Owns the mapping. Never waits.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// The bodies of BasicRingWriter: for ring_writer.cpp, which makes the right one, and for the tests, which
+// The bodies of BasicRingWriter: for writer.cpp, which makes the right one, and for the tests, which
 // make the mutants.
 #pragma once
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "base/check.h"
 #include "base/plain_line.h"
 #include "supervisor/options/file.h"
@@ -32,6 +34,12 @@ std::vector<std::string> contradictions(const Options& options) {
   if (options.max_workers != 0 && options.workers > options.max_workers) {
     result.push_back(
         fmt::format("workers ({}) is more than max_workers ({})", options.workers, options.max_workers));
+  }
+  std::set<std::string> listens;
+  for (const std::string& address : options.listen) {
+    // Port 0 is another free one each time.
+    if (!address.ends_with(":0") && !listens.insert(address).second)
+      result.push_back(fmt::format("listen: {} stands there twice", address));
   }
   return result;
 }

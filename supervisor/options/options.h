@@ -1,5 +1,5 @@
 // What `limpet serve` can be told, by flag or by limpet.toml. A value; nothing here starts or opens anything.
-// One table (option_table.h) gives names, defaults, units and help; a flag beats the file.
+// One table (table.h) gives names, defaults, units and help; a flag beats the file.
 #pragma once
 
 #include <chrono>

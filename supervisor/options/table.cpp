@@ -333,9 +333,11 @@ bool same_sockets(const Options& before, const Options& after) {
 
 }  // namespace
 
-std::vector<std::string> changes_that_need_a_restart(const Options& before, const Options& after) {
+std::vector<std::string> changes_that_need_a_restart(const Options& before, const Options& after,
+                                                     std::uint16_t slots) {
   std::vector<std::string> result;
   for (const OptionRow& row : kOptions) {
+    if (row.key == "workers" && after.workers == slots) continue;
     const bool same = std::visit([&](auto member) { return before.*member == after.*member; }, row.member);
     if (row.needs_restart && !same) result.push_back(name_in_file(row));
   }

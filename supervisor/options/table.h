@@ -61,9 +61,10 @@ struct OptionRow {
 /// "socketio.ping_interval"
 [[nodiscard]] std::string name_in_file(const OptionRow& row);
 
-/// Keys of the options that differ and that a reload cannot change.
+/// Keys of the options that differ and that a reload cannot change. `slots`: as many as there are now; `ctl
+/// scale` may have brought about already what the file says.
 [[nodiscard]] std::vector<std::string> changes_that_need_a_restart(const Options& before,
-                                                                   const Options& after);
+                                                                   const Options& after, std::uint16_t slots);
 
 /// "25s", "2.5s", "500ms", "2m", "1h", "0s"
 [[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);

@@ -88,6 +88,11 @@ WAITS = re.compile(r"\b(sleep_for|sleep_until|usleep|nanosleep)\b|(?<![\w.])slee
 SWITCHED_OFF = re.compile(r"\bGTEST_SKIP\b|\bDISABLED_\w|\b(?:test|it|describe)\.(?:skip|todo|only)\b")
 
 
+# A file that a comment names: with its folder, or by its name alone.
+NAMED_FILE = re.compile(r"(?<![\w.:/<*-])((?:[\w-]+/)*[\w.-]*\w\.(?:h|cpp|md|capnp|mjs|py|pml))(?![\w(])")
+FOREIGN_FILES: set[str] = set()
+
+
 # Law 13. A loop that can take many rounds asks the allowance of its turn before each of them (worker/loop/allowance.h), hands
 # it to what does the work and ends when that says so, or stands here with what bounds it. The loops of the worker that are meant: those without a number of rounds in their head
 # (`while`, `for (;;)`, `for (a; b; c)` but not over the elements of something), and every receiver of a client's bytes.
@@ -415,6 +420,20 @@ class Shape(unittest.TestCase):
             if "#pragma once" not in text:
                 found.append(f"{path}: no #pragma once")
         self.assert_none(found, "docs/style.md: a header opens with what it is")
+
+    def test_a_file_that_a_comment_names_is_there(self):
+        known = files()
+        ends = {"/".join(path.split("/")[at:]) for path in known for at in range(path.count("/") + 1)}
+        found = []
+        for path in known:
+            if not is_cpp(path):
+                continue
+            for number, line in lines(path):
+                comment = re.search(r"//(.*)", line)
+                for name in re.findall(NAMED_FILE, comment.group(1)) if comment else []:
+                    if name not in ends and name not in FOREIGN_FILES:
+                        found.append(f"{path}:{number}: {name}")
+        self.assert_none(found, "no such file in the project")
 
     def test_the_top_level_is_what_the_design_names(self):
         entries = {path.split("/")[0] for path in files()}

@@ -22,7 +22,7 @@ constexpr std::size_t kSpareBacklogBytes = 512;
 /// What a connection costs while it is idle: itself, its HTTP connection, what the allocator adds.
 constexpr std::ptrdiff_t kConnectionBytes = 512;
 
-// What pieces of work cost (http/allowance.h).
+// What pieces of work cost (loop/allowance.h).
 constexpr std::uint32_t kUnitsOfWrite = 4;
 constexpr std::uint32_t kUnitsOfEnd = 8;
 constexpr std::uint32_t kUnitsOfBurial = 2;

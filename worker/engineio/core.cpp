@@ -13,7 +13,7 @@ namespace {
 /// What a session costs while it is idle, without its handshake's head: itself, what the layer above keeps of
 /// it, what the allocator adds.
 constexpr std::size_t kSessionBytes = 512;
-/// One end that is reported (http/allowance.h): the handlers of its sockets run.
+/// One end that is reported (loop/allowance.h): the handlers of its sockets run.
 constexpr std::uint32_t kUnitsOfEnd = 8;
 
 }  // namespace

@@ -29,7 +29,7 @@ class AwaitedPost final : public http::AwaitedBody {
 
 namespace {
 
-// What pieces of work cost (http/allowance.h).
+// What pieces of work cost (loop/allowance.h).
 constexpr std::uint32_t kUnitsOfAnswer = 4;
 /// What one poll is answered with, a single message apart; its client asks for the rest at once. As JSONP
 /// each byte is looked at, and may become six.

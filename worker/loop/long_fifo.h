@@ -1,6 +1,6 @@
 // A queue that may become very long: elements stand in blocks, so that growing moves none of them. Until its
 // first element it owns no memory, and when a long one has become empty it owns none again. For short ones
-// Fifo (http/fifo.h) costs less.
+// Fifo (fifo.h) costs less.
 #pragma once
 
 #include <boost/container/deque.hpp>

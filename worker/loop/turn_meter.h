@@ -19,7 +19,7 @@ class TurnMeter {
   void begin_turn() noexcept;
   /// Its wait is over.
   void wake_up() noexcept;
-  /// `in_handlers`: ticks (socketio/handler_clock.h) that handlers of the application ran in this turn. The
+  /// `in_handlers`: ticks (handler_clock.h) that handlers of the application ran in this turn. The
   /// thread's CPU time of this turn without them, if it may have been a long one.
   [[nodiscard]] std::optional<std::chrono::microseconds> end_turn(std::uint64_t in_handlers) noexcept;
 

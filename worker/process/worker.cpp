@@ -47,7 +47,7 @@ constexpr milliseconds kLongestWait{250};
 constexpr milliseconds kDeferredRetry{1};
 /// Asio handlers of one turn: an application's own that post each other must not keep the rest waiting.
 constexpr int kHandlersPerTurn = 64;
-/// What the parts of a turn may take (http/allowance.h), so that none is longer than some milliseconds,
+/// What the parts of a turn may take (loop/allowance.h), so that none is longer than some milliseconds,
 /// whatever came in. One piece of work may go beyond it. Input has two shares: what is new, and what had to
 /// wait.
 constexpr std::uint32_t kUnitsPerShare = 20'000;

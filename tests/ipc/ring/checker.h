@@ -1,4 +1,4 @@
-// Holds a reader to the invariants of ring_layout.h: a sink that knows what was published under each sequence
+// Holds a reader to the invariants of layout.h: a sink that knows what was published under each sequence
 // and notes every contradiction. The mutants show that it notices.
 #pragma once
 

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <tuple>
 
+#include "supervisor/command_line.h"
 #include "supervisor/options/file.h"
 #include "supervisor/options/settings.h"
 #include "supervisor/options/suggestion.h"
@@ -262,9 +263,9 @@ TEST_F(OptionsFile, what_a_socket_is_opened_with_needs_a_restart_and_the_rest_of
   const Options before = load(kTwoListeners).options;
   std::string other = kTwoListeners;
   other.replace(other.find("\"1s\""), 4, "\"2s\"");
-  EXPECT_THAT(changes_that_need_a_restart(before, load(other).options), IsEmpty());
+  EXPECT_THAT(changes_that_need_a_restart(before, load(other).options, 2), IsEmpty());
   other.replace(other.find("= 9"), 3, "= 8");
-  EXPECT_THAT(changes_that_need_a_restart(before, load(other).options), ElementsAre("listen"));
+  EXPECT_THAT(changes_that_need_a_restart(before, load(other).options, 2), ElementsAre("listen"));
 }
 
 TEST_F(OptionsFile, all_mistakes_are_told_at_once) {
@@ -376,10 +377,10 @@ TEST(OptionTable, names_what_a_reload_cannot_change) {
   const Options before = load_options({}).options;
   Options after = before;
   after.ping_interval = 1s;
-  EXPECT_THAT(changes_that_need_a_restart(before, after), IsEmpty());
+  EXPECT_THAT(changes_that_need_a_restart(before, after, 2), IsEmpty());
   after.workers = 7;
   after.listen = {"tcp://127.0.0.1:1"};
-  EXPECT_THAT(changes_that_need_a_restart(before, after), ElementsAre("listen", "workers"));
+  EXPECT_THAT(changes_that_need_a_restart(before, after, 2), ElementsAre("listen", "workers"));
 }
 
 TEST(OptionTable, stands_in_the_manual_row_by_row) {
@@ -408,6 +409,40 @@ TEST(Bytes, may_have_a_unit) {
   EXPECT_EQ(parse_bytes("16KiB"), 16384U);
   EXPECT_EQ(parse_bytes("1.5MiB"), 1572864U);
   for (const char* text : {"", "KiB", "1.5", "-1", "1KB", "1 KiB"}) EXPECT_FALSE(parse_bytes(text)) << text;
+}
+
+TEST(Options, the_number_of_workers_that_scale_has_brought_about_needs_no_restart) {
+  Options before;
+  before.workers = 2;
+  Options after = before;
+  after.workers = 3;
+  EXPECT_THAT(changes_that_need_a_restart(before, after, 2), ElementsAre("workers"));
+  EXPECT_THAT(changes_that_need_a_restart(before, after, 3), IsEmpty());
+}
+
+TEST(Options, an_address_that_stands_twice_is_told_before_it_is_bound_twice) {
+  const auto row = std::ranges::find(option_table(), std::string_view("--listen"), &OptionRow::flag);
+  CommandLine words;
+  words.flags.push_back({static_cast<std::size_t>(row - option_table().begin()),
+                         {"tcp://127.0.0.1:1", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0"}});
+  EXPECT_THAT(load_options(words).mistakes, IsEmpty());
+  words.flags.back().values.emplace_back("tcp://127.0.0.1:1");
+  EXPECT_THAT(load_options(words).mistakes, ElementsAre("listen: tcp://127.0.0.1:1 stands there twice"));
+}
+
+TEST(Words, behind_two_dashes_are_the_applications) {
+  const auto application_of = [](std::vector<std::string> words) {
+    words.insert(words.begin(), {"limpet", "serve"});
+    std::vector<char*> pointers;
+    for (std::string& word : words) pointers.push_back(word.data());
+    const Command command = parse_command_line(static_cast<int>(pointers.size()), pointers.data(), "limpet");
+    return std::get<CommandLine>(command).application;
+  };
+  EXPECT_THAT(application_of({"./app", "--", "--its", "x"}), ElementsAre("./app", "--its", "x"));
+  EXPECT_THAT(application_of({"./app", "a", "--workers", "2", "--", "--workers"}),
+              ElementsAre("./app", "a", "--workers"));
+  EXPECT_THAT(application_of({"--", "./app", "--its", "--", "x"}), ElementsAre("./app", "--its", "--", "x"));
+  EXPECT_THAT(application_of({"./app", "--"}), ElementsAre("./app"));
 }
 
 TEST(Suggestion, is_made_only_if_it_is_near) {
