@@ -13,7 +13,6 @@
 #include "supervisor/listen/routing_program.h"
 #include "supervisor/options/options.h"
 #include "supervisor/options/settings.h"
-#include "supervisor/options/suggestion.h"
 #include "supervisor/upgrade/state.h"
 #include "tests/growth/growth.h"
 
@@ -67,13 +66,6 @@ void trusted_networks(std::size_t n) {
   counted([&] { loaded = load(file); });
   EXPECT_EQ(loaded.mistakes, std::vector<std::string>());
   EXPECT_EQ(loaded.options.trusted.size(), n);
-}
-
-void long_word(std::size_t n) {
-  const std::string word(n, 'x');
-  std::string found = "?";
-  counted([&] { found = nearest(word, {"--workers", "--listen", "--ping-interval"}); });
-  EXPECT_EQ(found, "");
 }
 
 void routing_of_slots(std::size_t n) {
@@ -164,13 +156,9 @@ void state_of_slots(std::size_t n) {
 
 Rows supervisor_rows() {
   return {
-      {"listen_tables", 32, listen_tables},
-      {"option_mistakes", 64, wrong_keys},
-      {"trusted_networks", 256, trusted_networks},
-      {"long_unknown_option", 256, long_word},
-      {"routing_program_of_slots", 32, routing_of_slots},
-      {"status_of_slots", 32, status_of_slots},
-      {"stats_of_slots", 32, stats_of_slots},
+      {"listen_tables", 32, listen_tables},        {"option_mistakes", 64, wrong_keys},
+      {"trusted_networks", 256, trusted_networks}, {"routing_program_of_slots", 32, routing_of_slots},
+      {"status_of_slots", 32, status_of_slots},    {"stats_of_slots", 32, stats_of_slots},
       {"state_of_slots", 32, state_of_slots},
   };
 }

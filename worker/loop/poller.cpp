@@ -29,8 +29,12 @@ void Poller::modify(int descriptor, std::uint32_t events, Subscriber& subscriber
 
 void Poller::remove(int descriptor, const Subscriber& subscriber) noexcept {
   ::epoll_ctl(set_.get(), EPOLL_CTL_DEL, descriptor, nullptr);
-  for (std::size_t i = next_; i < end_; ++i)
-    if (batch_[i].data.ptr == &subscriber) batch_[i].data.ptr = nullptr;
+  // Most often the one that is being called.
+  for (std::size_t i = next_; i < end_; ++i) {
+    if (batch_[i].data.ptr != &subscriber) continue;
+    batch_[i].data.ptr = nullptr;
+    return;
+  }
 }
 
 bool Poller::dispatch(const Allowance& allowance) {
