@@ -10,6 +10,8 @@
 
 #include "base/descriptor_limit.h"
 #include "base/signals.h"
+#include "supervisor/operations/rollout.h"
+#include "supervisor/operations/scaling.h"
 #include "supervisor/options/table.h"
 #include "supervisor/system/log.h"
 #include "supervisor/system/version.h"

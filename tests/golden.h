@@ -38,13 +38,6 @@ class Golden {
   void expect_all_seen() const {
     for (const auto& [name, hex] : known_) EXPECT_TRUE(seen_.contains(name)) << name;
   }
-  [[nodiscard]] std::string bytes_of(const std::string& name) const {
-    const std::string& hex = known_.at(name);
-    std::string bytes;
-    for (std::size_t at = 0; at + 1 < hex.size(); at += 2)
-      bytes += static_cast<char>(std::stoi(hex.substr(at, 2), nullptr, 16));
-    return bytes;
-  }
 
  private:
   static std::string hex_of(std::span<const std::byte> bytes) {

@@ -90,7 +90,6 @@ SWITCHED_OFF = re.compile(r"\bGTEST_SKIP\b|\bDISABLED_\w|\b(?:test|it|describe)\
 
 # A file that a comment names: with its folder, or by its name alone.
 NAMED_FILE = re.compile(r"(?<![\w.:/<*-])((?:[\w-]+/)*[\w.-]*\w\.(?:h|cpp|md|capnp|mjs|py|pml))(?![\w(])")
-FOREIGN_FILES: set[str] = set()
 
 
 # Law 13. A loop that can take many rounds asks the allowance of its turn before each of them (worker/loop/allowance.h), hands
@@ -431,7 +430,7 @@ class Shape(unittest.TestCase):
             for number, line in lines(path):
                 comment = re.search(r"//(.*)", line)
                 for name in re.findall(NAMED_FILE, comment.group(1)) if comment else []:
-                    if name not in ends and name not in FOREIGN_FILES:
+                    if name not in ends:
                         found.append(f"{path}:{number}: {name}")
         self.assert_none(found, "no such file in the project")
 

@@ -14,6 +14,7 @@
 #include "ipc/shared/slot_board.h"
 #include "tests/worker/client/clients_kit.h"
 #include "tests/worker/plenty.h"
+#include "tests/worker/slot/placed_addresses.h"
 #include "worker/process/settings.h"
 #include "worker/slot/sid_source.h"
 #include "worker/socketio/server.h"
@@ -343,15 +344,6 @@ class BehindProxies : public FrontTest {
     std::string why;
     settings.listeners[1].trusted.push_back(*base::parse_network("127.0.0.0/8", &why));
     return settings;
-  }
-  /// An address that rendezvous hashing gives to `slot`.
-  static std::string address_of(std::uint16_t slot) {
-    for (int i = 1;; ++i) {
-      const std::string address = "192.0.2." + std::to_string(i);
-      if (rendezvous_slot(client::PeerAddress::from_text(address, 0), base::PlacementHash(0), 2,
-                          [](auto) { return true; }) == slot)
-        return address;
-    }
   }
   static std::string line(const std::string& address) {
     return "PROXY TCP4 " + address + " 10.0.0.1 56324 443\r\n";

@@ -9,6 +9,7 @@
 #include "ipc/shared/slot_board.h"
 #include "tests/worker/client/clients_kit.h"
 #include "tests/worker/plenty.h"
+#include "tests/worker/slot/placed_addresses.h"
 #include "worker/slot/sid_source.h"
 #include "worker/socketio/server.h"
 
@@ -37,15 +38,6 @@ class RouterTest : public ClientsTest {
     std::vector<base::Descriptor> ends;
     for (int slot = 0; slot < 2; ++slot) ends.push_back(ipc::make_inbox().sending);
     return ends;
-  }
-  /// An address that rendezvous hashing gives to `slot`.
-  static std::string address_of(std::uint16_t slot) {
-    for (int i = 1;; ++i) {
-      const std::string address = "192.0.2." + std::to_string(i);
-      if (rendezvous_slot(client::PeerAddress::from_text(address, 0), base::PlacementHash(0), 2,
-                          [](auto) { return true; }) == slot)
-        return address;
-    }
   }
   /// A sid whose bucket `slot` owns.
   std::string sid_of(std::uint16_t slot) {
