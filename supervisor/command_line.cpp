@@ -165,20 +165,6 @@ CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
   return ctl;
 }
 
-std::string suggestion_for(int count, char** words) {
-  std::vector<std::string> known = {"--config", "--check", "--help"};
-  for (const OptionRow& row : option_table()) known.emplace_back(row.flag);
-  for (int index = 2; index < count; ++index) {
-    const std::string word = std::string(words[index]).substr(0, std::string(words[index]).find('='));
-    if (word == "--") break;
-    if (!word.starts_with("--") || std::find(known.begin(), known.end(), word) != known.end()) continue;
-    const std::string meant = nearest(word, known);
-    return meant.empty() ? "; options of the application come after --"
-                         : fmt::format("; did you mean {}?", meant);
-  }
-  return "";
-}
-
 /// "--now, --no-wait, --timeout SECONDS, --runtime-dir DIR"
 std::string words_of(const CLI::App& verb) {
   std::string result;
@@ -192,6 +178,36 @@ std::string words_of(const CLI::App& verb) {
   return result;
 }
 
+/// The options that a command has, as they are written.
+std::vector<std::string> names_of_options(const CLI::App& command) {
+  std::vector<std::string> result;
+  for (const CLI::Option* each : command.get_options()) {
+    if (!each->get_positional()) result.push_back("--" + each->get_lnames().front());
+  }
+  return result;
+}
+
+/// An option that stands at the end without its value; "" if that is not what is wrong.
+std::string missing_value(const CLI::App& command, const CLI::ParseError& error) {
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) == nullptr) return "";
+  const std::string text = error.what();  // "--timeout: 1 required SECONDS missing"
+  const std::string name = text.substr(0, text.find(':'));
+  const CLI::Option* option = command.get_option_no_throw(name);
+  if (option == nullptr) return "";
+  return fmt::format("{0} needs a value: {0} {1}", name, option->get_type_name());
+}
+
+/// What is wrong with the words behind `serve`, where CLI11 says it in words of its own; "" else.
+std::string misused_serve(const CLI::App& serve, const CLI::ParseError& error) {
+  const std::vector<std::string> extras = serve.remaining();
+  if (extras.empty()) return missing_value(serve, error);
+  const std::string word = extras.front().substr(0, extras.front().find('='));
+  const std::string meant = nearest(word, names_of_options(serve));
+  return fmt::format(
+      "serve: '{}' means nothing to it; {}", word,
+      meant.empty() ? "options of the application come after --" : fmt::format("did you mean {}?", meant));
+}
+
 /// What is wrong with the words behind a verb of `ctl`, where CLI11 says it in words of its own; "" else.
 std::string misused_verb(const CLI::App& ctl, const CLI::ParseError& error, const std::string& limpet) {
   const auto verbs = ctl.get_subcommands();
@@ -201,11 +217,12 @@ std::string misused_verb(const CLI::App& ctl, const CLI::ParseError& error, cons
     return fmt::format("{0}: a number of workers is missing, 1 to {2}: `{1} ctl {0} 4`", verb.get_name(),
                        limpet, base::kMostSlots);
   const std::vector<std::string> extras = verb.remaining();
-  if (extras.empty()) return "";
+  if (extras.empty()) {
+    const std::string of_verb = missing_value(verb, error);
+    return of_verb.empty() ? missing_value(ctl, error) : of_verb;
+  }
   const std::string& word = extras.front();
-  std::vector<std::string> known;
-  for (const CLI::Option* each : verb.get_options()) known.push_back(each->get_name());
-  const std::string meant = nearest(word, known);
+  const std::string meant = nearest(word, names_of_options(verb));
   return fmt::format(
       "{}: '{}' means nothing to it; {}", verb.get_name(), word,
       meant.empty() ? fmt::format("it takes {}", words_of(verb)) : fmt::format("did you mean {}?", meant));
@@ -215,7 +232,10 @@ std::string misused_verb(const CLI::App& ctl, const CLI::ParseError& error, cons
 std::string unknown_command(int count, char** words, const std::string& limpet) {
   if (count < 2) return "limpet needs a command: serve or ctl";
   const std::string command = words[1];
-  if (command == "serve" || command.starts_with("-")) return "";
+  if (command == "serve") return "";
+  if (command.starts_with("-"))
+    return fmt::format("'{}' means nothing to limpet; it needs a command: serve or ctl", command);
+  if (command == "help") return fmt::format("help: no command of limpet; did you mean `{} --help`?", limpet);
   std::vector<std::string> verbs;
   for (const CtlVerb& verb : ctl_verbs()) verbs.emplace_back(verb.name);
   const auto is_verb = [&verbs](const std::string& word) {
@@ -268,12 +288,10 @@ Command parse_command_line(int count, char** words, const std::string& limpet) {
     app.parse(own, words);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return ExitNow{app.exit(error)};
-    const std::string meant = serve->parsed() ? suggestion_for(count, words) : "";
     std::string why = unknown_command(count, words, limpet);
-    if (why.empty()) why = misused_verb(*ctl, error, limpet);
+    if (why.empty()) why = serve->parsed() ? misused_serve(*serve, error) : misused_verb(*ctl, error, limpet);
     if (why.empty()) why = error.what();
-    std::fprintf(stderr, "limpet: %s%s\nlimpet: `%s%s --help` says more\n", why.c_str(), meant.c_str(),
-                 limpet.c_str(),
+    std::fprintf(stderr, "limpet: %s\nlimpet: `%s%s --help` says more\n", why.c_str(), limpet.c_str(),
                  serve->parsed()                               ? " serve"
                  : count > 1 && std::string(words[1]) == "ctl" ? " ctl"
                                                                : "");

@@ -24,7 +24,6 @@ Scaling::Scaling(Loop& loop, Cluster& cluster, std::uint16_t workers, Say say, D
       after_(workers) {}
 
 std::string Scaling::obstacle() const {
-  if (after_ == before_) return fmt::format("there are {} workers", before_);
   if (after_ == 0 || after_ > cluster_.capacity())
     return fmt::format("{} workers: from 1 to {} can be had (max_workers)", after_, cluster_.capacity());
   if (cluster_.listener_count() + 1U > ipc::kDescriptorsLimit)

@@ -166,7 +166,7 @@ class Reader {
   Reader(const std::string& file, const std::string& limpet, Options* options)
       : file_(file), limpet_(limpet), options_(options) {}
 
-  std::vector<std::string> read(const toml::table& root) {
+  FileContents read(const toml::table& root) {
     for (const auto& [key, node] : root) {
       if (key.str() == kAppTable) {
         take_app(key, node);
@@ -178,7 +178,7 @@ class Reader {
         take_value("", key, node);
       }
     }
-    return told();
+    return {told(), std::move(places_)};
   }
 
  private:
@@ -194,11 +194,15 @@ class Reader {
     std::vector<std::string> result;
     for (std::size_t index = 0; index < std::min(mistakes_.size(), kMostMistakes); ++index) {
       const auto& [where, sentence] = mistakes_[index];
-      result.push_back(fmt::format("{}:{}: {}", file_, where.line, sentence()));
+      result.push_back(fmt::format("{}: {}", place_of(where), sentence()));
     }
     if (mistakes_.size() > kMostMistakes)
       result.push_back(fmt::format("{}: and {} mistakes more", file_, mistakes_.size() - kMostMistakes));
     return result;
+  }
+
+  [[nodiscard]] std::string place_of(const toml::source_position& where) const {
+    return fmt::format("{}:{}", file_, where.line);
   }
 
   static bool is_section(std::string_view name) {
@@ -246,25 +250,31 @@ class Reader {
     for (const toml::node& node : tables) {
       const toml::table& table = *node.as_table();
       std::vector<GivenFlag> given;
-      const auto* address = table.get("address");
-      if (address == nullptr || !address->is_string())
-        mistake(node.source(), "listen: a table without address; address = \"tcp://*:3000\" is one");
-      else
-        addresses.push_back(address->value_exact<std::string>().value());
+      if (auto address = address_of(table)) addresses.push_back(*std::move(address));
       for (const auto& [key, value] : table) {
         if (key.str() != "address") take_of_listener(key, value, &given);
       }
       all.push_back(std::move(given));
     }
     if (!mistakes_.empty()) return;
-    for (std::size_t index = 0; index < addresses.size(); ++index) {
-      std::string why = assign(listen_row(), {addresses[index]}, options_);
-      if (why.empty() && options_->listen.size() > 1)
-        why = fmt::format("'{}' is more than one; each has a table", addresses[index]);
-      if (!why.empty()) return mistake(tables[index].source(), fmt::format("listen.address: {}", why));
-    }
     options_->listen = std::move(addresses);
     options_->listen_tables = std::move(all);
+  }
+
+  std::optional<std::string> address_of(const toml::table& listener) {
+    const auto* node = listener.get("address");
+    if (node == nullptr || !node->is_string()) {
+      mistake(listener.source(), "listen: a table without address; address = \"tcp://*:3000\" is one");
+      return std::nullopt;
+    }
+    std::string text = node->value_exact<std::string>().value();
+    Options scratch;
+    std::string why = assign(listen_row(), {text}, &scratch);
+    if (why.empty() && scratch.listen.size() > 1)
+      why = fmt::format("'{}' is more than one; each has a table", text);
+    if (why.empty()) return text;
+    mistake(node->source(), fmt::format("listen.address: {}", why));
+    return std::nullopt;
   }
 
   void take_of_listener(const toml::key& key, const toml::node& node, std::vector<GivenFlag>* given) {
@@ -295,6 +305,7 @@ class Reader {
   void take_value(std::string_view section, const toml::key& key, const toml::node& node) {
     const OptionRow* row = row_of(section, key);
     if (row == nullptr) return unknown(section, key);
+    places_[name_in_file(*row)] = place_of(key.source().begin);
     if (row->unit == Unit::Addresses && node.is_array_of_tables()) return take_listeners(*node.as_array());
     const auto values = values_of(node);
     if (!values)
@@ -320,6 +331,9 @@ class Reader {
 
   [[nodiscard]] std::string words_for_unknown(const std::string& section, const std::string& key) const {
     const std::string name = section.empty() ? key : fmt::format("{}.{}", section, key);
+    for (const OptionRow& row : option_table())
+      if (section.empty() && key == name_in_file(row))
+        return fmt::format("unknown key \"{0}\"; without quotes {0} is one", key);
     std::vector<std::string> known = {std::string(kAppTable), std::string(kApplicationKey)};
     for (const OptionRow& row : option_table()) {
       known.push_back(name_in_file(row));
@@ -338,6 +352,7 @@ class Reader {
   const std::string& limpet_;
   Options* options_;
   std::vector<Mistake> mistakes_;
+  std::map<std::string, std::string> places_;
 };
 
 bool is_toml(const std::string& text) {
@@ -387,18 +402,17 @@ std::string words_for(const toml::parse_error& error, std::string_view text) {
 
 }  // namespace
 
-std::vector<std::string> read_options_file(const std::string& file, const std::string& limpet,
-                                           Options* options) {
+FileContents read_options_file(const std::string& file, const std::string& limpet, Options* options) {
   std::string text;
   try {
     text = read_whole(file);
     if (const std::size_t line = line_of_deep_key(text); line > 0)
-      return {fmt::format("{}:{}: a key with more than {} parts", file, line, kMostParts)};
+      return {{fmt::format("{}:{}: a key with more than {} parts", file, line, kMostParts)}, {}};
     return Reader(file, limpet, options).read(toml::parse(text, file));
   } catch (const toml::parse_error& error) {
-    return {fmt::format("{}:{}: {}", file, error.source().begin.line, words_for(error, text))};
+    return {{fmt::format("{}:{}: {}", file, error.source().begin.line, words_for(error, text))}, {}};
   } catch (const std::exception& error) {
-    return {error.what()};
+    return {{error.what()}, {}};
   }
 }
 

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <initializer_list>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "base/check.h"
 #include "base/plain_line.h"
@@ -24,22 +27,34 @@ Options defaults() {
   return result;
 }
 
+/// Where each option was given: "limpet.toml:3", "--workers".
+using Places = std::map<std::string, std::string>;
+
 /// Contradictions between options that are right one by one.
-std::vector<std::string> contradictions(const Options& options) {
+std::vector<std::string> contradictions(const Options& options, const Places& places) {
   std::vector<std::string> result;
+  const auto add = [&](std::initializer_list<const char*> names, const std::string& sentence) {
+    std::string given;
+    for (const char* name : names) {
+      const auto place = places.find(name);
+      if (place != places.end()) given += (given.empty() ? "" : ", ") + place->second;
+    }
+    result.push_back(given.empty() ? sentence : fmt::format("{}: {}", given, sentence));
+  };
   if (options.drain_window > options.drain_deadline) {
-    result.push_back(fmt::format("reload.drain_window ({} ms) is longer than reload.drain_deadline ({} ms)",
-                                 options.drain_window.count(), options.drain_deadline.count()));
+    add({"reload.drain_window", "reload.drain_deadline"},
+        fmt::format("reload.drain_window ({} ms) is longer than reload.drain_deadline ({} ms)",
+                    options.drain_window.count(), options.drain_deadline.count()));
   }
   if (options.max_workers != 0 && options.workers > options.max_workers) {
-    result.push_back(
+    add({"workers", "max_workers"},
         fmt::format("workers ({}) is more than max_workers ({})", options.workers, options.max_workers));
   }
   std::set<std::string> listens;
   for (const std::string& address : options.listen) {
     // Port 0 is another free one each time.
     if (!address.ends_with(":0") && !listens.insert(address).second)
-      result.push_back(fmt::format("listen: {} stands there twice", address));
+      add({"listen"}, fmt::format("{} stands twice in listen", address));
   }
   return result;
 }
@@ -69,17 +84,21 @@ std::vector<Options> options_of_listeners(const Options& options) {
 
 LoadedOptions load_options(const CommandLine& command_line) {
   LoadedOptions result{defaults(), {}};
-  if (!command_line.file.empty())
-    append(read_options_file(command_line.place.at(command_line.file), command_line.place.command(),
-                             &result.options),
-           &result.mistakes);
+  Places places;
+  if (!command_line.file.empty()) {
+    FileContents contents = read_options_file(command_line.place.at(command_line.file),
+                                              command_line.place.command(), &result.options);
+    append(contents.mistakes, &result.mistakes);
+    places = std::move(contents.places);
+  }
   for (const GivenFlag& flag : command_line.flags) {
     const OptionRow& row = option_table()[flag.row];
     const std::string why = assign(row, flag.values, &result.options);
     if (!why.empty()) append({fmt::format("{}: {}", row.flag, why)}, &result.mistakes);
+    places[name_in_file(row)] = row.flag;
   }
   if (!command_line.application.empty()) result.options.application = command_line.application;
-  if (result.mistakes.empty()) append(contradictions(result.options), &result.mistakes);
+  if (result.mistakes.empty()) append(contradictions(result.options, places), &result.mistakes);
   return result;
 }
 

@@ -1,4 +1,4 @@
-# cmake -DBUILD=… -DSOURCE=… -P run.cmake: an application outside the tree builds against an installed Limpet and starts; one
+# cmake -DBUILD=… -DSOURCE=… -P run.cmake: the README's application, outside the tree, builds against an installed Limpet and starts; one
 # that has Limpet's tree as a part of its own can be configured.
 string(RANDOM LENGTH 12 name)
 set(place ${BUILD}/consumer-${name})
@@ -12,7 +12,12 @@ function(step)
   endif()
 endfunction()
 
-set(application ${SOURCE}/tests/consumer/application)
+# The program is the first one of the README, as it stands there.
+file(READ ${SOURCE}/README.md program)
+string(REGEX REPLACE "^.*\n```cpp\n(#include <limpet/app.h>\n[^`]*)```\n.*$" "\\1" program "${program}")
+set(application ${place}/application)
+file(COPY ${SOURCE}/tests/consumer/application/CMakeLists.txt DESTINATION ${application})
+file(WRITE ${application}/hello.cpp "${program}")
 step(${CMAKE_COMMAND} --install ${BUILD} --prefix ${place}/installed)
 step(${CMAKE_COMMAND} -S ${application} -B ${place}/with-package -G Ninja -DCMAKE_PREFIX_PATH=${place}/installed)
 step(${CMAKE_COMMAND} --build ${place}/with-package)

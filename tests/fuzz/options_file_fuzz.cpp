@@ -140,7 +140,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   command_line.file = file;
   const LoadedOptions loaded = load_options(command_line);
   Options options = load_options({}).options;
-  const std::vector<std::string> mistakes = read_options_file(file, "limpet", &options);
+  const std::vector<std::string> mistakes = read_options_file(file, "limpet", &options).mistakes;
   if (!mistakes.empty()) {
     require(loaded.mistakes.size() == mistakes.size());
     check_mistakes(loaded.mistakes, file, text);

@@ -18,9 +18,11 @@
 namespace limpet::supervisor {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::StartsWith;
 using namespace std::chrono_literals;
 
 class OptionsFile : public testing::Test {
@@ -139,9 +141,10 @@ TEST_F(OptionsFile, each_mistake_is_one_line_whatever_it_quotes) {
 TEST_F(OptionsFile, a_file_that_cannot_be_read_whole_is_refused) {
   Options options;
   // Regular files, whose first read fails; in a directory it does too.
-  EXPECT_THAT(read_options_file("/proc/self/mem", "limpet", &options),
+  EXPECT_THAT(read_options_file("/proc/self/mem", "limpet", &options).mistakes,
               ElementsAre(HasSubstr("cannot be read: ")));
-  EXPECT_THAT(read_options_file("/", "limpet", &options), ElementsAre(HasSubstr("is not a regular file")));
+  EXPECT_THAT(read_options_file("/", "limpet", &options).mistakes,
+              ElementsAre(HasSubstr("is not a regular file")));
   EXPECT_THAT(load("#" + std::string(1 << 20, 'x') + "\n").mistakes,
               ElementsAre(HasSubstr("has more than 1048576 bytes")));
 }
@@ -204,9 +207,9 @@ TEST_F(OptionsFile, each_mistake_is_told_with_its_line_and_what_would_be_right) 
        "3: unknown key 'baklog' of a listener; did you mean 'backlog'?"},
       {"[[listen]]\naddress = \"tcp://*:1\"\nidle_timeout = 3\n",
        "3: listen.idle_timeout: '3' is no duration"},
-      {"[[listen]]\naddress = \"*:1\"\n", "1: listen.address: '*:1' is no address"},
+      {"[[listen]]\naddress = \"*:1\"\n", "2: listen.address: '*:1' is no address"},
       {"[[listen]]\naddress = \"tcp://*:1,tcp://*:2\"\n",
-       "1: listen.address: 'tcp://*:1,tcp://*:2' is more than one; each has a table"},
+       "2: listen.address: 'tcp://*:1,tcp://*:2' is more than one; each has a table"},
       {"application = [\"./app\", \"a\\u0000b\"]\n", "1: application: has a zero byte in it"},
       {"runtime_dir = \"/run\\u0000/x\"\n", "1: runtime_dir: has a zero byte in it"},
       {"[limits]\nmemory = \"17179869184GiB\"\n", "2: limits.memory: is out of range"},
@@ -323,7 +326,22 @@ TEST_F(OptionsFile, text_without_quotes_is_told_in_plain_words_and_the_librarys_
 
 TEST_F(OptionsFile, values_that_contradict_each_other_are_refused) {
   EXPECT_THAT(load("[reload]\ndrain_window = \"2m\"\n").mistakes,
-              ElementsAre(HasSubstr("reload.drain_window (120000 ms) is longer")));
+              ElementsAre(HasSubstr("limpet.toml:2: reload.drain_window (120000 ms) is longer")));
+  EXPECT_THAT(
+      load("max_workers = 2\nworkers = 1\n", {flag("--workers", {"3"})}).mistakes,
+      ElementsAre(AllOf(StartsWith("--workers, "), HasSubstr("limpet.toml:1: workers (3) is more than"))));
+}
+
+TEST_F(OptionsFile, a_bad_address_of_a_listener_is_told_among_all_other_mistakes) {
+  EXPECT_THAT(load("[[listen]]\naddress = \"*:1\"\nbaklog = 1\n[[listen]]\naddress = \"*:2\"\n").mistakes,
+              ElementsAre(HasSubstr(":2: listen.address: '*:1'"), HasSubstr(":3: unknown key 'baklog'"),
+                          HasSubstr(":5: listen.address: '*:2'")));
+}
+
+TEST_F(OptionsFile, a_name_with_its_table_in_quotes_is_told_to_need_none) {
+  EXPECT_THAT(
+      load("\"reload.probation\" = \"1s\"\n").mistakes,
+      ElementsAre(HasSubstr(":1: unknown key \"reload.probation\"; without quotes reload.probation is one")));
 }
 
 TEST_F(OptionsFile, a_file_that_is_not_there_is_told) {
@@ -427,7 +445,8 @@ TEST(Options, an_address_that_stands_twice_is_told_before_it_is_bound_twice) {
                          {"tcp://127.0.0.1:1", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0"}});
   EXPECT_THAT(load_options(words).mistakes, IsEmpty());
   words.flags.back().values.emplace_back("tcp://127.0.0.1:1");
-  EXPECT_THAT(load_options(words).mistakes, ElementsAre("listen: tcp://127.0.0.1:1 stands there twice"));
+  EXPECT_THAT(load_options(words).mistakes,
+              ElementsAre("--listen: tcp://127.0.0.1:1 stands twice in listen"));
 }
 
 TEST(Words, behind_two_dashes_are_the_applications) {
