@@ -1,7 +1,6 @@
 #include "worker/process/worker.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -15,9 +14,6 @@
 #include "base/log.h"
 #include "base/machine_memory.h"
 #include "base/signals.h"
-#include "ipc/shared/bucket_table.h"
-#include "ipc/shared/slot_board.h"
-#include "worker/adapter/ring_adapter.h"
 #include "worker/client/acceptor.h"
 #include "worker/client/admission.h"
 #include "worker/client/clients.h"
@@ -25,20 +21,18 @@
 #include "worker/loop/accounts.h"
 #include "worker/loop/turn_meter.h"
 #include "worker/loop/watch.h"
-#include "worker/migration/departure.h"
-#include "worker/migration/migration.h"
+#include "worker/process/peers.h"
+#include "worker/process/shutdown.h"
+#include "worker/process/tenancy.h"
 #include "worker/slot/front.h"
-#include "worker/slot/handovers.h"
 #include "worker/slot/router.h"
 #include "worker/slot/sid_source.h"
-#include "worker/slot/supervisor_link.h"
 #include "worker/socketio/server.h"
 
 namespace limpet::process {
 namespace {
 
 namespace asio = boost::asio;
-using migration::Departure;
 using std::chrono::milliseconds;
 
 /// The longest wait: a safety net for a lost wake-up, and the beat of an idle worker.
@@ -58,15 +52,6 @@ constexpr std::chrono::microseconds kTimeForMoves{1500};
 constexpr std::chrono::microseconds kTimeForOutput{1500};
 /// Connections and sessions that are closed in one turn because limits.memory is exceeded.
 constexpr int kShedPerTurn = 64;
-/// A worker whose supervisor has died, or that got SIGTERM, drains in its own time.
-constexpr milliseconds kOrphanWindow{2000};
-constexpr milliseconds kOrphanDeadline{5000};
-constexpr milliseconds kDrainProgressInterval{1000};
-/// Within which the supervisor answers one to which somebody has sent SIGTERM.
-constexpr milliseconds kAnswerDeadline{1000};
-/// How long behind its window a drain waits for the next polls of closed polling sessions.
-constexpr milliseconds kDrainLinger{1000};
-
 std::uint64_t sum(const auto& numbers) {
   return std::accumulate(numbers.begin(), numbers.end(), std::uint64_t{0});
 }
@@ -86,42 +71,22 @@ std::string with_slashes(std::string path) {
 
 }  // namespace
 
-class Worker::Core {
+class Worker::Impl {
  public:
-  Core(const ipc::Heritage* heritage, Settings settings, Setup setup);
-  ~Core();
+  Impl(const ipc::Heritage* heritage, Settings settings, Setup setup);
+  ~Impl();
   int run();
 
  private:
   static engineio::Options engine_options(const Settings& settings);
   static socketio::Options socketio_options(const ipc::Heritage& heritage, const Settings& settings);
-  void join_cluster(const ipc::Heritage& heritage);
+  void join_cluster();
+  [[nodiscard]] Peers::Callbacks from_peers();
   void listen_alone();
-  void say_hello();
-  void on_message(const ipc::SupervisorMessage& message, std::vector<base::Descriptor> descriptors);
-  void on_scaling(const ipc::SupervisorMessage& message, std::vector<base::Descriptor> descriptors);
-  void on_descriptors_lost(const ipc::SupervisorMessage& message);
-  void on_supervisor_lost();
+  [[nodiscard]] std::string set_up_application();
+  void hear_signals();
+  void wait_for_signal();
   void on_signal(int signal);
-  void ask_to_be_replaced();
-  void tell_signalled();
-  void check_answer();
-  bool set_up_application();
-  /// Says why to whoever started this worker, and leaves.
-  void fail(const std::string& why);
-  void start_drain(milliseconds window, milliseconds deadline);
-  void start_migration(milliseconds window, milliseconds deadline, base::Descriptor stream);
-  void continue_migration();
-  [[nodiscard]] ipc::Leaving since_leaving() const;
-  void begin_to_leave();
-  void report_drain();
-  [[nodiscard]] bool is_draining() const noexcept {
-    return departure_ && departure_->kind() == Departure::Kind::Draining;
-  }
-  void drain_due_sessions();
-  void continue_drain();
-  void end_unfinished(bool gives_connections);
-  void leave();
 
   void turn();
   void wait();
@@ -130,13 +95,11 @@ class Worker::Core {
   void take_input();
   void take_input(bool is_new);
   void begin_share(std::chrono::microseconds time);
+  void end();
   [[nodiscard]] std::uint64_t held_for_clients() const;
   void shed_for_memory();
   void note_turn();
-  void keep_descriptors_for_sessions();
   void copy_counters();
-  void hear_signals();
-  void wait_for_signal();
 
   ipc::Heritage heritage_;
   ipc::Incarnation who_;
@@ -149,8 +112,7 @@ class Worker::Core {
   loop::Allowance allowance_;
   loop::MemoryTotal memory_;
   ipc::CounterBlock counters_;
-  std::optional<ipc::BucketTable> buckets_;
-  std::optional<ipc::SlotBoard> board_;
+  std::optional<Peers> peers_;  // both or neither
   slot::SidSource sids_;
   loop::Poller poller_;
   std::optional<socketio::Server> socketio_;  // made before the engine, and gone before it
@@ -158,25 +120,14 @@ class Worker::Core {
   engineio::Server engine_;
   client::Clients clients_;
   client::Admission admission_;
-  std::optional<adapter::RingAdapter> rings_;
-  std::optional<slot::Handovers> handovers_;
-  std::optional<slot::Placement> placement_;
   client::Listeners listeners_;
-  std::optional<slot::Router> router_;
-  std::optional<slot::Front> front_;
-  std::optional<migration::Migration> migration_;
-  std::optional<client::Acceptor> acceptor_;
-  std::optional<slot::SupervisorLink> link_;
+  slot::Router router_;
+  slot::Front front_;
+  client::Acceptor acceptor_;
+  Shutdown shutdown_;
+  std::optional<Tenancy> tenancy_;
   loop::Watch poller_watch_;
-  std::optional<loop::Watch> doorbell_watch_;
-  std::optional<Departure> departure_;
-  bool told_empty_ = false;  ///< that all have left for the successor
-  loop::TimePoint drain_progress_at_{};
-  loop::TimePoint drain_linger_until_{};
-  std::optional<ipc::Leaving> before_leaving_;  ///< moved and drained until it began to leave
   std::optional<int> exit_code_;
-  /// Sessions that this slot had when this worker took its seat from another; nullopt: it has not.
-  std::optional<std::uint64_t> expected_sessions_;
   /// Of engine_'s counts, what stands in counters_ already.
   struct {
     std::uint64_t overflowed = 0;
@@ -188,30 +139,19 @@ class Worker::Core {
   bool cut_short_ = false;  ///< somebody was told to wait for the next turn, in this one
   bool poller_ready_ = true;
   bool new_input_first_ = true;  ///< else what had to wait for this turn
-  bool more_in_rings_ = false;
-  bool more_in_inbox_ = false;
-  bool more_to_end_ = false;
-  bool more_unfinished_ = false;
-  std::uint32_t supervisor_level_ = 0;  ///< nothing of a higher one is sent to it (ipc/messages/messages.h)
-  loop::TimePoint answer_due_ = loop::TimePoint::max();  ///< of the supervisor, to one that was sent SIGTERM
-  bool supervisor_lost_ = false;
-  bool expecting_parent_death_signal_ = false;
 };
 
-Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup)
+Worker::Impl::Impl(const ipc::Heritage* heritage, Settings settings, Setup setup)
     : heritage_(heritage == nullptr ? ipc::Heritage{} : *heritage),
       who_{heritage_.slot, heritage_.lane, heritage_.generation},
       settings_(with_default_memory(std::move(settings), heritage_.slots)),
       setup_(std::move(setup)),
       counters_(ipc::CounterBlock::create(who_)),
-      buckets_([&]() -> std::optional<ipc::BucketTable> {
-        if (heritage == nullptr) return std::nullopt;
-        std::string why;
-        auto table = ipc::BucketTable::map(base::Descriptor(ipc::kClusterPage), &why);
-        if (!table) throw std::runtime_error("map the bucket table: " + why);
-        return table;
-      }()),
-      sids_(buckets_ ? &*buckets_ : nullptr, heritage_.slot),
+      peers_(heritage == nullptr
+                 ? std::optional<Peers>()
+                 : std::optional<Peers>(std::in_place, context_, heritage_, inherited_peers(heritage_),
+                                        settings_, counters_, from_peers())),
+      sids_(peers_ ? &peers_->buckets() : nullptr, heritage_.slot),
       socketio_(std::in_place, clock_, socketio_options(heritage_, settings_),
                 [this](std::span<char, base::kIdBytes> id) { sids_.fill(id); }),
       io_(*socketio_),
@@ -227,39 +167,47 @@ Worker::Core::Core(const ipc::Heritage* heritage, Settings settings, Setup setup
       clients_(poller_, clock_, allowance_, memory_, counters_, settings_.limits, settings_.listeners),
       admission_(settings_.limits, clock_, counters_),
       listeners_(settings_.limits, settings_.listeners),
+      router_(clients_, listeners_, engine_, peers_ ? &peers_->handovers() : nullptr,
+              peers_ ? &peers_->placement() : nullptr),
+      front_(clients_, engine_, *socketio_, router_, admission_, settings_.limits, listeners_, clock_,
+             counters_),
+      acceptor_(poller_, clock_, counters_,
+                [this](base::Descriptor socket, const client::PeerAddress& peer, std::uint16_t listener) {
+                  front_.welcome(std::move(socket), peer, listener);
+                }),
+      shutdown_({clock_, allowance_, counters_, acceptor_, clients_, engine_, *socketio_, front_.http()}),
       poller_watch_(context_, poller_.descriptor(), [this] { poller_ready_ = true; }) {
-  if (heritage != nullptr) join_cluster(heritage_);
-  router_.emplace(clients_, listeners_, engine_, handovers_ ? &*handovers_ : nullptr,
-                  placement_ ? &*placement_ : nullptr);
-  front_.emplace(clients_, engine_, *socketio_, *router_, admission_, settings_.limits, listeners_, clock_,
-                 counters_);
   clients_.set_on_uncounted(
       [this](const client::ClientConnection& connection) { admission_.leave(connection.peer()); });
-  if (heritage != nullptr) {
-    migration_.emplace(
-        migration::MigrationParts{context_, clients_, engine_, *socketio_, *rings_, *router_, *front_,
-                                  *handovers_, counters_, clock_},
-        [this](const ipc::BucketsMoved& moved) { link_->send(moved); },
-        [this](const std::string& why) { fail("take the sessions of the worker before: " + why); });
-    socketio_->set_elsewhere(&*migration_);
-    router_->set_streams(&*migration_);
-  }
-  acceptor_.emplace(poller_, clock_, counters_,
-                    [this](base::Descriptor socket, const client::PeerAddress& peer, std::uint16_t listener) {
-                      front_->welcome(std::move(socket), peer, listener);
-                    });
-  if (heritage != nullptr) {
-    for (int i = 0; i < heritage_.listeners; ++i) acceptor_->add(base::Descriptor(ipc::kFirstListener + i));
-  }
+  if (heritage != nullptr) join_cluster();
 }
 
-Worker::Core::~Core() {
+Worker::Impl::~Impl() {
   socketio_->set_elsewhere(nullptr);
   clients_.close_all();  // while those that they call are all alive
   socketio_.reset();     // and this while its clients' sessions are
 }
 
-engineio::Options Worker::Core::engine_options(const Settings& settings) {
+Peers::Callbacks Worker::Impl::from_peers() {
+  return {.deliver = [this](const socketio::Broadcast& broadcast) { socketio_->deliver(broadcast); },
+          .on_gap =
+              [this](const ipc::Gap& gap) {
+                socketio_->report_gap({gap.writer.slot, gap.writer.generation, gap.lost_at_least});
+              },
+          .on_arrival = [this](ipc::ReceivedHandover arrival) { front_.take_in(std::move(arrival)); }};
+}
+
+void Worker::Impl::join_cluster() {
+  socketio_->set_adapter(&peers_->rings());
+  for (int i = 0; i < heritage_.listeners; ++i) acceptor_.add(base::Descriptor(ipc::kFirstListener + i));
+  tenancy_.emplace(who_, base::Descriptor(ipc::kControlChannel),
+                   Tenancy::Parts{context_, clock_, counters_, acceptor_, clients_, engine_, *socketio_,
+                                  router_, front_, *peers_, shutdown_},
+                   Tenancy::Callbacks{.set_up = [this] { return set_up_application(); },
+                                      .end = [this](int code) { exit_code_ = code; }});
+}
+
+engineio::Options Worker::Impl::engine_options(const Settings& settings) {
   engineio::Options options;
   options.path = with_slashes(settings.socketio.path);
   options.ping_interval = settings.socketio.ping_interval;
@@ -273,7 +221,7 @@ engineio::Options Worker::Core::engine_options(const Settings& settings) {
   return options;
 }
 
-socketio::Options Worker::Core::socketio_options(const ipc::Heritage& heritage, const Settings& settings) {
+socketio::Options Worker::Impl::socketio_options(const ipc::Heritage& heritage, const Settings& settings) {
   socketio::Options options;
   options.connect_timeout = settings.socketio.connect_timeout;
   // Ten attachments, the most that a packet may have, and its text: what Node takes.
@@ -285,70 +233,27 @@ socketio::Options Worker::Core::socketio_options(const ipc::Heritage& heritage, 
   return options;
 }
 
-void Worker::Core::join_cluster(const ipc::Heritage& heritage) {
-  const ipc::RingOptions ring{.capacity_bytes = settings_.ring.capacity_bytes,
-                              .lanes = heritage.lanes,
-                              .lap_after = settings_.ring.lap_after,
-                              .deferred_bytes = settings_.ring.deferred_bytes};
-  rings_.emplace(
-      who_, ring, counters_, [this](const socketio::Broadcast& broadcast) { socketio_->deliver(broadcast); },
-      [this](const ipc::Gap& gap) {
-        socketio_->report_gap({gap.writer.slot, gap.writer.generation, gap.lost_at_least});
-      });
-  socketio_->set_adapter(&*rings_);
-  // Readiness is enough: the counter behind it is drained at once, or Asio would call for ever.
-  doorbell_watch_.emplace(context_, rings_->doorbell(), [this] {
-    std::uint64_t rings = 0;
-    [[maybe_unused]] const ssize_t got = ::read(rings_->doorbell(), &rings, sizeof rings);
-  });
-
-  std::vector<base::Descriptor> senders;
-  for (std::uint16_t slot = 0; slot < heritage.slots; ++slot)
-    senders.emplace_back(heritage.inbox_sender(slot));
-  handovers_.emplace(context_, *buckets_, heritage.slot, base::Descriptor(ipc::kInbox), std::move(senders),
-                     counters_,
-                     [this](ipc::ReceivedHandover arrival) { front_->take_in(std::move(arrival)); });
-  std::string why;
-  board_ = ipc::SlotBoard::map(base::Descriptor(ipc::kSlotBoard), &why);
-  if (!board_)
-    base::log(base::LogLevel::Warning,
-              fmt::format("slot board: map: {}; every slot counts as one that takes part", why));
-  placement_.emplace(board_ ? &*board_ : nullptr, heritage.slot, heritage.slots, settings_.placement_seed,
-                     settings_.placement);
-  link_.emplace(
-      context_, base::Descriptor(ipc::kControlChannel),
-      [this](ipc::SupervisorMessage message, std::vector<base::Descriptor> descriptors) {
-        on_message(message, std::move(descriptors));
-      },
-      [this](const ipc::SupervisorMessage& message) { on_descriptors_lost(message); },
-      [this] { on_supervisor_lost(); });
-}
-
-void Worker::Core::listen_alone() {
+void Worker::Impl::listen_alone() {
   std::string addresses;
   for (const std::string& address : settings_.listen) {
     base::Descriptor listener = client::listen_on(address);
     addresses += (addresses.empty() ? "" : ", ") + client::address_of(listener);
-    acceptor_->add(std::move(listener));
+    acceptor_.add(std::move(listener));
   }
-  acceptor_->start();
+  acceptor_.start();
   base::log(base::LogLevel::Info, fmt::format("serving on {} with 1 worker", addresses));
 }
 
-void Worker::Core::say_hello() {
-  const std::array<int, 4> descriptors{rings_->ring(), rings_->reader_page(), counters_.descriptor(),
-                                       rings_->doorbell()};
-  link_->send(ipc::Hello{.build = LIMPET_VERSION, .who = who_}, descriptors);
-}
-
-int Worker::Core::run() {
+int Worker::Impl::run() {
   counters_.beat(clock_.now());
   hear_signals();
-  if (link_) {
-    say_hello();
-  } else {
-    if (!set_up_application()) return 1;
+  if (tenancy_) {
+    tenancy_->say_hello();
+  } else if (const std::string why = set_up_application(); why.empty()) {
     listen_alone();
+  } else {
+    base::log(base::LogLevel::Error, fmt::format("{}; the worker leaves", why));
+    return 1;
   }
   turn_meter_.restart();
   while (!exit_code_) turn();
@@ -357,9 +262,9 @@ int Worker::Core::run() {
 
 /// A handler of the application's wins. What the terminal or an operator sends to a whole group is the
 /// supervisor's to act on.
-void Worker::Core::hear_signals() {
+void Worker::Impl::hear_signals() {
   if (!base::has_handler(SIGTERM)) signals_.add(SIGTERM);
-  if (link_) {
+  if (tenancy_) {
     base::do_nothing_at({SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTTIN});
     base::ignore_terminal_output_stops();
   } else if (!base::has_handler(SIGINT)) {
@@ -369,7 +274,7 @@ void Worker::Core::hear_signals() {
   wait_for_signal();
 }
 
-void Worker::Core::wait_for_signal() {
+void Worker::Impl::wait_for_signal() {
   signals_.async_wait([this](const boost::system::error_code& error, int signal) {
     if (error) return;
     wait_for_signal();
@@ -377,273 +282,34 @@ void Worker::Core::wait_for_signal() {
   });
 }
 
-void Worker::Core::on_signal(int signal) {
-  if (link_ && !supervisor_lost_) return ask_to_be_replaced();
-  if (signal == SIGTERM && std::exchange(expecting_parent_death_signal_, false)) return;
-  if (is_draining()) {
-    base::log(base::LogLevel::Info,
-              fmt::format("{} again: leaving at once", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
+void Worker::Impl::on_signal(int signal) {
+  if (tenancy_ && tenancy_->take_signal(signal)) return;
+  const char* const name = signal == SIGTERM ? "SIGTERM" : "SIGINT";
+  if (shutdown_.is_draining()) {
+    base::log(base::LogLevel::Info, fmt::format("{} again: leaving at once", name));
     exit_code_ = 0;
     return;
   }
-  base::log(base::LogLevel::Info,
-            fmt::format("{}: draining {} sessions", signal == SIGTERM ? "SIGTERM" : "SIGINT",
-                        engine_.session_count()));
-  start_drain(link_ ? kOrphanWindow : milliseconds(0), kOrphanDeadline);
+  base::log(base::LogLevel::Info, fmt::format("{}: draining {} sessions", name, engine_.session_count()));
+  shutdown_.drain(tenancy_ ? kOwnDrainWindow : milliseconds(0), kOwnDrainDeadline);
 }
 
-/// Somebody has sent SIGTERM to this worker, or to all that the supervisor has started: the supervisor has
-/// its successor take the sessions, or it drains everybody.
-void Worker::Core::ask_to_be_replaced() {
-  if (departure_ || answer_due_ != loop::TimePoint::max()) return;
-  base::log(base::LogLevel::Info, "SIGTERM: told to the supervisor; serving until that has another worker");
-  answer_due_ = clock_.now() + kAnswerDeadline;
-  tell_signalled();
-}
-
-/// Once the supervisor can hear it.
-void Worker::Core::tell_signalled() {
-  if (answer_due_ == loop::TimePoint::max() || supervisor_level_ < ipc::kLevelOfSignals) return;
-  link_->send(ipc::Signalled{});
-}
-
-void Worker::Core::check_answer() {
-  if (clock_.now() < answer_due_) return;
-  answer_due_ = loop::TimePoint::max();
-  if (exit_code_ || departure_) return;
-  base::log(
-      base::LogLevel::Warning,
-      fmt::format("SIGTERM: the supervisor does not answer; draining {} sessions", engine_.session_count()));
-  start_drain(kOrphanWindow, kOrphanDeadline);
-  report_drain();
-}
-
-void Worker::Core::on_supervisor_lost() {
-  supervisor_lost_ = true;
-  // It is told twice, by the channel's end and by the parent-death signal; that may have come first.
-  expecting_parent_death_signal_ = answer_due_ == loop::TimePoint::max();
-  if (exit_code_) return;
-  base::log(base::LogLevel::Warning,
-            fmt::format("control channel: the supervisor is gone; draining {} sessions, then leaving",
-                        engine_.session_count()));
-  if (departure_) return;
-  start_drain(kOrphanWindow, kOrphanDeadline);
-}
-
-/// A message without its descriptors: what it was to bring about is done in the next best way, and everything
-/// else goes on.
-void Worker::Core::on_descriptors_lost(const ipc::SupervisorMessage& message) {
-  if (std::holds_alternative<ipc::Succeed>(message)) {
-    fail("no descriptor is left for the stream of sessions");  // the old worker goes on with them
-  } else if (const auto* migrate = std::get_if<ipc::Migrate>(&message)) {
-    // The successor serves already: they come back to it.
-    start_drain(migrate->window, migrate->deadline);
-  } else {
-    // Whatever that worker publishes is not heard here.
-    if (const auto* joined = std::get_if<ipc::PeerJoined>(&message))
-      socketio_->report_gap({joined->who.slot, joined->who.generation, 0});
-    // Nor is it known which peers, buckets or sockets this worker lacks from now on: another one has them
-    // all.
-    if (!departure_ && supervisor_level_ >= ipc::kLevelOfSignals) link_->send(ipc::Signalled{});
-  }
-}
-
-void Worker::Core::on_message(const ipc::SupervisorMessage& message,
-                              std::vector<base::Descriptor> descriptors) {
-  if (const auto* knows = std::get_if<ipc::Knows>(&message)) {
-    supervisor_level_ = knows->level;
-    tell_signalled();
-  } else if (std::holds_alternative<ipc::GoOn>(message)) {
-    answer_due_ = loop::TimePoint::max();
-  } else if (std::holds_alternative<ipc::Leave>(message)) {
-    exit_code_ = 0;
-  } else if (const auto* welcome = std::get_if<ipc::Welcome>(&message)) {
-    supervisor_level_ = welcome->level;
-    tell_signalled();
-    if (set_up_application()) link_->send(ipc::Ready{});
-  } else if (const auto* joined = std::get_if<ipc::PeerJoined>(&message)) {
-    rings_->join(joined->who, std::move(descriptors[0]), std::move(descriptors[1]),
-                 std::move(descriptors[2]));
-  } else if (const auto* left = std::get_if<ipc::PeerLeft>(&message)) {
-    rings_->leave(left->who);
-  } else if (std::holds_alternative<ipc::TakeSeat>(message)) {
-    if (is_draining()) return;
-    if (migration_->has_predecessor() && board_) expected_sessions_ = board_->sessions(heritage_.slot);
-    keep_descriptors_for_sessions();
-    acceptor_->start();
-    handovers_->start_reading();
-  } else if (std::holds_alternative<ipc::GiveUpSeat>(message)) {
-    acceptor_->stop();
-    handovers_->stop_reading();
-  } else if (const auto* drain = std::get_if<ipc::Drain>(&message)) {
-    start_drain(drain->window, drain->deadline);
-  } else if (std::holds_alternative<ipc::Succeed>(message)) {
-    migration_->succeed(std::move(descriptors[0]));
-  } else if (const auto* migrate = std::get_if<ipc::Migrate>(&message)) {
-    start_migration(migrate->window, migrate->deadline, std::move(descriptors[0]));
-  } else {
-    on_scaling(message, std::move(descriptors));
-  }
-}
-
-/// Buckets and sockets of other slots.
-void Worker::Core::on_scaling(const ipc::SupervisorMessage& message,
-                              std::vector<base::Descriptor> descriptors) {
-  if (departure_) return;
-  if (std::holds_alternative<ipc::ExpectSessions>(message)) {
-    migration_->expect_buckets(std::move(descriptors[0]));
-  } else if (const auto* order = std::get_if<ipc::MoveBuckets>(&message)) {
-    migration_->move_buckets(*order, std::move(descriptors[0]));
-  } else if (const auto* borrow = std::get_if<ipc::BorrowSlot>(&message)) {
-    handovers_->borrow(borrow->slot, std::move(descriptors[0]));
-    descriptors.erase(descriptors.begin());
-    acceptor_->borrow(borrow->slot, std::move(descriptors));
-  } else if (const auto* back = std::get_if<ipc::ReturnSlot>(&message)) {
-    handovers_->give_back(back->slot);
-    acceptor_->give_back(back->slot);
-  }
-}
-
-bool Worker::Core::set_up_application() {
-  std::string reason;
+/// "" or why it failed.
+std::string Worker::Impl::set_up_application() {
+  std::string why;
   try {
     setup_(io_);
     turn_meter_.restart();
-    return true;
+    return "";
   } catch (const std::exception& error) {
-    reason = error.what();
+    why = error.what();
   } catch (...) {
-    reason = "an exception that is no std::exception";
+    why = "an exception that is no std::exception";
   }
-  fail("application: set up: " + reason);
-  return false;
+  return "application: set up: " + why;
 }
 
-void Worker::Core::fail(const std::string& why) {
-  base::log(base::LogLevel::Error, fmt::format("{}; the worker leaves", why));
-  if (link_) {
-    link_->send(ipc::Failed{why});
-    link_->turn();
-  }
-  exit_code_ = 1;
-}
-
-void Worker::Core::start_drain(milliseconds window, milliseconds deadline) {
-  begin_to_leave();
-  acceptor_->close();
-  if (handovers_) handovers_->stop_reading();
-  if (migration_) migration_->stop_giving();
-  front_->http().drain();
-  departure_.emplace(clock_.now(), Departure::Kind::Draining, window, deadline);
-  drain_progress_at_ = clock_.now() + kDrainProgressInterval;
-  drain_linger_until_ = clock_.now() + window + kDrainLinger;
-}
-
-void Worker::Core::drain_due_sessions() {
-  const std::size_t before = engine_.session_count();
-  const std::size_t due = departure_->due(clock_.now(), before);
-  if (due == 0) return;
-  const std::size_t left = engine_.drain(due, allowance_);
-  const std::size_t ended = before - std::min(before, left);
-  departure_->closed(ended);
-  counters_.add(ipc::Counter::SessionsDrained, ended);
-}
-
-/// What clients owe is waited for as long as the window lasts; what we owe them, to the deadline. Heads and
-/// connections that go to another worker are not owed to this one.
-void Worker::Core::end_unfinished(bool gives_connections) {
-  more_unfinished_ = false;
-  if (!departure_->ends_unfinished(clock_.now())) return;
-  http::Server& http = front_->http();
-  const bool all = gives_connections ? http.end_unfinished(allowance_) : http.end_waiting(allowance_);
-  more_unfinished_ = !all;
-  if (!all) return;
-  departure_->looked_for_unfinished(clock_.now());
-  // A PROXY header that has not come: HTTP does not know of that connection.
-  if (!gives_connections) clients_.limit_header_timeouts(kDrainLinger);
-}
-
-void Worker::Core::continue_drain() {
-  drain_due_sessions();
-  const bool gives_connections = migration_ && migration_->gives_connections();
-  end_unfinished(gives_connections);
-  const bool told =
-      engine_.session_count() == 0 && (!engine_.has_lingering() || clock_.now() >= drain_linger_until_);
-  // Idle connections are where the last polls come from: only when no session is left that wants one.
-  const bool ends = told && !gives_connections;
-  more_to_end_ = ends && !front_->http().end_idle(allowance_);
-  const bool empty = told && clients_.is_empty();
-  const bool unsent = (rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred());
-  if ((empty && !unsent && (!migration_ || migration_->buckets_are_quiet())) ||
-      departure_->is_over(clock_.now())) {
-    socketio_->give_up_moved_replies();
-    leave();
-  } else if (drain_progress_at_ <= clock_.now()) {
-    drain_progress_at_ = clock_.now() + kDrainProgressInterval;
-    if (link_) report_drain();
-  }
-}
-
-void Worker::Core::start_migration(milliseconds window, milliseconds deadline, base::Descriptor stream) {
-  begin_to_leave();
-  acceptor_->close();
-  handovers_->stop_reading();
-  departure_.emplace(clock_.now(), Departure::Kind::Moving, window, deadline);
-  told_empty_ = false;
-  drain_progress_at_ = clock_.now() + kDrainProgressInterval;
-  migration_->begin_to_give(std::move(stream));
-}
-
-/// Sessions leave as they can; from the window before the deadline on, those that cannot are drained.
-void Worker::Core::continue_migration() {
-  const loop::TimePoint now = clock_.now();
-  if (engine_.session_count() > 0) drain_due_sessions();
-  migration::Giver* const giver = migration_->giver();
-  end_unfinished(giver != nullptr && !giver->broken());
-  const bool gone = engine_.session_count() == 0 && !engine_.has_lingering();
-  const bool given = gone && giver != nullptr && !giver->broken() && giver->settled();
-  if (given) giver->finish();
-  const bool all_quiet = given && clients_.is_empty() && !rings_->deferred() &&
-                         socketio_->awaited_replies() == 0 && !migration_->has_predecessor();
-  if (all_quiet || departure_->is_over(now)) {
-    socketio_->give_up_moved_replies();
-    leave();
-  } else if (drain_progress_at_ <= now || (given && !std::exchange(told_empty_, true))) {
-    drain_progress_at_ = now + kDrainProgressInterval;
-    report_drain();
-  }
-}
-
-/// Sessions that have moved or were drained since this worker began to leave; `ctl scale` may have had it
-/// move others before.
-ipc::Leaving Worker::Core::since_leaving() const {
-  const ipc::Leaving before = before_leaving_.value_or(ipc::Leaving{});
-  return {.moved = counters_.get(ipc::Counter::SessionsDeparted) - before.moved,
-          .drained = counters_.get(ipc::Counter::SessionsDrained) - before.drained};
-}
-
-void Worker::Core::begin_to_leave() {
-  if (!before_leaving_) before_leaving_ = since_leaving();
-}
-
-void Worker::Core::report_drain() {
-  migration::Giver* const giver = migration_ ? migration_->giver() : nullptr;
-  const std::uint64_t on_their_way = giver == nullptr ? 0 : giver->sessions_on_their_way();
-  const ipc::Leaving so_far = since_leaving();
-  link_->send(ipc::DrainProgress{.sessions_left = engine_.session_count() + on_their_way,
-                                 .moved = so_far.moved,
-                                 .drained = so_far.drained});
-}
-
-void Worker::Core::leave() {
-  if (link_) {
-    link_->send(since_leaving());
-    link_->turn();
-  }
-  exit_code_ = 0;
-}
-
-void Worker::Core::turn() {
+void Worker::Impl::turn() {
   turn_meter_.begin_turn();
   wait();
   turn_meter_.wake_up();
@@ -651,27 +317,29 @@ void Worker::Core::turn() {
   clock_.set_wall_time(std::time(nullptr));
   counters_.add(ipc::Counter::LoopTurns);
   take_input();
-  if (handovers_) more_in_inbox_ = handovers_->turn();
-  begin_share(kTimeForRings);
-  if (rings_) more_in_rings_ = rings_->poll(allowance_);
-  if (expected_sessions_) keep_descriptors_for_sessions();
-  acceptor_->tick();
+  if (peers_) {
+    peers_->take_handovers();
+    begin_share(kTimeForRings);
+    peers_->take_broadcasts(allowance_);
+    tenancy_->check();
+  }
+  acceptor_.tick();
   begin_share(kTimeForCloses);
   clients_.check_deadlines();
   socketio_->tick(allowance_);
   begin_share(kTimeForCloses);
   engine_.tick(allowance_);
-  if (migration_) {
+  if (tenancy_) {
     begin_share(kTimeForMoves);
-    migration_->turn(allowance_);
+    tenancy_->turn(allowance_);
   }
   begin_share(kTimeForCloses);
-  check_answer();
-  if (departure_) is_draining() ? continue_drain() : continue_migration();
+  shutdown_.turn();
+  if (shutdown_.is_over() && !exit_code_) end();
   shed_for_memory();
   begin_share(kTimeForOutput);
   clients_.flush();
-  if (rings_) rings_->flush(clock_.now());
+  if (peers_) peers_->flush(clock_.now());
   begin_share(kTimeForCloses);
   clients_.bury();
   note_turn();
@@ -679,18 +347,14 @@ void Worker::Core::turn() {
   counters_.beat(clock_.now());
 }
 
-/// Whoever connects now must not take the descriptors of those that are on their way from the worker before:
-/// the new one waits in the kernel's queue, the other would be lost.
-void Worker::Core::keep_descriptors_for_sessions() {
-  if (!expected_sessions_) return;
-  if (!migration_->expects_sessions()) expected_sessions_.reset();
-  const std::uint64_t expected = expected_sessions_.value_or(0);
-  acceptor_->keep_free(expected - std::min(expected, counters_.get(ipc::Counter::SessionsArrived)));
+void Worker::Impl::end() {
+  if (tenancy_) tenancy_->say_leaving();
+  exit_code_ = 0;
 }
 
 /// What is new, and what had to wait. The last piece of a share may take much longer than the share: then the
 /// others have their turn first in the next one.
-void Worker::Core::take_input() {
+void Worker::Impl::take_input() {
   begin_share(kTimeForInput);
   const loop::TimePoint began = allowance_.began_at();
   take_input(new_input_first_);
@@ -702,25 +366,25 @@ void Worker::Core::take_input() {
   }
 }
 
-void Worker::Core::take_input(bool is_new) {
+void Worker::Impl::take_input(bool is_new) {
   if (!is_new) return clients_.redeliver();
   if (poller_ready_) poller_ready_ = poller_.dispatch(allowance_);
 }
 
 /// Of the turn, for the next part of it.
-void Worker::Core::begin_share(std::chrono::microseconds time) {
+void Worker::Impl::begin_share(std::chrono::microseconds time) {
   cut_short_ = cut_short_ || allowance_.denied();
   allowance_.begin(kUnitsPerShare, time);
 }
 
 /// Without the static files that are kept, which no client can make more.
-std::uint64_t Worker::Core::held_for_clients() const {
+std::uint64_t Worker::Impl::held_for_clients() const {
   const std::uint64_t all = memory_.bytes() + socketio_->held_for_ended();
   return all - std::min<std::uint64_t>(all, socketio_->kept_file_bytes());
 }
 
 /// The largest go first, until what is left fits; one look at most for each that may have to go.
-void Worker::Core::shed_for_memory() {
+void Worker::Impl::shed_for_memory() {
   const std::uint64_t most = settings_.limits.memory_bytes;
   const std::uint64_t all = held_for_clients();
   // Of those that were closed in earlier turns.
@@ -736,7 +400,7 @@ void Worker::Core::shed_for_memory() {
   admission_.set_short_of_memory(held > most);
 }
 
-void Worker::Core::note_turn() {
+void Worker::Impl::note_turn() {
   if (std::exchange(cut_short_, false) || allowance_.denied()) counters_.add(ipc::Counter::TurnsCutShort);
   const std::uint64_t handler_ticks = socketio_->handler_clock().ticks();
   const std::uint64_t in_handlers = handler_ticks - std::exchange(handler_ticks_at_turn_, handler_ticks);
@@ -747,20 +411,18 @@ void Worker::Core::note_turn() {
   }
 }
 
-void Worker::Core::wait() {
-  if (link_) link_->turn();
-  if (router_->waits_for_supervisor()) {
-    link_->receive();
-    front_->ask_again();
+void Worker::Impl::wait() {
+  if (tenancy_) {
+    tenancy_->before_wait();
+    peers_->arm();
   }
-  if (doorbell_watch_) doorbell_watch_->arm();
   if (!poller_ready_) poller_watch_.arm();
   if (!has_work()) {
-    if (!rings_ || rings_->fall_asleep()) {
+    if (!peers_ || peers_->fall_asleep()) {
       const auto until = std::min(next_deadline(), std::chrono::steady_clock::now() + kLongestWait);
       context_.run_one_until(until);
     }
-    if (rings_) rings_->wake_up();
+    if (peers_) peers_->wake_up();
   }
   // Also without a wait: rings that always have something must not keep clients, signals and the supervisor
   // from being heard.
@@ -768,30 +430,26 @@ void Worker::Core::wait() {
   }
 }
 
-bool Worker::Core::has_work() const {
-  const bool more_to_drain = departure_ && departure_->owes() && engine_.session_count() > 0;
-  return poller_ready_ || more_to_drain || more_in_rings_ || more_in_inbox_ || more_to_end_ ||
-         more_unfinished_ || clients_.has_work() || (migration_ && migration_->busy()) ||
+bool Worker::Impl::has_work() const {
+  return poller_ready_ || clients_.has_work() || shutdown_.has_work() || (peers_ && peers_->has_work()) ||
+         (tenancy_ && tenancy_->has_work()) ||
          engine_.next_deadline().value_or(loop::TimePoint::max()) <= clock_.now();
 }
 
-loop::TimePoint Worker::Core::next_deadline() const {
-  auto next = std::min({clients_.next_deadline(), acceptor_->next_deadline(), answer_due_});
+loop::TimePoint Worker::Impl::next_deadline() const {
+  auto next = std::min({clients_.next_deadline(), acceptor_.next_deadline(), shutdown_.next_deadline()});
   next = std::min(next, engine_.next_deadline().value_or(next));
-  if (migration_) next = std::min(next, migration_->next_deadline());
   next = std::min(next, socketio_->next_deadline().value_or(next));
-  if (departure_) next = std::min({next, departure_->next_due(clock_.now()), drain_progress_at_});
-  if (is_draining() && clock_.now() < drain_linger_until_) next = std::min(next, drain_linger_until_);
-  if ((rings_ && rings_->deferred()) || (handovers_ && handovers_->deferred()))
-    next = std::min(next, clock_.now() + kDeferredRetry);
+  if (tenancy_) next = std::min(next, tenancy_->next_deadline());
+  if (peers_ && peers_->deferred()) next = std::min(next, clock_.now() + kDeferredRetry);
   return next;
 }
 
-void Worker::Core::copy_counters() {
+void Worker::Impl::copy_counters() {
   using ipc::Counter;
   const engineio::Counts& engine = engine_.counts();
   const socketio::Stats& socketio = socketio_->stats();
-  counters_.set(Counter::HttpErrors, front_->http().counts().errors);
+  counters_.set(Counter::HttpErrors, front_.http().counts().errors);
   counters_.set(Counter::SessionsOpened, engine.opened);
   counters_.set(Counter::SessionsOpen, engine_.session_count());
   counters_.set(Counter::SessionsPolling, engine.polling);
@@ -814,10 +472,10 @@ void Worker::Core::copy_counters() {
 }
 
 Worker::Worker(const ipc::Heritage& heritage, Settings settings, Setup setup)
-    : core_(std::make_unique<Core>(&heritage, std::move(settings), std::move(setup))) {}
+    : impl_(std::make_unique<Impl>(&heritage, std::move(settings), std::move(setup))) {}
 Worker::Worker(Settings settings, Setup setup)
-    : core_(std::make_unique<Core>(nullptr, std::move(settings), std::move(setup))) {}
+    : impl_(std::make_unique<Impl>(nullptr, std::move(settings), std::move(setup))) {}
 Worker::~Worker() = default;
-int Worker::run() { return core_->run(); }
+int Worker::run() { return impl_->run(); }
 
 }  // namespace limpet::process

@@ -33,8 +33,8 @@ class Worker {
   int run();
 
  private:
-  class Core;
-  std::unique_ptr<Core> core_;
+  class Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace limpet::process
