@@ -37,6 +37,7 @@ struct RingOptions {
   std::chrono::milliseconds lap_after{100};
   /// Of the private queue. A message that has begun to be written is queued even beyond it.
   std::size_t deferred_bytes = std::size_t{64} << 20;
+  bool operator==(const RingOptions&) const = default;
 };
 
 /// The order of the three steps of a commit. Only the first is right; the tests show that they would notice

@@ -91,8 +91,8 @@ void check_settings(Options options) {
   const process::Settings settings = process::parse_settings(settings_json(options, options.listen, 7));
   require(settings.listen == options.listen && settings.listeners.size() == options.listen.size());
   require(settings.heartbeat_interval == options.heartbeat_interval);
-  require(settings.socketio.path == options.socketio_path);
-  require(settings.socketio.polling || settings.socketio.websocket);
+  require(settings.engineio.path.starts_with(options.socketio_path));
+  require(settings.engineio.polling || settings.engineio.websocket);
   require(settings.limits.memory_bytes == options.memory && settings.limits.header_bytes == options.header);
   require(settings.ring.capacity_bytes == options.ring_capacity);
   require(boost::json::serialize(settings.app) ==

@@ -212,7 +212,6 @@ AT_THE_FRONT_BUT: dict[str, str] = {
     "supervisor/upgrade/upgrade.cpp: request.arguments.erase": "one argument of a command line",
     "worker/client/client_connection.cpp: bytes.erase": "when that is half of all: each byte moves once on average",
     "worker/migration/migration.cpp: detached.unread.insert": "a parked poll's request, once when its connection moves",
-    "worker/process/worker.cpp: path.insert": "a slash before a path",
     "worker/process/tenancy.cpp: descriptors.erase": "one of a message's at most 16 descriptors",
     "worker/socketio/endings.cpp: moved.erase": "a hash table: any element",
     "worker/socketio/memberships.cpp: socket.rooms.erase": "of at most kFewRooms rooms",

@@ -154,6 +154,24 @@ describe("a request for a session of a worker that hangs, at another worker", ()
   });
 });
 
+test("an idle worker beats several times in the interval that is wanted", { timeout: 60_000 }, async () => {
+  const interval = 200;
+  const cluster = await Cluster.start({ workers: 1, settings: { "supervision.heartbeat_interval": `${interval}ms` } });
+  try {
+    // Of one that beats only four times a second there would be 12 turns in any 3 s. On a busy machine it may take more than one look.
+    const turns = async () => (await cluster.stats()).loop_turns.total;
+    await until(async () => {
+      const before = await turns();
+      const began = performance.now();
+      await until(async () => (await turns()) >= before + 30 || performance.now() - began > 3_000, "30 turns", 30_000);
+      return performance.now() - began < 3_000;
+    }, "30 turns within 3 s", 50_000);
+    assert.equal((await cluster.status()).slots[0].deaths, 0);
+  } finally {
+    await cluster.close();
+  }
+});
+
 describe("a supervisor that stops or dies", () => {
   let cluster;
   let fleet;

@@ -22,6 +22,7 @@ struct Limits {
   std::size_t sessions = 200'000;
   std::size_t connections_per_address = 0;  ///< 0: no limit
   std::size_t handshakes_per_second = 0;    ///< of one address; 0: no limit
+  bool operator==(const Limits&) const = default;
 };
 
 /// Of one listening address.

@@ -48,6 +48,7 @@ struct Options {
   /// A session with more than that is ended when no poll has taken anything for so long; at once with four
   /// times as much.
   std::chrono::milliseconds send_stall{5000};
+  bool operator==(const Options&) const = default;
 };
 
 /// What the process layer supplies.

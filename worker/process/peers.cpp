@@ -28,10 +28,9 @@ std::optional<ipc::SlotBoard> map_board(const base::Descriptor& page) {
 }
 
 ipc::RingOptions ring_options(const ipc::Heritage& heritage, const Settings& settings) {
-  return {.capacity_bytes = settings.ring.capacity_bytes,
-          .lanes = heritage.lanes,
-          .lap_after = settings.ring.lap_after,
-          .deferred_bytes = settings.ring.deferred_bytes};
+  ipc::RingOptions options = settings.ring;
+  options.lanes = heritage.lanes;
+  return options;
 }
 
 /// Readiness is enough: what the counter holds is taken at once, or Asio would call for ever.

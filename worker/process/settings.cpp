@@ -1,5 +1,4 @@
 #include "worker/process/settings.h"
-#include "base/limits.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +8,10 @@
 #include <boost/json/value.hpp>
 #include <optional>
 #include <stdexcept>
+#include <utility>
+#include <variant>
+
+#include "base/limits.h"
 
 namespace limpet::process {
 namespace {
@@ -110,6 +113,74 @@ client::ListenerSettings parse_listener(const json::value& value, const client::
   return listener;
 }
 
+/// One key of the settings object whose value is read as it stands there.
+struct Row {
+  using Member = std::variant<std::chrono::milliseconds*, std::size_t*, std::string*>;
+  std::string_view section;  ///< "": the top
+  std::string_view key;
+  Member (*member_of)(Settings& settings);
+};
+
+// All of them but lists, words and [app]; ipc/birth/heritage.h says what they mean.
+constexpr Row kRows[] = {
+    {"", "heartbeat_interval_ms", [](Settings& s) -> Row::Member { return &s.heartbeat_interval; }},
+    {"", "placement_seed", [](Settings& s) -> Row::Member { return &s.placement_seed; }},
+    {"socketio", "path", [](Settings& s) -> Row::Member { return &s.engineio.path; }},
+    {"socketio", "ping_interval_ms", [](Settings& s) -> Row::Member { return &s.engineio.ping_interval; }},
+    {"socketio", "ping_timeout_ms", [](Settings& s) -> Row::Member { return &s.engineio.ping_timeout; }},
+    {"socketio", "upgrade_timeout_ms",
+     [](Settings& s) -> Row::Member { return &s.engineio.upgrade_timeout; }},
+    {"socketio", "connect_timeout_ms", [](Settings& s) -> Row::Member { return &s.connect_timeout; }},
+    {"socketio", "max_payload_bytes",
+     [](Settings& s) -> Row::Member { return &s.engineio.max_payload_bytes; }},
+    {"limits", "header_bytes", [](Settings& s) -> Row::Member { return &s.limits.header_bytes; }},
+    {"limits", "header_timeout_ms", [](Settings& s) -> Row::Member { return &s.limits.header_timeout; }},
+    {"limits", "body_timeout_ms", [](Settings& s) -> Row::Member { return &s.limits.body_timeout; }},
+    {"limits", "idle_timeout_ms", [](Settings& s) -> Row::Member { return &s.limits.idle_timeout; }},
+    {"limits", "send_queue_bytes", [](Settings& s) -> Row::Member { return &s.limits.send_queue_bytes; }},
+    {"limits", "send_stall_ms", [](Settings& s) -> Row::Member { return &s.limits.send_stall; }},
+    {"limits", "min_rate_bytes", [](Settings& s) -> Row::Member { return &s.limits.min_rate; }},
+    {"limits", "memory_bytes", [](Settings& s) -> Row::Member { return &s.limits.memory_bytes; }},
+    {"limits", "connections", [](Settings& s) -> Row::Member { return &s.limits.connections; }},
+    {"limits", "sessions", [](Settings& s) -> Row::Member { return &s.limits.sessions; }},
+    {"limits", "connections_per_address",
+     [](Settings& s) -> Row::Member { return &s.limits.connections_per_address; }},
+    {"limits", "handshakes_per_second",
+     [](Settings& s) -> Row::Member { return &s.limits.handshakes_per_second; }},
+    {"ring", "capacity_bytes", [](Settings& s) -> Row::Member { return &s.ring.capacity_bytes; }},
+    {"ring", "lap_after_ms", [](Settings& s) -> Row::Member { return &s.ring.lap_after; }},
+    {"ring", "deferred_bytes", [](Settings& s) -> Row::Member { return &s.ring.deferred_bytes; }},
+};
+
+std::string with_slashes(const std::string& path) {
+  std::string result;
+  if (!path.starts_with('/')) result += '/';
+  result += path;
+  if (!result.ends_with('/')) result += '/';
+  return result;
+}
+
+void take_transports(const std::vector<std::string>& transports, Settings* settings) {
+  settings->engineio.polling = std::count(transports.begin(), transports.end(), "polling") > 0;
+  settings->engineio.websocket = std::count(transports.begin(), transports.end(), "websocket") > 0;
+}
+
+void take_placement(const json::object& top, Settings* settings) {
+  std::string placement = "address";
+  Section(top).read("placement", placement);
+  if (placement != "address" && placement != "least-connections")
+    refuse("placement", "address or least-connections");
+  if (placement == "least-connections") settings->placement = slot::PlacementRule::LeastConnections;
+}
+
+void take_listeners(const json::object& top, Settings* settings) {
+  const json::value* listeners = top.if_contains("listeners");
+  if (listeners == nullptr) return;
+  if (!listeners->is_array()) refuse("listeners", "an array of objects");
+  for (const json::value& each : listeners->get_array())
+    settings->listeners.push_back(parse_listener(each, settings->limits));
+}
+
 }  // namespace
 
 Settings parse_settings(std::string_view text) {
@@ -118,55 +189,17 @@ Settings parse_settings(std::string_view text) {
   if (error) throw std::runtime_error("settings: no JSON: " + error.message());
   if (!parsed.is_object()) throw std::runtime_error("settings: no JSON object");
   const json::object& top = parsed.get_object();
+
   Settings settings;
-
-  const Section root(top);
-  settings.listen = root.strings("listen", {});
-  root.read("heartbeat_interval_ms", settings.heartbeat_interval);
-
-  const Section socketio(top, "socketio");
-  socketio.read("path", settings.socketio.path);
-  socketio.read("ping_interval_ms", settings.socketio.ping_interval);
-  socketio.read("ping_timeout_ms", settings.socketio.ping_timeout);
-  socketio.read("upgrade_timeout_ms", settings.socketio.upgrade_timeout);
-  socketio.read("connect_timeout_ms", settings.socketio.connect_timeout);
-  socketio.read("max_payload_bytes", settings.socketio.max_payload_bytes);
-  const auto transports = socketio.strings("transports", {"polling", "websocket"});
-  settings.socketio.polling = std::count(transports.begin(), transports.end(), "polling") > 0;
-  settings.socketio.websocket = std::count(transports.begin(), transports.end(), "websocket") > 0;
-
-  const Section limits(top, "limits");
-  limits.read("header_bytes", settings.limits.header_bytes);
-  limits.read("header_timeout_ms", settings.limits.header_timeout);
-  limits.read("body_timeout_ms", settings.limits.body_timeout);
-  limits.read("idle_timeout_ms", settings.limits.idle_timeout);
-  limits.read("send_queue_bytes", settings.limits.send_queue_bytes);
-  limits.read("send_stall_ms", settings.limits.send_stall);
-  limits.read("min_rate_bytes", settings.limits.min_rate);
-  limits.read("memory_bytes", settings.limits.memory_bytes);
-  limits.read("connections", settings.limits.connections);
-  limits.read("sessions", settings.limits.sessions);
-  limits.read("connections_per_address", settings.limits.connections_per_address);
-  limits.read("handshakes_per_second", settings.limits.handshakes_per_second);
-
-  if (const json::value* listeners = top.if_contains("listeners"); listeners != nullptr) {
-    if (!listeners->is_array()) refuse("listeners", "an array of objects");
-    for (const json::value& each : listeners->get_array())
-      settings.listeners.push_back(parse_listener(each, settings.limits));
+  for (const Row& row : kRows) {
+    const Section section = row.section.empty() ? Section(top) : Section(top, row.section);
+    std::visit([&](auto* member) { section.read(row.key, *member); }, row.member_of(settings));
   }
-  std::string placement = "address";
-  root.read("placement", placement);
-  if (placement != "address" && placement != "least-connections")
-    refuse("placement", "address or least-connections");
-  if (placement == "least-connections") settings.placement = slot::PlacementRule::LeastConnections;
-
-  root.read("placement_seed", settings.placement_seed);
-
-  const Section ring(top, "ring");
-  ring.read("capacity_bytes", settings.ring.capacity_bytes);
-  ring.read("lap_after_ms", settings.ring.lap_after);
-  ring.read("deferred_bytes", settings.ring.deferred_bytes);
-
+  settings.engineio.path = with_slashes(settings.engineio.path);
+  settings.listen = Section(top).strings("listen", {});
+  take_transports(Section(top, "socketio").strings("transports", {"polling", "websocket"}), &settings);
+  take_placement(top, &settings);
+  take_listeners(top, &settings);
   if (const json::value* app = top.if_contains("app"); app != nullptr) {
     if (!app->is_object()) refuse("app", "an object");
     settings.app = app->get_object();

@@ -10,25 +10,20 @@
 #include <vector>
 
 #include "base/descriptor.h"
+#include "ipc/ring/writer.h"
 #include "worker/client/limits.h"
+#include "worker/engineio/server.h"
 #include "worker/slot/placement.h"
+#include "worker/socketio/server.h"
 
 namespace limpet::process {
 
 struct Settings {
   std::vector<std::string> listen;
-  std::chrono::milliseconds heartbeat_interval{2500};
+  std::chrono::milliseconds heartbeat_interval{2500};  ///< a worker beats several times in it
 
-  struct SocketIo {
-    std::string path = "/socket.io";
-    std::chrono::milliseconds ping_interval{25000};
-    std::chrono::milliseconds ping_timeout{20000};
-    std::chrono::milliseconds upgrade_timeout{10000};
-    std::chrono::milliseconds connect_timeout{45000};
-    std::size_t max_payload_bytes = 1'000'000;
-    bool polling = true;
-    bool websocket = true;
-  } socketio;
+  engineio::Options engineio;  ///< but for what follows from `limits`
+  std::chrono::milliseconds connect_timeout = socketio::Options{}.connect_timeout;
 
   client::Limits limits;
 
@@ -38,11 +33,7 @@ struct Settings {
   slot::PlacementRule placement = slot::PlacementRule::Address;
   std::uint64_t placement_seed = 0;  ///< base/placement_hash.h; of a supervisor that does not say it: 0
 
-  struct Ring {
-    std::size_t capacity_bytes = 16u << 20;
-    std::chrono::milliseconds lap_after{100};
-    std::size_t deferred_bytes = 64u << 20;
-  } ring;
+  ipc::RingOptions ring;  ///< but for its lanes
 
   boost::json::object app;
 };

@@ -35,8 +35,15 @@ namespace {
 namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
-/// The longest wait: a safety net for a lost wake-up, and the beat of an idle worker.
+/// The longest wait is a safety net for a lost wake-up, and the beat of an idle worker: several of them in
+/// the interval within which the supervisor wants one.
 constexpr milliseconds kLongestWait{250};
+constexpr int kBeatsPerInterval = 5;
+
+milliseconds longest_wait(const Settings& settings) {
+  return std::min(kLongestWait, settings.heartbeat_interval / kBeatsPerInterval);
+}
+
 /// Between attempts to write what the own ring had no room for.
 constexpr milliseconds kDeferredRetry{1};
 /// Asio handlers of one turn: an application's own that post each other must not keep the rest waiting.
@@ -61,12 +68,6 @@ Settings with_default_memory(Settings settings, std::uint16_t slots) {
   std::size_t& memory = settings.limits.memory_bytes;
   if (memory == 0) memory = base::default_memory_of_worker(slots);
   return settings;
-}
-
-std::string with_slashes(std::string path) {
-  if (!path.starts_with('/')) path.insert(path.begin(), '/');
-  if (!path.ends_with('/')) path.push_back('/');
-  return path;
 }
 
 }  // namespace
@@ -104,6 +105,7 @@ class Worker::Impl {
   ipc::Heritage heritage_;
   ipc::Incarnation who_;
   Settings settings_;
+  milliseconds longest_wait_;
   Setup setup_;
   asio::io_context context_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(context_);
@@ -145,6 +147,7 @@ Worker::Impl::Impl(const ipc::Heritage* heritage, Settings settings, Setup setup
     : heritage_(heritage == nullptr ? ipc::Heritage{} : *heritage),
       who_{heritage_.slot, heritage_.lane, heritage_.generation},
       settings_(with_default_memory(std::move(settings), heritage_.slots)),
+      longest_wait_(longest_wait(settings_)),
       setup_(std::move(setup)),
       counters_(ipc::CounterBlock::create(who_)),
       peers_(heritage == nullptr
@@ -208,14 +211,7 @@ void Worker::Impl::join_cluster() {
 }
 
 engineio::Options Worker::Impl::engine_options(const Settings& settings) {
-  engineio::Options options;
-  options.path = with_slashes(settings.socketio.path);
-  options.ping_interval = settings.socketio.ping_interval;
-  options.ping_timeout = settings.socketio.ping_timeout;
-  options.upgrade_timeout = settings.socketio.upgrade_timeout;
-  options.max_payload_bytes = settings.socketio.max_payload_bytes;
-  options.polling = settings.socketio.polling;
-  options.websocket = settings.socketio.websocket;
+  engineio::Options options = settings.engineio;
   options.max_queued_bytes = settings.limits.send_queue_bytes;
   options.send_stall = settings.limits.send_stall;
   return options;
@@ -223,10 +219,10 @@ engineio::Options Worker::Impl::engine_options(const Settings& settings) {
 
 socketio::Options Worker::Impl::socketio_options(const ipc::Heritage& heritage, const Settings& settings) {
   socketio::Options options;
-  options.connect_timeout = settings.socketio.connect_timeout;
+  options.connect_timeout = settings.connect_timeout;
   // Ten attachments, the most that a packet may have, and its text: what Node takes.
-  options.max_packet_bytes = 11 * settings.socketio.max_payload_bytes;
-  options.path = with_slashes(settings.socketio.path);
+  options.max_packet_bytes = 11 * settings.engineio.max_payload_bytes;
+  options.path = settings.engineio.path;
   options.slot = heritage.slot;
   options.worker_generation = heritage.generation;
   options.config = settings.app;
@@ -419,7 +415,7 @@ void Worker::Impl::wait() {
   if (!poller_ready_) poller_watch_.arm();
   if (!has_work()) {
     if (!peers_ || peers_->fall_asleep()) {
-      const auto until = std::min(next_deadline(), std::chrono::steady_clock::now() + kLongestWait);
+      const auto until = std::min(next_deadline(), std::chrono::steady_clock::now() + longest_wait_);
       context_.run_one_until(until);
     }
     if (peers_) peers_->wake_up();

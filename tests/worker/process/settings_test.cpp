@@ -5,6 +5,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "supervisor/options/options.h"
+#include "supervisor/options/settings.h"
+
 namespace limpet::process {
 namespace {
 
@@ -26,14 +29,27 @@ TEST(Settings, AnEmptyObjectGivesTheDefaults) {
   const Settings defaults;
   EXPECT_TRUE(parsed.listen.empty());
   EXPECT_EQ(parsed.heartbeat_interval, 2500ms);
-  EXPECT_EQ(parsed.socketio.path, "/socket.io");
-  EXPECT_EQ(parsed.socketio.ping_interval, 25s);
-  EXPECT_EQ(parsed.socketio.max_payload_bytes, 1'000'000u);
-  EXPECT_TRUE(parsed.socketio.polling);
-  EXPECT_TRUE(parsed.socketio.websocket);
+  EXPECT_EQ(parsed.engineio.path, "/socket.io/");
+  EXPECT_EQ(parsed.engineio.ping_interval, 25s);
+  EXPECT_EQ(parsed.engineio.max_payload_bytes, 1'000'000u);
+  EXPECT_TRUE(parsed.engineio.polling);
+  EXPECT_TRUE(parsed.engineio.websocket);
   EXPECT_EQ(parsed.limits.header_bytes, defaults.limits.header_bytes);
   EXPECT_EQ(parsed.ring.capacity_bytes, defaults.ring.capacity_bytes);
   EXPECT_TRUE(parsed.app.empty());
+}
+
+TEST(Settings, AnApplicationAloneHasTheDefaultsOfACluster) {
+  const supervisor::Options options = supervisor::load_options({}).options;
+  const Settings told = parse_settings(supervisor::settings_json(options, options.listen, 0));
+  Settings alone;
+  alone.limits.memory_bytes = told.limits.memory_bytes;  // of this machine
+  EXPECT_EQ(told.engineio, alone.engineio);
+  EXPECT_EQ(told.connect_timeout, alone.connect_timeout);
+  EXPECT_EQ(told.limits, alone.limits);
+  EXPECT_EQ(told.ring, alone.ring);
+  EXPECT_EQ(told.heartbeat_interval, alone.heartbeat_interval);
+  EXPECT_EQ(told.placement, alone.placement);
 }
 
 TEST(Settings, EveryKeyReachesItsMember) {
@@ -51,14 +67,14 @@ TEST(Settings, EveryKeyReachesItsMember) {
   EXPECT_THAT(parsed.listen, ElementsAre("tcp://0.0.0.0:3000", "tcp://[::]:3000"));
   EXPECT_EQ(parsed.heartbeat_interval, 1ms);
   EXPECT_EQ(parsed.placement_seed, 18446744073709551615u);
-  EXPECT_EQ(parsed.socketio.path, "/chat");
-  EXPECT_EQ(parsed.socketio.ping_interval, 2ms);
-  EXPECT_EQ(parsed.socketio.ping_timeout, 3ms);
-  EXPECT_EQ(parsed.socketio.upgrade_timeout, 4ms);
-  EXPECT_EQ(parsed.socketio.connect_timeout, 5ms);
-  EXPECT_EQ(parsed.socketio.max_payload_bytes, 6u);
-  EXPECT_FALSE(parsed.socketio.polling);
-  EXPECT_TRUE(parsed.socketio.websocket);
+  EXPECT_EQ(parsed.engineio.path, "/chat/");
+  EXPECT_EQ(parsed.engineio.ping_interval, 2ms);
+  EXPECT_EQ(parsed.engineio.ping_timeout, 3ms);
+  EXPECT_EQ(parsed.engineio.upgrade_timeout, 4ms);
+  EXPECT_EQ(parsed.connect_timeout, 5ms);
+  EXPECT_EQ(parsed.engineio.max_payload_bytes, 6u);
+  EXPECT_FALSE(parsed.engineio.polling);
+  EXPECT_TRUE(parsed.engineio.websocket);
   EXPECT_EQ(parsed.limits.header_bytes, 7u);
   EXPECT_EQ(parsed.limits.header_timeout, 8ms);
   EXPECT_EQ(parsed.limits.body_timeout, 9ms);
