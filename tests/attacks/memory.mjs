@@ -50,7 +50,7 @@ async function loweredPayload(target) {
   await Promise.all(hoses.map((hose) => hose.pour(frame(0x89, "all of it")).then(() => hose.until(({ tail }) => tail.includes("all of it")))));
   target.write({ maxHttpBufferSize: 100_000 });
   const { code } = await target.ctl("reload");
-  const taken = await Promise.all(hoses.map((hose) => hose.pour(frame(0x00, Buffer.alloc(90_000, "x")), 100, 2_000)));
+  const taken = await Promise.all(hoses.map((hose) => hose.pour(frame(0x00, Buffer.alloc(90_000, "x")), 20, 2_000)));
   const closed = await Promise.all(hoses.map((hose) => hose.until(() => false, 10_000).then(() => hose.end !== undefined)));
   return { code, taken, closed: closed.every(Boolean), told: hoses.filter(({ tail }) => isClose(tail, 1009)).length };
 }
