@@ -153,9 +153,9 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/slot/relay.cpp:Relay::ClientSide::on_bytes": "passes on what one read has brought, in one piece",
     "worker/slot/relay.cpp:Relay::OwnerSide::on_bytes": "passes on what one read has brought, in one piece",
     "worker/slot/relay.cpp:Relay::count_response": ONE_PIECE,
-    "worker/engineio/core.h:on_bytes": "throws away what it gets",
-    "worker/engineio/websocket.cpp:Core::WebSocketReceiver::on_bytes": "take_messages() asks",
-    "worker/engineio/websocket.cpp:Core::ProbeReceiver::on_bytes": "take_messages() asks",
+    "worker/engineio/websocket_stream.cpp:on_bytes": "throws away what it gets",
+    "worker/engineio/websocket_transport.cpp:WebSocketTransport::on_bytes": "take_messages() asks",
+    "worker/engineio/upgrades.cpp:Upgrades::on_bytes": "take_messages() asks",
     "worker/loop/timer_wheel.h:turn_to": "kGranules",
     "worker/loop/timer_wheel.h:first_in_wheel": "kGranules",
     "worker/slot/supervisor_link.cpp:SupervisorLink::receive": "what a supervisor says: a few messages an operation",
@@ -167,8 +167,8 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/http/server.cpp:Server::~Server": END,
     "worker/loop/fifo.h:drop": "what was worked off before, each for units of an allowance",
     "worker/loop/long_fifo.h:drop": "as many as its caller had units for",
-    "worker/engineio/moving.cpp:Core::depart": "the queue of one session, four times limits.send_queue: it goes in one message",
-    "worker/engineio/polling.cpp:Core::answer_poll": "kMostPerPoll, or one message",
+    "worker/engineio/moving.cpp:Moving::depart": "the queue of one session, four times limits.send_queue: it goes in one message",
+    "worker/engineio/polling.cpp:PollQueue::take": "kMostPerPoll, or one message",
     "worker/http/file_cache.cpp:FileCache::keep": "each file is dropped once, and was kept for a request",
     "worker/http/file_tree.cpp:FileTree::open_below": "kAttempts",
     "worker/http/file_tree.cpp:FileTree::walk": "kMaxPathParts",
@@ -479,7 +479,7 @@ class Shape(unittest.TestCase):
         names = [name for name, _, _ in functions("worker/slot/relay.cpp")]
         self.assertIn("Relay::ClientSide::on_bytes", names)
         self.assertIn("Relay::delete_if_done", names)
-        self.assertIn("on_bytes", [name for name, _, _ in functions("worker/engineio/core.h")])
+        self.assertIn("on_bytes", [name for name, _, _ in functions("worker/engineio/websocket_stream.cpp")])
         self.assertTrue(AT_THE_FRONT.search("descriptors.erase(descriptors.begin());"))
         self.assertTrue(AT_THE_FRONT.search("it->second.queue.erase(it->second.queue.begin(), keep);"))
         self.assertFalse(AT_THE_FRONT.search("rooms.erase(found);"))

@@ -10,69 +10,33 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/limits.h"
-#include "worker/engineio/server.h"
-#include "worker/http/server.h"
-#include "worker/loop/long_fifo.h"
+#include "worker/engineio/dialect.h"
+#include "worker/engineio/handshake_record.h"
+#include "worker/engineio/polling.h"
+#include "worker/engineio/session.h"
+#include "worker/loop/buffer.h"
+#include "worker/loop/stream.h"
 #include "worker/loop/timer_list.h"
 #include "worker/websocket/reader.h"
 
 namespace limpet::engineio {
 
-class Core;
 class OpenSession;
 
-/// The head of the handshake request, without its end, and the client's address, in one allocation.
-class HandshakeRecord {
+/// Where a session's calls go that concern more than itself. engineio::Server is the one.
+class SessionOwner {
  public:
-  HandshakeRecord(std::string_view head, std::string_view address);
-  [[nodiscard]] std::string_view head() const noexcept;
-  [[nodiscard]] std::string_view address() const noexcept;
+  /// Of one that is open and polling.
+  virtual void queue(OpenSession& session, std::span<const loop::Buffer> frames) = 0;
+  virtual void close(OpenSession& session, CloseReason reason) = 0;
+  /// The layer above holds another number of bytes for it than `before`; `own_bytes` of the difference are
+  /// none of frames.
+  virtual void note_held(OpenSession& session, std::size_t before, std::ptrdiff_t own_bytes) noexcept = 0;
 
- private:
-  struct Sizes {
-    std::uint32_t head;
-    std::uint16_t address;
-  };
-  static constexpr std::size_t kSizesBytes = 6;  // without padding
-  [[nodiscard]] Sizes sizes() const noexcept;
-  std::unique_ptr<char[]> bytes_;
-};
-
-struct PollingHook : loop::TimerHook {
-  OpenSession* session = nullptr;
-};
-
-/// Of a queued frame, beside its bytes: its handle and its block.
-inline constexpr std::size_t kFrameCost = 48;
-/// What a frame counts against Options::max_queued_bytes.
-inline std::size_t cost_of(const loop::Buffer& frame) noexcept { return frame.size() + kFrameCost; }
-
-/// A post of which packets wait for a later turn; it is answered when all are taken.
-struct UnfinishedPost {
-  std::shared_ptr<const std::string> packets;
-  std::size_t taken = 0;
-  http::Exchange exchange;
-};
-
-/// What a session has while its transport is polling.
-struct Polling {
-  loop::LongFifo<loop::Buffer> queue;  // messages as WebSocket frames, the oldest first
-  std::size_t queued_bytes = 0;
-  http::Exchange poll;      // the parked GET, if open()
-  std::string jsonp_index;  // of that GET; empty: no JSONP
-  bool jsonp = false;
-  std::uint32_t awaited_posts = 0;  // posts whose bodies have not arrived completely
-  std::unique_ptr<UnfinishedPost> post;
-  loop::TimePoint taken_at{};  // a poll took something
-  loop::Noted noted;
-  // The upgrade: the WebSocket that may take over.
-  loop::Stream* probe = nullptr;
-  std::unique_ptr<websocket::Fragments> probe_fragments;
-  PollingHook probe_overdue;
-  PollingHook next_noop;
+ protected:
+  ~SessionOwner() = default;
 };
 
 class OpenSession final : public Session, public loop::TimerHook {
@@ -83,7 +47,8 @@ class OpenSession final : public Session, public loop::TimerHook {
     Ended,      // only to be reported and freed
   };
 
-  OpenSession(Core& core, std::string_view handshake_head, std::string_view address, std::int64_t issued_ms);
+  OpenSession(SessionOwner& owner, std::string_view handshake_head, std::string_view address,
+              std::int64_t issued_ms);
 
   [[nodiscard]] std::string_view sid() const noexcept override { return {sid_.data(), sid_.size()}; }
   [[nodiscard]] Transport transport() const noexcept override {
@@ -96,19 +61,26 @@ class OpenSession final : public Session, public loop::TimerHook {
     __builtin_prefetch(reinterpret_cast<const char*>(stream) + 64, 1);
   }
   [[nodiscard]] bool writable() const noexcept override;
-  void close(CloseReason reason) override;
+  void close(CloseReason why) override { owner_.close(*this, why); }
   [[nodiscard]] std::string_view handshake_head() const noexcept override { return handshake_.head(); }
   [[nodiscard]] std::string address() const override { return std::string(handshake_.address()); }
   [[nodiscard]] bool secure() const noexcept override { return false; }
   [[nodiscard]] std::int64_t issued_ms() const noexcept override { return issued_ms_; }
-  void hold(std::ptrdiff_t bytes) noexcept override;
-  void hold_frames(std::ptrdiff_t bytes) noexcept override;
+  void hold(std::ptrdiff_t bytes) noexcept override { note_held(bytes, bytes); }
+  void hold_frames(std::ptrdiff_t bytes) noexcept override { note_held(bytes, 0); }
 
+  /// The one there is.
+  [[nodiscard]] static constexpr const Dialect& dialect() noexcept { return kEngineIo4; }
   /// Bytes that the layer above keeps for it.
   [[nodiscard]] std::size_t held() const noexcept { return held_; }
   void forget_handshake() { handshake_ = HandshakeRecord({}, {}); }
-  [[nodiscard]] bool open() const noexcept { return phase == Phase::Open; }
-  [[nodiscard]] bool poll_parked() const noexcept { return polling && polling->poll.open(); }
+  [[nodiscard]] bool open() const noexcept { return phase_ == Phase::Open; }
+  [[nodiscard]] Phase phase() const noexcept { return phase_; }
+  /// Phases come in their order: what has ended never opens again.
+  void enter(Phase phase) noexcept;
+  [[nodiscard]] bool poll_parked() const noexcept { return polling && polling->poll.parked(); }
+  /// A list of PollingTransport names it: it must not be freed yet.
+  [[nodiscard]] bool listed() const noexcept { return flush_pending || has_post; }
   [[nodiscard]] std::span<char, base::kIdBytes> sid_bytes() noexcept { return sid_; }
 
   OpenSession* next_in_bucket = nullptr;  // SessionTable's
@@ -117,21 +89,23 @@ class OpenSession final : public Session, public loop::TimerHook {
   std::unique_ptr<websocket::Fragments> fragments;
 
  private:
-  Core& core_;
+  void note_held(std::ptrdiff_t bytes, std::ptrdiff_t own_bytes) noexcept;
+
+  SessionOwner& owner_;
   HandshakeRecord handshake_;
   std::array<char, base::kIdBytes> sid_{};
   // Modulo 2^32: a sum that fits counts right whatever it was on the way.
   std::uint32_t held_ = 0;
   // With what follows in one word, for there are many of these. 48 bits of milliseconds last for 4,000 years.
   std::int64_t issued_ms_ : 48;
+  Phase phase_ : 4 = Phase::Open;
 
  public:
-  Phase phase : 4 = Phase::Open;
   CloseReason reason : 4 = CloseReason::TransportClose;  // once it is not Open
   bool reported : 1 = false;                             // on_close was called
-  bool flush_pending : 1 = false;  // is in Core's list of polls to answer at the end of the turn
-  bool awaits_pong : 1 = false;    // a ping is out: waits in Core's list of pongs
-  bool has_post : 1 = false;       // is in Core's list of posts
+  bool flush_pending : 1 = false;  // is in PollingTransport's list of polls to answer at the end of the turn
+  bool awaits_pong : 1 = false;    // a ping is out: waits in Heartbeats' list of pongs
+  bool has_post : 1 = false;       // is in PollingTransport's list of posts
 };
 
 static_assert(sizeof(OpenSession) <= 120);

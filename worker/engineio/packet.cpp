@@ -13,8 +13,6 @@ namespace limpet::engineio {
 
 namespace {
 
-constexpr char kSeparator = '\x1e';
-
 /// What each byte of a quoted text becomes: itself (kPlain), a backslash and this letter, `\u00` and its
 /// digits (kCode), or it may begin a line separator (kMaybeLine).
 constexpr char kPlain = 0, kCode = 1, kMaybeLine = 2;
@@ -159,24 +157,25 @@ Packet parse_packet(std::string_view text) noexcept {
   return {static_cast<PacketType>(type - '0'), data};
 }
 
-std::string_view next_packet(std::string_view& payload, bool& more) noexcept {
-  const auto end = payload.find(kSeparator);
+std::string_view next_packet(const Dialect& dialect, std::string_view& payload, bool& more) noexcept {
+  const auto end = payload.find(dialect.separator);
   const std::string_view packet = payload.substr(0, end);
   more = end != std::string_view::npos;
   payload.remove_prefix(more ? end + 1 : payload.size());
   return packet;
 }
 
-std::string make_payload(std::span<const loop::Buffer> frames, std::string_view last) {
+std::string make_payload(const Dialect& dialect, std::span<const loop::Buffer> frames,
+                         std::string_view last) {
   std::size_t size = last.size();
   for (const auto& frame : frames) size += frame.size() + 1;
   std::string payload;
   payload.reserve(size);
   for (const auto& frame : frames) {
-    if (!payload.empty()) payload += kSeparator;
+    if (!payload.empty()) payload += dialect.separator;
     append_frame(payload, frame);
   }
-  if (!last.empty() && !payload.empty()) payload += kSeparator;
+  if (!last.empty() && !payload.empty()) payload += dialect.separator;
   payload += last;
   return payload;
 }

@@ -1,18 +1,17 @@
-// Engine.IO packets as text, and their long-polling payloads: packets joined by 0x1e, binary ones as `b` +
-// base64.
+// Engine.IO packets as text, and their long-polling payloads: packets joined by the dialect's separator,
+// binary ones as `b` + base64.
 #pragma once
 
 #include <chrono>
-#include <cstdint>
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "worker/engineio/dialect.h"
 #include "worker/loop/buffer.h"
 
 namespace limpet::engineio {
-
-enum class PacketType : std::uint8_t { Open, Close, Ping, Pong, Message, Upgrade, Noop, Binary, Invalid };
 
 struct Packet {
   PacketType type = PacketType::Invalid;
@@ -23,11 +22,13 @@ struct Packet {
 
 /// Walks the packets of a payload. Give the first call `more` = true; an empty payload has one packet, which
 /// is invalid.
-[[nodiscard]] std::string_view next_packet(std::string_view& payload, bool& more) noexcept;
+[[nodiscard]] std::string_view next_packet(const Dialect& dialect, std::string_view& payload,
+                                           bool& more) noexcept;
 
 /// The polling rendering of messages made by websocket::FrameBuilder, then `last` (a whole packet) if not
 /// empty.
-[[nodiscard]] std::string make_payload(std::span<const loop::Buffer> frames, std::string_view last);
+[[nodiscard]] std::string make_payload(const Dialect& dialect, std::span<const loop::Buffer> frames,
+                                       std::string_view last);
 
 [[nodiscard]] std::string base64(std::string_view bytes);
 /// As Node decodes: both alphabets, ends at `=`, ignores what is no base64.

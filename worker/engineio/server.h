@@ -10,10 +10,13 @@
 //
 // All time-outs of one kind have one duration, so each kind is a first-in-first-out list: O(1) per session
 // and turn. Those of sessions that arrive are kept with them in a timer wheel.
+//
+// Made of parts that each own their state, below: what a session holds in memory, its life, its heartbeat,
+// what its packets do, the two transports and the way from one to the other, the way to another process, and
+// the rules of requests. What two of them must do in one order is done here.
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -22,62 +25,27 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "base/limits.h"
+#include "worker/engineio/heartbeats.h"
+#include "worker/engineio/incoming.h"
+#include "worker/engineio/lives.h"
+#include "worker/engineio/moving.h"
+#include "worker/engineio/open_session.h"
+#include "worker/engineio/options.h"
+#include "worker/engineio/polling_transport.h"
+#include "worker/engineio/requests.h"
 #include "worker/engineio/session.h"
+#include "worker/engineio/session_accounts.h"
 #include "worker/engineio/session_image.h"
+#include "worker/engineio/session_table.h"
+#include "worker/engineio/upgrades.h"
+#include "worker/engineio/websocket_transport.h"
 #include "worker/http/server.h"
-#include "worker/loop/accounts.h"
 #include "worker/loop/allowance.h"
 #include "worker/loop/clock.h"
 
 namespace limpet::engineio {
-
-struct Options {
-  /// With both slashes. A request belongs to Engine.IO if its target begins with this (as Node's does).
-  std::string path = "/socket.io/";
-  std::chrono::milliseconds ping_interval{25'000};
-  std::chrono::milliseconds ping_timeout{20'000};
-  std::chrono::milliseconds upgrade_timeout{10'000};
-  std::size_t max_payload_bytes = 1'000'000;
-  bool polling = true;
-  bool websocket = true;
-  bool allow_upgrades = true;
-  /// What may wait for a client's next poll, a single emit apart; see send_stall.
-  std::size_t max_queued_bytes = 16 * 1024 * 1024;
-  /// A session with more than that is ended when no poll has taken anything for so long; at once with four
-  /// times as much.
-  std::chrono::milliseconds send_stall{5000};
-  bool operator==(const Options&) const = default;
-};
-
-/// What the process layer supplies.
-struct Hooks {
-  /// Fills in a new sid: 20 characters of [A-Za-z0-9_-], unguessable, never one that is in use. Required.
-  std::function<void(std::span<char, base::kIdBytes>)> new_sid;
-  /// Wall-clock time in ms since 1970. Default: the system's.
-  std::function<std::int64_t()> wall_clock_ms;
-  /// Refuses a handshake with 403 and code 4: the message ("" means "Forbidden"), or nothing if allowed.
-  /// Optional.
-  std::function<std::optional<std::string>(const http::RequestHead&)> refuse;
-  /// Chooses the WebSocket subprotocol of those that a client offers, one at least; "": none. Optional:
-  /// without it the first one.
-  std::function<std::string(std::span<const std::string_view> offered)> choose_protocol = {};
-  /// Where the memory of sessions is counted. Null: nowhere that anybody looks.
-  loop::MemoryTotal* memory = nullptr;
-};
-
-/// Engine.IO's error codes.
-enum class ErrorCode : std::uint8_t {
-  UnknownTransport = 0,
-  UnknownSid = 1,
-  BadHandshakeMethod = 2,
-  BadRequest = 3,
-  Forbidden = 4,
-  UnsupportedProtocolVersion = 5,
-};
-inline constexpr std::size_t kErrorCodes = 6;
-inline constexpr std::size_t kCloseReasons = 6;
 
 struct Counts {
   std::uint64_t opened = 0;
@@ -94,48 +62,25 @@ struct Counts {
   std::uint64_t arrived = 0;     ///< come from another process; not among `opened`
 };
 
-/// A session that has left this process, and the streams that go with it. They have no receiver any more.
-struct Departure {
-  SessionImage image;
-  loop::Stream* websocket = nullptr;
-  loop::Stream* poll = nullptr;  ///< that of the parked GET
-  std::string poll_request;      ///< asks again what it asked: goes in front of its unread bytes
-};
-
-/// One look at every session, in pieces (go_round). Who was there at its start and stays is met; who comes
-/// while it lasts may be met or not.
-struct Round {
-  std::uint32_t part = 0;   ///< of the table of sessions,
-  std::uint32_t chain = 0;  ///< and what of it comes next
-  std::size_t seen = 0;     ///< sessions looked at so far
-  bool over = false;
-};
-
-/// The sid a request names, if it is well formed (20 characters of [A-Za-z0-9_-]). Looks at the query only:
-/// whether the request is Engine.IO's at all is Server::matches().
-[[nodiscard]] std::optional<std::string_view> sid_of(const http::RequestHead& head) noexcept;
-
-class Core;
-
-class Server {
+class Server final : private SessionOwner {
  public:
   Server(Options options, const loop::Clock& clock, SessionHandler& handler, Hooks hooks);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   /// Frees the sessions without on_close.
-  ~Server();
+  ~Server() = default;
 
   /// Is this request Engine.IO's?
   [[nodiscard]] bool matches(const http::RequestHead& head) const noexcept;
   /// For RequestHandler::body_limit.
-  [[nodiscard]] std::size_t body_limit() const noexcept;
+  [[nodiscard]] std::size_t body_limit() const noexcept { return options_.max_payload_bytes; }
   /// For RequestHandler::on_body_awaited, if matches(): finds posts that overlap.
   [[nodiscard]] std::unique_ptr<http::AwaitedBody> on_body_awaited(const http::RequestHead& head);
   /// Handles a request for which matches() holds: polls, posts, WebSocket handshakes, and what is wrong with
   /// them.
   void on_request(http::Exchange exchange, const http::Request& request);
 
-  /// Once per loop turn, behind the reads and before the writes: reports sessions that ended, answers polls
+  /// Once per loop turn, after the reads and before the writes: reports sessions that ended, answers polls
   /// with what was queued in this turn, sends heartbeats, ends what is overdue.
   /// Takes one unit of `allowance` for each of them; what that does not suffice for is done in the next turn.
   void tick(loop::Allowance& allowance);
@@ -144,7 +89,7 @@ class Server {
   [[nodiscard]] std::optional<loop::TimePoint> next_deadline() const noexcept;
 
   /// An open session, or nullptr.
-  [[nodiscard]] Session* find(std::string_view sid) noexcept;
+  [[nodiscard]] Session* find(std::string_view sid) noexcept { return lives_.find_open(sid); }
   /// Ends a session so that its client comes back: WebSocket close 1012 (service restart, RFC 6455
   /// registry), polling `1`.
   /// Never a Socket.IO DISCONNECT. on_close with `reason` follows from tick().
@@ -155,32 +100,61 @@ class Server {
   /// The next sessions of `round` for which `which` is true, open or lingering (closed, and waiting to tell
   /// their client so): about `at_most`, and no more than `allowance` suffices to look for.
   [[nodiscard]] std::vector<Session*> go_round(Round& round, std::size_t at_most, loop::Allowance& allowance,
-                                               const std::function<bool(const Session&)>& which) const;
+                                               const std::function<bool(const Session&)>& which) const {
+    return lives_.go_round(round, at_most, allowance, which);
+  }
   /// It can leave now: no post is half here, no upgrade under way, the stream is not ending.
   [[nodiscard]] bool can_depart(const Session& session) const noexcept;
   /// What goes with it, about: queues, parts of messages, what the layer above holds.
   [[nodiscard]] std::size_t bytes_of(const Session& session) const noexcept;
-  /// One that can_depart(). The session is gone behind this, without on_close.
-  [[nodiscard]] Departure depart(Session& session);
+  /// One that can_depart(). The session is gone after this, without on_close.
+  [[nodiscard]] DepartedSession depart(Session& session);
   /// The inverse, in another process, without on_open. `stream`: the WebSocket; null: polling. Null, and
   /// nothing has happened, if the sid is there already.
   [[nodiscard]] Session* arrive(SessionImage image, loop::Stream* stream);
   /// Is there a session of that sid, open or not?
-  [[nodiscard]] bool knows(std::string_view sid) const noexcept;
+  [[nodiscard]] bool knows(std::string_view sid) const noexcept { return lives_.find(sid) != nullptr; }
 
-  [[nodiscard]] std::size_t session_count() const noexcept;
+  [[nodiscard]] std::size_t session_count() const noexcept { return lives_.counts().open; }
   /// Closed polling sessions that wait for their client's next poll, to tell it so.
-  [[nodiscard]] bool has_lingering() const noexcept;
-  [[nodiscard]] const Counts& counts() const noexcept;
+  [[nodiscard]] bool has_lingering() const noexcept { return lives_.has_lingering(); }
+  [[nodiscard]] Counts counts() const noexcept;
   /// What waits for the next poll of the session that has most; 0: none has much.
-  [[nodiscard]] std::size_t largest_bytes() const noexcept;
+  [[nodiscard]] std::size_t largest_bytes() const noexcept { return accounts_.largest_bytes(); }
   /// Ends that session. Only if there is one.
   void shed_largest();
   /// Of queues that nobody wants any more, and that will be freed as soon as there is time.
-  [[nodiscard]] std::size_t released_bytes() const noexcept;
+  [[nodiscard]] std::size_t released_bytes() const noexcept { return accounts_.released_bytes(); }
 
  private:
-  std::unique_ptr<Core> core_;
+  // SessionOwner
+  void queue(OpenSession& session, std::span<const loop::Buffer> frames) override;
+  void close(OpenSession& session, CloseReason reason) override;
+  void note_held(OpenSession& session, std::size_t before, std::ptrdiff_t own_bytes) noexcept override;
+
+  void open_polling(http::Exchange exchange, const http::RequestHead& head, const Query& query);
+  void open_websocket(http::Exchange exchange, const http::RequestHead& head, http::Response switching);
+  void on_upgrade(http::Exchange exchange, const http::RequestHead& head, OpenSession* session);
+  OpenSession& open(const http::Exchange& exchange, const http::RequestHead& head, Transport transport);
+  [[nodiscard]] std::string open_packet(const OpenSession& session) const;
+  [[nodiscard]] std::string choose_protocol(std::span<const std::string_view> offered) const;
+
+  const Options options_;
+  const Hooks hooks_;
+  const loop::Clock& clock_;
+  // Each knows only such as stand before it.
+  SessionAccounts accounts_;
+  Lives lives_;
+  Heartbeats heartbeats_;
+  Incoming incoming_;
+  PollingTransport polling_;
+  WebSocketTransport websockets_;
+  Upgrades upgrades_;
+  Moving moving_;
+  RequestRules rules_;
+  std::array<std::uint64_t, kErrorCodes> refused_{};
+  std::uint64_t shed_ = 0;
+  bool posts_first_ = false;  ///< in this turn
 };
 
 }  // namespace limpet::engineio

@@ -24,6 +24,7 @@ enum class CloseReason : std::uint8_t {
   ParseError,
   ServerShuttingDown,
 };
+inline constexpr std::size_t kCloseReasons = 6;
 [[nodiscard]] std::string_view to_string(CloseReason reason) noexcept;  // "transport close", …
 
 class Session {

@@ -6,13 +6,24 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <string_view>
 #include <vector>
 
 #include "base/limits.h"
 #include "worker/engineio/open_session.h"
+#include "worker/loop/allowance.h"
 
 namespace limpet::engineio {
+
+/// One look at every session, in pieces. Who was there at its start and stays is met, also if the table grows
+/// meanwhile: then some are met twice. Who comes while it lasts may be met or not.
+struct Round {
+  std::uint32_t part = 0;   ///< of the table,
+  std::uint32_t chain = 0;  ///< and what of it comes next
+  std::size_t seen = 0;     ///< sessions looked at so far
+  bool over = false;
+};
 
 class SessionTable {
  public:
@@ -43,31 +54,31 @@ class SessionTable {
   /// `visit` may free the session it is given.
   template <class Visit>
   void for_each(Visit visit) {
-    for (Place place; !is_end(place); ++place.chain) {
-      OpenSession* session = first_at(place);
-      while (session != nullptr) {
-        OpenSession* next = session->next_in_bucket;
-        visit(*session);
-        session = next;
+    for (Part& part : parts_) {
+      for (OpenSession* session : part.chains) {
+        while (session != nullptr) {
+          OpenSession* next = session->next_in_bucket;
+          visit(*session);
+          session = next;
+        }
       }
     }
   }
-
-  /// A chain of the table. Whoever goes on from a place meets everybody who was here when the first was
-  /// looked at, also if the table grows meanwhile: then some meet twice.
-  struct Place {
-    std::uint32_t part = 0;
-    std::uint32_t chain = 0;  ///< to be counted up by whoever goes on
-  };
-  /// No chain is at `place` or behind it. Goes on to the next part behind the end of one.
-  [[nodiscard]] bool is_end(Place& place) const noexcept {
-    while (place.part < kParts && place.chain >= parts_[place.part].chains.size())
-      place = {place.part + 1, 0};
-    return place.part == kParts;
-  }
-  /// Not at the end.
-  [[nodiscard]] OpenSession* first_at(const Place& place) const noexcept {
-    return parts_[place.part].chains[place.chain];
+  /// The next sessions of `round` for which `which` is true: about `at_most`, and no more than `allowance`
+  /// suffices to look for.
+  [[nodiscard]] std::vector<Session*> go_round(Round& round, std::size_t at_most, loop::Allowance& allowance,
+                                               const std::function<bool(const Session&)>& which) const {
+    std::vector<Session*> sessions;
+    while (!is_end(round) && sessions.size() < at_most && allowance.take()) {
+      for (OpenSession* session = parts_[round.part].chains[round.chain]; session != nullptr;
+           session = session->next_in_bucket) {
+        ++round.seen;
+        if (which(*session)) sessions.push_back(session);
+      }
+      ++round.chain;
+    }
+    round.over = is_end(round);
+    return sessions;
   }
 
  private:
@@ -106,6 +117,15 @@ class SessionTable {
     std::memcpy(&last, sid.data() + base::kIdBytes - sizeof last, sizeof last);
     return (first ^ last * 0x9e3779b97f4a7c15ull) * 0xff51afd7ed558ccdull;
   }
+  /// No chain is at that place of the round or after it. Goes on to the next part after the end of one.
+  [[nodiscard]] bool is_end(Round& round) const noexcept {
+    while (round.part < kParts && round.chain >= parts_[round.part].chains.size()) {
+      ++round.part;
+      round.chain = 0;
+    }
+    return round.part == kParts;
+  }
+
   [[nodiscard]] static std::size_t part_of(std::uint64_t hash) noexcept { return hash >> 58; }
 
   std::array<Part, kParts> parts_;

@@ -12,7 +12,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
+#include <optional>
 
 #include "worker/loop/timer_list.h"
 
@@ -108,5 +110,16 @@ class TimerWheel {
   std::unique_ptr<Wheel> wheel_;
   std::int64_t next_ = 0;  ///< the granule that begins next; the wheel has this one and those that follow
 };
+
+/// When the first of all who wait in these is due; nothing if nobody waits.
+[[nodiscard]] inline std::optional<TimePoint> first_due(
+    std::initializer_list<const TimerWheel*> wheels) noexcept {
+  std::optional<TimePoint> next;
+  for (const TimerWheel* wheel : wheels) {
+    const TimerHook* const first = wheel->front();
+    if (first != nullptr && (!next || first->due < *next)) next = first->due;
+  }
+  return next;
+}
 
 }  // namespace limpet::loop

@@ -287,18 +287,18 @@ std::pair<SessionRecord, base::Descriptor> Giver::take_out(
   std::pair<SessionRecord, base::Descriptor> leaving;
   auto& [record, socket] = leaving;
   if (parts_.engine.find(session.sid()) == &session) record.client = parts_.socketio.depart(session);
-  engineio::Departure departure = parts_.engine.depart(session);
-  record.engine = std::move(departure.image);
-  if (departure.websocket != nullptr) {
-    auto& connection = static_cast<client::ClientConnection&>(*departure.websocket);
+  engineio::DepartedSession departed = parts_.engine.depart(session);
+  record.engine = std::move(departed.image);
+  if (departed.websocket != nullptr) {
+    auto& connection = static_cast<client::ClientConnection&>(*departed.websocket);
     client::ClientConnection::Detached detached = connection.detach();
     record.connection = image_of(connection, detached);
     socket = std::move(detached.socket);
   }
-  if (departure.poll != nullptr) {
-    auto& connection = static_cast<client::ClientConnection&>(*departure.poll);
+  if (departed.poll != nullptr) {
+    auto& connection = static_cast<client::ClientConnection&>(*departed.poll);
     client::ClientConnection::Detached detached = connection.detach();
-    detached.unread.insert(0, departure.poll_request);
+    detached.unread.insert(0, departed.poll_request);
     base::Descriptor its_socket = std::move(detached.socket);
     polls.emplace_back(HttpConnection{image_of(connection, detached)}, std::move(its_socket));
   }

@@ -1,5 +1,5 @@
-// Sessions that move from one engine to another, as between two processes: only what a Departure says, and
-// what lies unread in a stream, goes with them.
+// Sessions that move from one engine to another, as between two processes: only what a DepartedSession says,
+// and what lies unread in a stream, goes with them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -59,16 +59,16 @@ class Moving : public testing::Test {
   }
   /// As the process layer does it: other stream objects, bytes in between.
   static Moved move(Session& session, Rig& from, Rig& to) {
-    Departure departure = from.engine.depart(session);
+    DepartedSession departed = from.engine.depart(session);
     Moved moved;
-    if (departure.websocket != nullptr)
-      moved.websocket = &carry(*static_cast<MemoryStream*>(departure.websocket), to);
-    moved.session = to.engine.arrive(std::move(departure.image), moved.websocket);
-    if (moved.websocket != nullptr) moved.websocket->receive(unread_of(departure.websocket));
-    if (departure.poll != nullptr) {
-      moved.poll = &carry(*static_cast<MemoryStream*>(departure.poll), to);
+    if (departed.websocket != nullptr)
+      moved.websocket = &carry(*static_cast<MemoryStream*>(departed.websocket), to);
+    moved.session = to.engine.arrive(std::move(departed.image), moved.websocket);
+    if (moved.websocket != nullptr) moved.websocket->receive(unread_of(departed.websocket));
+    if (departed.poll != nullptr) {
+      moved.poll = &carry(*static_cast<MemoryStream*>(departed.poll), to);
       to.http.adopt(*moved.poll);
-      moved.poll->receive(departure.poll_request + unread_of(departure.poll));
+      moved.poll->receive(departed.poll_request + unread_of(departed.poll));
     }
     return moved;
   }
@@ -166,8 +166,8 @@ TEST_F(Moving, BothWaysAndBackAgain) {
 TEST_F(Moving, ASidThatIsThereAlreadyIsRefused) {
   from.open_websocket();
   send(last(), "to the first");
-  Departure departure = from.engine.depart(last());
-  const SessionImage image = departure.image;
+  DepartedSession departed = from.engine.depart(last());
+  const SessionImage image = departed.image;
   MemoryStream first, second;
   Session* const there = to.engine.arrive(image, &first);
   ASSERT_NE(there, nullptr);
@@ -446,10 +446,10 @@ TEST_F(Moving, WhatIsOverdueHappensAtOnce) {
   from.open_websocket();
   // The new process' turn comes late: what was due meanwhile is due now, not negative.
   from.clock.advance_to(from.clock.now() + 26'000ms);
-  Departure departure = from.engine.depart(last());
-  EXPECT_EQ(departure.image.timer, 0ms);
+  DepartedSession departed = from.engine.depart(last());
+  EXPECT_EQ(departed.image.timer, 0ms);
   MemoryStream stream;
-  ASSERT_NE(to.engine.arrive(departure.image, &stream), nullptr);
+  ASSERT_NE(to.engine.arrive(departed.image, &stream), nullptr);
   to.engine.tick(test::plenty());
   EXPECT_EQ(test::server_frames(stream.take_sent()), (Frames{{1, "2"}}));
   stream.close();
