@@ -43,11 +43,6 @@ std::uint16_t capacity_for(const Options& options, std::uint16_t workers) {
   return static_cast<std::uint16_t>(std::clamp<int>(2 * workers, 8, base::kMostSlots));
 }
 
-struct ClusterSize {
-  std::uint16_t slots;
-  std::uint16_t capacity;  ///< the most slots that there can be
-};
-
 ClusterSize size_of(const Options& options) {
   const auto wanted = static_cast<std::uint16_t>(options.workers == 0 ? granted_cpus() : options.workers);
   const std::uint16_t capacity = capacity_for(options, wanted);
@@ -104,12 +99,9 @@ void serve(const Options& options, const CommandLine& command_line) {
       with_settings(std::move(found), listeners.names(), listeners.placement_seed()));
 
   Loop loop;
-  Cluster cluster(loop, std::move(listeners), size.slots, size.capacity,
-                  options.pin ? allowed_cpus() : std::vector<int>(), std::move(program));
-  Supervisor supervisor(loop, cluster, command_line, runtime_dir);
+  Supervisor supervisor(loop, std::move(listeners), size, std::move(program), command_line, runtime_dir);
   hear_signals();
-  show_start_screen(cluster, command_line.place, runtime_dir.path());
-  cluster.on_all_seated = [&cluster] { say_serving(cluster); };
+  show_start_screen(supervisor.cluster(), command_line.place, runtime_dir.path());
   supervisor.run();
 }
 
@@ -123,11 +115,9 @@ void take_over(const ipc::SupervisorState& state, const CommandLine& command_lin
   RuntimeDir runtime_dir(command_line.place.at(state.runtime_dir), trust_of(options.runtime_dir),
                          command_line.place.command(), adopt(state.lock));
   Loop loop;
-  Cluster cluster(loop, Listeners(state.listeners, state.placement_seed),
-                  options.pin ? allowed_cpus() : std::vector<int>(), state);
-  Supervisor supervisor(loop, cluster, command_line, runtime_dir, state);
+  Supervisor supervisor(loop, Listeners(state.listeners, state.placement_seed), state, command_line,
+                        runtime_dir);
   hear_signals();
-  cluster.on_all_seated = [&cluster] { say_serving(cluster); };
   supervisor.go_on();
 }
 

@@ -35,28 +35,29 @@ std::string descriptors(const Cluster& cluster) {
 void show_start_screen(const Cluster& cluster, const StartPlace& place, const std::string& runtime_dir) {
   const std::string prefix = ctl_command(place.command(), runtime_dir);
   const Options& options = cluster.program().options;
-  base::say(STDOUT_FILENO,
-            fmt::format("Limpet {} (pid {})\n"
-                        "  limpet       {}\n"
-                        "  application  {}\n"
-                        "  listening    {}\n"
-                        "  workers      {}, one in each slot\n"
-                        "  limits       {} connections, {} sessions, {} MiB held for clients\n"
-                        "  descriptors  {}\n"
-                        "  runtime dir  {}\n\n"
-                        "  inspect      {} status    {} stats\n"
-                        "  reload       {} reload    (or kill -HUP {})\n"
-                        "  stop         {} stop      (or Ctrl-C; a second later again: at once)\n\n",
-                        kVersion, ::getpid(), to_text(running_limpet(place)), to_text(cluster.program()),
-                        fmt::join(cluster.addresses(), ", "), cluster.slots(),
-                        cluster.slots() * options.connections, cluster.slots() * options.sessions,
-                        cluster.slots() * memory_of_worker(options, cluster.slots()) >> 20,
-                        descriptors(cluster), runtime_dir, prefix, prefix, prefix, ::getpid(), prefix));
+  base::say(
+      STDOUT_FILENO,
+      fmt::format("Limpet {} (pid {})\n"
+                  "  limpet       {}\n"
+                  "  application  {}\n"
+                  "  listening    {}\n"
+                  "  workers      {}, one in each slot\n"
+                  "  limits       {} connections, {} sessions, {} MiB held for clients\n"
+                  "  descriptors  {}\n"
+                  "  runtime dir  {}\n\n"
+                  "  inspect      {} status    {} stats\n"
+                  "  reload       {} reload    (or kill -HUP {})\n"
+                  "  stop         {} stop      (or Ctrl-C; a second later again: at once)\n\n",
+                  kVersion, ::getpid(), to_text(running_limpet(place)), to_text(cluster.program()),
+                  fmt::join(cluster.addresses(), ", "), cluster.slots().open(),
+                  cluster.slots().open() * options.connections, cluster.slots().open() * options.sessions,
+                  cluster.slots().open() * memory_of_worker(options, cluster.slots().open()) >> 20,
+                  descriptors(cluster), runtime_dir, prefix, prefix, prefix, ::getpid(), prefix));
 }
 
 void say_serving(const Cluster& cluster) {
   base::say(STDOUT_FILENO, fmt::format("limpet: serving on {} with {} workers\n",
-                                       fmt::join(cluster.addresses(), ", "), cluster.slots()));
+                                       fmt::join(cluster.addresses(), ", "), cluster.slots().open()));
 }
 
 }  // namespace limpet::supervisor

@@ -13,6 +13,8 @@
 #include "supervisor/operations/rollout.h"
 #include "supervisor/operations/scaling.h"
 #include "supervisor/options/table.h"
+#include "supervisor/start_screen.h"
+#include "supervisor/system/cpus.h"
 #include "supervisor/system/log.h"
 #include "supervisor/system/version.h"
 #include "supervisor/upgrade/state.h"
@@ -36,11 +38,15 @@ constexpr milliseconds kHearSignals{10};
 /// Where the progress of an operation goes that a signal asked for: it is in the log anyway.
 void ignore_reply(const ipc::CtlReply&) {}
 
+/// Those on which the workers run, one each; none: anywhere.
+std::vector<int> cpus_of(const Options& options) { return options.pin ? allowed_cpus() : std::vector<int>(); }
+
 }  // namespace
 
-Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, RuntimeDir& runtime_dir)
+Supervisor::Supervisor(Loop& loop, Listeners listeners, ClusterSize size, SharedProgram program,
+                       CommandLine command_line, RuntimeDir& runtime_dir)
     : loop_(loop),
-      cluster_(cluster),
+      cluster_(loop, *this, std::move(listeners), size, cpus_of(program->options), program),
       command_line_(std::move(command_line)),
       runtime_dir_(runtime_dir),
       binary_(running_limpet(command_line_.place)),
@@ -50,16 +56,16 @@ Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, R
       signals_(loop, kSignals, [this](int number) { take_signal(number); }),
       terminal_stop_(loop, SIGTTOU, [this] { take_signal(SIGTTOU); }),
       strangers_(loop,
-                 [this](pid_t pid) { return cluster_.has_process(pid) || (trial_ && trial_->pid() == pid); }),
+                 [this](pid_t pid) {
+                   return cluster_.slots().has_process(pid) || (trial_ && trial_->pid() == pid);
+                 }),
       control_(loop, runtime_dir_.listen_for_control(),
-               [this](const auto& request, Reply reply) { take_request(request, reply); }) {
-  watch_cluster();
-}
+               [this](const auto& request, Reply reply) { take_request(request, reply); }) {}
 
-Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, RuntimeDir& runtime_dir,
-                       const ipc::SupervisorState& state)
+Supervisor::Supervisor(Loop& loop, Listeners listeners, const ipc::SupervisorState& state,
+                       CommandLine command_line, RuntimeDir& runtime_dir)
     : loop_(loop),
-      cluster_(cluster),
+      cluster_(loop, *this, std::move(listeners), cpus_of(restore_options(state.programs.front())), state),
       command_line_(std::move(command_line)),
       runtime_dir_(runtime_dir),
       binary_(running_limpet(command_line_.place)),
@@ -72,10 +78,11 @@ Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, R
       signals_(loop, kSignals, [this](int number) { take_signal(number); }),
       terminal_stop_(loop, SIGTTOU, [this] { take_signal(SIGTTOU); }),
       strangers_(loop,
-                 [this](pid_t pid) { return cluster_.has_process(pid) || (trial_ && trial_->pid() == pid); }),
+                 [this](pid_t pid) {
+                   return cluster_.slots().has_process(pid) || (trial_ && trial_->pid() == pid);
+                 }),
       control_(loop, adopt(state.control_socket),
                [this](const auto& request, Reply reply) { take_request(request, reply); }) {
-  watch_cluster();
   std::vector<Reply> waiting;
   for (const int client : state.clients) waiting.push_back(control_.adopt_client(adopt(client)));
   upgrade_reply_ = [waiting](const ipc::CtlReply& reply) {
@@ -83,26 +90,43 @@ Supervisor::Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, R
   };
 }
 
-void Supervisor::watch_cluster() {
-  cluster_.on_ready = [this](Worker& worker) { return current_ && current_->on_ready(worker); };
-  cluster_.on_signalled = [this](const Worker& worker) { take_signalled(worker); };
-  cluster_.on_gone = [this](const Worker& worker, Cause cause, const std::string& obituary) {
-    strangers_.look();
-    signalled_.erase(worker.who().generation);
-    if (current_) current_->on_gone(worker, cause, obituary);
-  };
-  cluster_.on_seated = [this](const Worker& worker) {
-    if (current_) current_->on_seated(worker);
-    if (signalled_.contains(worker.who().generation)) take_signalled(worker);
-  };
-  cluster_.on_buckets_moved = [this](const Worker& worker, const ipc::BucketsMoved& moved) {
-    if (current_) current_->on_moved(worker, moved);
-  };
-  cluster_.on_drain_progress = [this](const Worker& worker) {
-    if (current_) current_->on_progress(worker);
-  };
-  cluster_.on_held = [this](const std::string& line) { tell_held(line); };
-  cluster_.on_empty = [this] { finish_stop(); };
+bool Supervisor::on_ready(Worker& worker) { return current_ && current_->on_ready(worker); }
+
+void Supervisor::on_seated(const Worker& worker) {
+  if (current_) current_->on_seated(worker);
+  if (signalled_.contains(worker.who().generation)) on_signalled(worker);
+}
+
+void Supervisor::on_progress(const Worker& worker) {
+  if (current_) current_->on_progress(worker);
+}
+
+void Supervisor::on_buckets_moved(const Worker& worker, const ipc::BucketsMoved& moved) {
+  if (current_) current_->on_buckets_moved(worker, moved);
+}
+
+void Supervisor::on_gone(const Worker& worker, Cause cause, const std::string& obituary) {
+  strangers_.look();
+  signalled_.erase(worker.who().generation);
+  if (current_) current_->on_gone(worker, cause, obituary);
+}
+
+void Supervisor::on_signalled(const Worker& worker) {
+  signalled_.insert(worker.who().generation);
+  replace_after_.start(kGroupSignal, [this] { replace_signalled(); });
+}
+
+void Supervisor::on_held(const std::string& line) {
+  for (const Reply& reply : waiting_for_stop_) reply(ipc::Progress{line});
+  if (current_) operation_reply_(ipc::Progress{line});
+}
+
+void Supervisor::on_all_seated() { say_serving(cluster_); }
+
+void Supervisor::on_empty() {
+  log(Level::Info, "supervisor: every worker is gone; good-bye");
+  for (const Reply& reply : waiting_for_stop_) reply(ipc::Done{0, "stopped"});
+  loop_.stop();
 }
 
 void Supervisor::run() {
@@ -122,7 +146,7 @@ void Supervisor::go_on() {
   application_before_ = cluster_.program().file.mark;
   std::string why;
   if (SharedProgram program = read_program_again(&why)) {
-    roll_out(std::move(program), cluster_.all_slots(), upgrade_reply_);
+    roll_out(std::move(program), cluster_.slots().all_open(), upgrade_reply_);
   } else {
     finish(false,
            fmt::format("upgrade failed: {}; the new supervisor goes on with the old workers; {}", why,
@@ -144,8 +168,8 @@ void Supervisor::take_signal(int number) {
                "supervisor: the log goes to standard error, and nothing is open that could be opened again");
   }
   if (number == SIGUSR2) return upgrade(ignore_reply);
-  if (number == SIGTTIN) return scale(cluster_.slots() + 1, ignore_reply);
-  if (number == SIGTTOU) return scale(cluster_.slots() - 1, ignore_reply);
+  if (number == SIGTTIN) return scale(cluster_.slots().open() + 1, ignore_reply);
+  if (number == SIGTTOU) return scale(cluster_.slots().open() - 1, ignore_reply);
   if (number == SIGQUIT || number == SIGPWR || !cluster_.stopping()) return stop(false, ignore_reply);
   // A terminal, or who sends to a group and to us, sends it twice.
   if (steady_clock::now() - operation_since_ < kSameStop) return;
@@ -161,16 +185,11 @@ void Supervisor::reload_by_signal() {
     log(Level::Info, fmt::format("reload: after this one: busy: {}", operation()));
 }
 
-void Supervisor::take_signalled(const Worker& worker) {
-  signalled_.insert(worker.who().generation);
-  replace_after_.start(kGroupSignal, [this] { replace_signalled(); });
-}
-
 /// The workers to which somebody has sent SIGTERM: like a reload of their slots. While something else is
 /// under way they wait for its end.
 void Supervisor::replace_signalled() {
   if (!operation().empty()) return;
-  std::vector<std::uint16_t> slots = cluster_.slots_of(signalled_);
+  std::vector<std::uint16_t> slots = cluster_.slots().seats_of(signalled_);
   if (slots.empty()) return;
   begin_operation("replacement");
   roll_out(cluster_.shared_program(), std::move(slots), ignore_reply);
@@ -212,7 +231,7 @@ SharedProgram Supervisor::read_program_again(std::string* why) const {
     return nullptr;
   }
   for (const std::string& each :
-       changes_that_need_a_restart(cluster_.program().options, loaded.options, cluster_.slots())) {
+       changes_that_need_a_restart(cluster_.program().options, loaded.options, cluster_.slots().open())) {
     *why += fmt::format("{}{} has changed, which needs a restart", why->empty() ? "" : "; ", each);
   }
   if (!why->empty()) return nullptr;
@@ -244,7 +263,7 @@ void Supervisor::reload(const Reply& reply) {
                                           to_text(cluster_.program().file))});
   }
   begin_operation("reload");
-  roll_out(std::move(program), cluster_.all_slots(), reply);
+  roll_out(std::move(program), cluster_.slots().all_open(), reply);
 }
 
 void Supervisor::begin_operation(const std::string& name) {
@@ -274,7 +293,7 @@ void Supervisor::roll_out(SharedProgram program, std::vector<std::uint16_t> slot
   // The first word of an operation that was not refused: --no-wait waits for it.
   reply(ipc::Progress{fmt::format("{}: {} workers, one slot at a time", operation_name_, slots.size())});
   // One worker alone would take all clients of a new socket.
-  if (slots.size() == cluster_.slots()) cluster_.restore_listeners();
+  if (slots.size() == cluster_.slots().open()) cluster_.restore_listeners();
   begins.begin(std::move(program), std::move(slots));
 }
 
@@ -328,7 +347,7 @@ void Supervisor::scale(int workers, const Reply& reply) {
   operation_reply_ = reply;
   Scaling& begins = *scaling;
   current_ = std::move(scaling);
-  reply(ipc::Progress{fmt::format("scale: {} -> {} workers", cluster_.slots(), workers)});
+  reply(ipc::Progress{fmt::format("scale: {} -> {} workers", cluster_.slots().open(), workers)});
   begins.begin();
 }
 
@@ -410,17 +429,6 @@ void Supervisor::stop(bool at_once, const Reply& reply) {
   cluster_.stop(at_once);
 }
 
-void Supervisor::finish_stop() {
-  log(Level::Info, "supervisor: every worker is gone; good-bye");
-  for (const Reply& reply : waiting_for_stop_) reply(ipc::Done{0, "stopped"});
-  loop_.stop();
-}
-
-void Supervisor::tell_held(const std::string& line) {
-  for (const Reply& reply : waiting_for_stop_) reply(ipc::Progress{line});
-  if (current_) operation_reply_(ipc::Progress{line});
-}
-
 void hear_signals() { base::block_only({SIGTTOU}); }
 
 ipc::StatusReply Supervisor::status() const {
@@ -433,7 +441,7 @@ ipc::StatusReply Supervisor::status() const {
   result.runtime_dir = runtime_dir_.path();
   result.operation = operation();
   result.listeners = cluster_.addresses();
-  result.slots = cluster_.slot_statuses();
+  result.slots = cluster_.slots().statuses();
   return result;
 }
 

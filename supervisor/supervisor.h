@@ -1,5 +1,5 @@
 // `limpet serve` once it runs: passes signals and requests of `limpet ctl` on as operations. One operation at
-// a time; a second is told which one is under way. Owns the control socket.
+// a time; a second is told which one is under way. Owns the cluster and the control socket.
 #pragma once
 
 #include <functional>
@@ -20,28 +20,39 @@
 
 namespace limpet::supervisor {
 
-class Supervisor {
+class Supervisor final : private ClusterEvents {
  public:
-  Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, RuntimeDir& runtime_dir);
+  Supervisor(Loop& loop, Listeners listeners, ClusterSize size, SharedProgram program,
+             CommandLine command_line, RuntimeDir& runtime_dir);
   /// The one that an upgrade carries over.
-  Supervisor(Loop& loop, Cluster& cluster, CommandLine command_line, RuntimeDir& runtime_dir,
-             const ipc::SupervisorState& state);
+  Supervisor(Loop& loop, Listeners listeners, const ipc::SupervisorState& state, CommandLine command_line,
+             RuntimeDir& runtime_dir);
 
   /// Returns when everything has stopped.
   void run();
   /// The same, behind an upgrade: begins with the rollout that ends it.
   void go_on();
+  [[nodiscard]] const Cluster& cluster() const noexcept { return cluster_; }
 
  private:
   using Reply = ControlSocket::Reply;
 
-  void watch_cluster();
+  // Those of workers reach the operation under way, if there is one.
+  bool on_ready(Worker& worker) override;
+  void on_seated(const Worker& worker) override;
+  void on_progress(const Worker& worker) override;
+  void on_buckets_moved(const Worker& worker, const ipc::BucketsMoved& moved) override;
+  void on_gone(const Worker& worker, Cause cause, const std::string& obituary) override;
+  void on_signalled(const Worker& worker) override;
+  void on_held(const std::string& line) override;
+  void on_all_seated() override;
+  void on_empty() override;
+
   void take_signal(int number);
   void take_request(const ipc::CtlRequest& request, const Reply& reply);
   void reload_by_signal();
   void restore_runtime_dir();
   void reload(const Reply& reply);
-  void take_signalled(const Worker& worker);
   void replace_signalled();
   void roll_out(SharedProgram program, std::vector<std::uint16_t> slots, const Reply& reply);
   void finish_rollout(bool succeeded, const std::string& line, const Reply& reply);
@@ -56,8 +67,6 @@ class Supervisor {
   void refuse_upgrade(const std::string& why);
   [[nodiscard]] ipc::SupervisorState save() const;
   void stop(bool at_once, const Reply& reply);
-  void finish_stop();
-  void tell_held(const std::string& line);
 
   /// "" or "reload since 12.3 s"
   [[nodiscard]] std::string operation() const;
@@ -70,7 +79,7 @@ class Supervisor {
   using TimePoint = std::chrono::steady_clock::time_point;
 
   Loop& loop_;
-  Cluster& cluster_;
+  Cluster cluster_;
   CommandLine command_line_;
   RuntimeDir& runtime_dir_;
   RunningFile binary_;  ///< this limpet

@@ -1,47 +1,54 @@
 #include "supervisor/cluster/cluster.h"
 
-#include <fmt/format.h>
-#include <signal.h>
-
 #include <algorithm>
-#include <numeric>
 #include <stdexcept>
 
-#include "base/check.h"
-#include "supervisor/cluster/process_status.h"
 #include "supervisor/system/log.h"
+#include "supervisor/upgrade/state.h"
 
 namespace limpet::supervisor {
 namespace {
 
+using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-/// Between what asks a worker to end and SIGKILL.
-constexpr std::chrono::milliseconds kEndGrace{1000};
-/// Between SIGKILL and the word that it has not helped; then between two looks at why.
-constexpr std::chrono::milliseconds kEndPatience{2000};
-/// Between the deadline that a draining worker keeps by itself and the signal for one that does not.
-constexpr std::chrono::milliseconds kDrainGrace{500};
+milliseconds left_until(steady_clock::time_point time) {
+  return std::max(std::chrono::duration_cast<milliseconds>(time - steady_clock::now()), milliseconds(0));
+}
 
 }  // namespace
 
-Cluster::Cluster(Loop& loop, Listeners listeners, std::uint16_t slots, std::uint16_t capacity,
+Cluster::Cluster(Loop& loop, ClusterEvents& events, Listeners listeners, ClusterSize size,
                  std::vector<int> cpus, SharedProgram program)
     : loop_(loop),
+      events_(events),
       listeners_(std::move(listeners)),
       addresses_(listeners_.names()),
-      births_(loop, listeners_, capacity, std::move(cpus)),
+      births_(loop, listeners_, size.capacity, std::move(cpus)),
       program_(std::move(program)),
-      open_(slots),
-      used_(slots),
-      totals_(slots),
-      heartbeat_(program_->options.heartbeat_interval),
-      ticks_(loop),
-      routes_(slots, true) {
-  births_.assign(ipc::deal_buckets(slots));
-  listeners_.route(routes_);
-  write_board();
-  for (std::uint16_t slot = 0; slot < slots; ++slot) slots_.push_back(std::make_unique<Slot>(loop, slot));
+      totals_(size.slots),
+      slots_(loop, size.slots) {
+  buckets_.assign_all();
+  routes_.begin();
+}
+
+Cluster::Cluster(Loop& loop, ClusterEvents& events, Listeners listeners, std::vector<int> cpus,
+                 const ipc::SupervisorState& state)
+    : Cluster(loop, events, std::move(listeners), std::move(cpus), state, restore_programs(state)) {}
+
+Cluster::Cluster(Loop& loop, ClusterEvents& events, Listeners listeners, std::vector<int> cpus,
+                 const ipc::SupervisorState& state, const std::vector<SharedProgram>& programs)
+    : loop_(loop),
+      events_(events),
+      listeners_(std::move(listeners)),
+      addresses_(listeners_.names()),
+      births_(loop, listeners_, std::move(cpus), state),
+      program_(programs.front()),
+      totals_(state.used_slots),
+      slots_(loop, state, programs),
+      seats_(slots_, lending_, routes_, endings_, events_, program_, state.announced) {
+  for (std::uint16_t number = 0; number < slots_.used(); ++number)
+    totals_.restore(number, state.slots[number]);
 }
 
 void Cluster::start_all() {
@@ -49,159 +56,84 @@ void Cluster::start_all() {
   std::string why;
   // What not even one worker can be made of is no cluster: the operator looks at this terminal now.
   if (start_worker(0, program_, &why) == nullptr) throw std::runtime_error("start the first worker: " + why);
-  for (const auto& slot : slots_) ensure_tenant(*slot, Milliseconds(0));
-  tick();
+  for (const auto& slot : slots_) starts_.ensure_tenant(*slot, milliseconds(0));
+  heartbeats_.start();
 }
 
-Worker* Cluster::start_worker(std::uint16_t number, const SharedProgram& program, std::string* why) {
-  CHECK(!stopping_, "a worker is started while everything stops");
-  Slot& slot = *slots_.at(number);
-  const bool succeeds = program->options.move && slot.giver() != nullptr;
-  auto worker = births_.start(number, program, succeeds, why);
-  if (worker == nullptr) {
-    note_failed_start(slot, *why);
-    return nullptr;
-  }
-  totals_.count_start(number);
-  log(Level::Info, fmt::format("{}: spawned {}", worker->name(), to_text(program->file)));
-  slot.respawn.cancel();
-  watch(*worker);
-  limit_boot(*worker, program->options.boot_deadline);
-  slot.workers.push_back(std::move(worker));
-  return slot.workers.back().get();
-}
-
-void Cluster::watch(Worker& worker) {
-  using Kind = Readiness::Kind;
-  worker.on_message = std::make_unique<Readiness>(loop_, worker.channel.descriptor(), Kind::Read,
-                                                  [this, &worker] { read_messages(worker); });
-  worker.on_end = std::make_unique<Readiness>(loop_, worker.child.descriptor(), Kind::Read,
-                                              [this, &worker] { take_end(worker); });
-}
-
-void Cluster::limit_boot(Worker& worker, Milliseconds left) {
-  worker.deadline.start(left, [this, &worker] {
-    // It may have been ready for long, unread, while the supervisor itself was stopped.
-    read_messages(worker);
-    if (worker.is_booting() && !worker.has_ended()) {
-      put_down(worker, Ending::Aborted, Cause::BootDeadline,
-               fmt::format("not ready after {} ms", worker.program->options.boot_deadline.count()));
+void Cluster::go_on() {
+  slots_.each_worker([this](Worker& worker) { go_on_with(worker); });
+  for (const auto& slot : slots_) {
+    if (slot->next_start > steady_clock::now() && !slot->has_prospect()) {
+      starts_.schedule(*slot, left_until(slot->next_start));
+    } else {
+      starts_.ensure_tenant(*slot, milliseconds(0));
     }
-  });
-}
-
-void Cluster::seat(Worker& worker) {
-  Slot& slot = *slots_.at(worker.who().slot);
-  Worker* const predecessor = slot.seated();
-  Worker* const giver = slot.giver();
-  worker.happen(WorkerEvent::IsSeated, predecessor == nullptr ? "the seat is free" : "reload");
-  // The new one first: between the two lines both accept; the other way round, nobody would.
-  worker.tell(ipc::TakeSeat{});
-  if (giver != nullptr && worker.giver_end) {
-    move_sessions(*giver, worker);
-  } else if (predecessor != nullptr) {
-    drain(*predecessor, "reload");
   }
-  // The giver has its own. With this one open it would never see the end of a taker that died.
-  worker.giver_end = {};
-  lend_closed_slots();
-  update_routes();
-  announce_if_all_seated();
-  if (on_seated) on_seated(worker);
+  // The kernel still has the program of the image before: whatever that says, ours holds.
+  routes_.begin();
+  lending_.update();
+  heartbeats_.start();
 }
 
-void Cluster::drain(Worker& worker, std::string_view why) {
-  if (worker.is_seated()) worker.tell(ipc::GiveUpSeat{});
-  worker.happen(WorkerEvent::IsToDrain, why);
-  const Options& options = program_->options;
-  worker.tell(ipc::Drain{options.drain_window, options.drain_deadline});
-  limit_drain(worker, options.drain_deadline);
+void Cluster::go_on_with(Worker& worker) {
+  watch(worker);
+  const milliseconds boot = worker.program->options.boot_deadline;
+  if (worker.is_booting()) endings_.limit_boot(worker, left_until(worker.born + boot));
+  if (worker.state() == WorkerState::Draining)
+    endings_.limit_drain(worker, left_until(worker.drained_by), program_->options.drain_deadline);
+  if (worker.state() == WorkerState::Stopping) endings_.limit_end(worker);
+  if (worker.is_up() && !worker.counters)
+    put_down(worker, Ending::ByMessage, Cause::Misbehaved,
+             "its counters are of a layout that this build does not read");
 }
 
-void Cluster::move_sessions(Worker& from, Worker& to) {
-  const Options& options = to.program->options;
-  if (from.is_seated()) {
-    from.tell(ipc::GiveUpSeat{});
-    from.happen(WorkerEvent::IsToDrain, "reload; its sessions move");
-    from.is_moving = true;
-    limit_drain(from, options.drain_deadline);
+void Cluster::save(ipc::SupervisorState* into) const {
+  std::vector<SharedProgram> programs = {program_};
+  into->announced = seats_.announced();
+  into->slots.resize(capacity());
+  for (std::uint16_t slot = 0; slot < slots_.used(); ++slot) totals_.save(slot, &into->slots[slot]);
+  into->listeners = listeners_.save();
+  into->placement_seed = listeners_.placement_seed();
+  slots_.save(into, &programs);
+  births_.save(into);
+  for (const SharedProgram& each : programs) into->programs.push_back(supervisor::save(*each));
+}
+
+void Cluster::tell_level(std::uint32_t level) {
+  slots_.each_worker([level](Worker& worker) {
+    if (worker.level > 0) worker.tell(ipc::Knows{level});
+  });
+}
+
+std::string Cluster::obstacle_to_exec() const {
+  if (slots_.is_closing()) return "slots are still closing";
+  for (const auto& slot : slots_) {
+    for (const auto& worker : slot->workers)
+      if (worker->channel.wants_write()) return worker->name() + " does not read its control channel";
   }
-  // A second successor brings no second deadline.
-  const auto left = std::max(std::chrono::duration_cast<Milliseconds>(from.drained_by - steady_clock::now()),
-                             Milliseconds(0));
-  from.tell(ipc::Migrate{std::min(options.drain_window, left), left}, {to.giver_end.get()});
-}
-
-void Cluster::limit_drain(Worker& worker, Milliseconds deadline) {
-  worker.drained_by = steady_clock::now() + deadline;
-  limit_drain(worker, deadline, deadline);
-}
-
-void Cluster::limit_drain(Worker& worker, Milliseconds left, Milliseconds whole) {
-  worker.deadline.start(left + kDrainGrace, [this, &worker, whole] {
-    read_messages(worker);
-    if (worker.has_ended()) return;
-    put_down(worker, Ending::ByMessage, Cause::DrainDeadline,
-             fmt::format("has not left after {} ms, {} sessions left", whole.count(),
-                         worker.progress ? worker.progress->sessions_left : 0));
-  });
-}
-
-void Cluster::put_down(Worker& worker, Ending ending, Cause cause, std::string why) {
-  if (!worker.cause) {
-    worker.cause = cause;
-    worker.cause_text = std::move(why);
-    worker.ended_while = worker.state();
-  }
-  worker.happen(WorkerEvent::IsToStop, worker.cause_text);
-  worker.end(ending);
-  limit_end(worker);
-  update_routes();
-}
-
-void Cluster::limit_end(Worker& worker) {
-  worker.deadline.start(kEndGrace, [this, &worker] {
-    worker.end(Ending::Killed);
-    watch_end(worker, "");
-  });
-}
-
-/// Nothing more can be done, but whoever waits for its end is told. `told`: the reason that was told before.
-void Cluster::watch_end(Worker& worker, const std::string& told) {
-  worker.deadline.start(kEndPatience, [this, &worker, told] {
-    const std::string why = what_holds(process_status(worker.pid()));
-    if (why != told) {
-      const std::string line = fmt::format("{}: waiting for its end: {}", worker.name(), why);
-      log(Level::Warning, line);
-      if (on_held) on_held(line);
-    }
-    watch_end(worker, why);
-  });
+  return "";
 }
 
 void Cluster::stop(bool at_once) {
-  stopping_ = true;
+  slots_.stop();
   // Our copies: a socket is closed for new clients when its worker has closed the other.
   listeners_.close();
-  for (const auto& slot : slots_) slot->respawn.cancel();
-  each_worker([&](Worker& worker) {
-    if (at_once) {
-      put_down(worker, Ending::Killed, Cause::Left, "stop at once");
-    } else if (worker.is_moving && worker.state() == WorkerState::Draining) {
-      // To whom? Its successor drains as well.
-      worker.is_moving = false;
-      const auto left = std::max(
-          std::chrono::duration_cast<Milliseconds>(worker.drained_by - steady_clock::now()), Milliseconds(0));
-      worker.tell(ipc::Drain{std::min(program_->options.drain_window, left), left});
-    } else if (worker.is_up()) {
-      if (worker.state() != WorkerState::Draining) drain(worker, "stop");
-    } else {
-      put_down(worker, Ending::ByMessage, Cause::Left, "stop");
-    }
-  });
-  const bool empty =
-      std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->workers.empty(); });
-  if (empty && on_empty) on_empty();
+  slots_.each_worker([&](Worker& worker) { stop(worker, at_once); });
+  if (slots_.are_empty()) events_.on_empty();
+}
+
+void Cluster::stop(Worker& worker, bool at_once) {
+  const bool drains = worker.state() == WorkerState::Draining;
+  if (at_once) {
+    put_down(worker, Ending::Killed, Cause::Left, "stop at once");
+  } else if (worker.is_moving && drains) {
+    // To whom? Its successor drains as well.
+    seats_.stop_moving(worker);
+  } else if (worker.is_up()) {
+    if (!drains) drain(worker, "stop");
+  } else {
+    put_down(worker, Ending::ByMessage, Cause::Left, "stop");
+  }
 }
 
 void Cluster::restore_listeners() {
@@ -209,55 +141,44 @@ void Cluster::restore_listeners() {
     log(Level::Warning, "listener: " + line);
 }
 
+Worker* Cluster::start_worker(std::uint16_t slot, const SharedProgram& program, std::string* why) {
+  return starts_.start(slot, program, why);
+}
+
+void Cluster::put_down(Worker& worker, Ending ending, Cause cause, std::string why) {
+  endings_.put_down(worker, ending, cause, std::move(why));
+}
+
 void Cluster::adopt(SharedProgram program) {
-  heartbeat_.change_interval(program->options.heartbeat_interval);
+  heartbeats_.change_interval(program->options.heartbeat_interval);
   program_ = std::move(program);
 }
 
-void Cluster::announce_if_all_seated() {
-  if (announced_ ||
-      !std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->seated() != nullptr; }))
-    return;
-  announced_ = true;
-  if (on_all_seated) on_all_seated();
+void Cluster::open_slots(std::uint16_t slots) {
+  totals_.grow(slots);
+  slots_.grow(slots);
+  for (std::uint16_t number = slots_.open(); number < slots; ++number) starts_.start(slots_.at(number));
 }
 
-std::vector<ipc::SlotStatus> Cluster::slot_statuses() const {
-  std::vector<ipc::SlotStatus> result;
-  for (const auto& slot : slots_) result.push_back(slot->status(steady_clock::now()));
-  return result;
-}
-
-std::vector<std::uint16_t> Cluster::all_slots() const {
-  std::vector<std::uint16_t> result(open_);
-  std::iota(result.begin(), result.end(), std::uint16_t{0});
-  return result;
-}
-
-std::vector<std::uint16_t> Cluster::slots_of(const std::set<std::uint64_t>& generations) const {
-  std::vector<std::uint16_t> result = all_slots();
-  std::erase_if(result, [&](std::uint16_t slot) {
-    const Worker* const seated = slots_.at(slot)->seated();
-    return seated == nullptr || !generations.contains(seated->who().generation);
+void Cluster::close_slots(std::uint16_t slots) {
+  slots_.close_from(slots);
+  slots_.each_worker([&](Worker& worker) {
+    if (worker.who().slot >= slots)
+      put_down(worker, Ending::ByMessage, Cause::Left, "withdrawn: its slot closes");
   });
-  return result;
+  slots_.remove_closed();
 }
 
-bool Cluster::has_process(pid_t pid) const {
-  return std::any_of(slots_.begin(), slots_.end(), [pid](const auto& slot) {
-    return std::any_of(slot->workers.begin(), slot->workers.end(),
-                       [pid](const auto& worker) { return worker->pid() == pid; });
-  });
-}
+std::map<SlotPair, bool> Cluster::deal_buckets(std::uint16_t slots) { return buckets_.deal(slots); }
 
-ipc::StatsReply Cluster::stats() const {
-  std::vector<Totals::Living> living;
-  for (const auto& slot : slots_) {
-    for (const auto& worker : slot->workers) {
-      if (worker->counters) living.push_back({slot->number, &*worker->counters});
-    }
-  }
-  return totals_.report(living);
+bool Cluster::move_buckets(std::uint16_t from, std::uint16_t to) { return buckets_.move(from, to); }
+
+void Cluster::watch(Worker& worker) {
+  using Kind = Readiness::Kind;
+  worker.on_message = std::make_unique<Readiness>(loop_, worker.channel.descriptor(), Kind::Read,
+                                                  [this, &worker] { messages_.read(worker); });
+  worker.on_end = std::make_unique<Readiness>(loop_, worker.child.descriptor(), Kind::Read,
+                                              [this, &worker] { deaths_.take_end(worker); });
 }
 
 }  // namespace limpet::supervisor

@@ -1,13 +1,11 @@
-// How workers end, what is said and counted about it, and who comes next.
+#include "supervisor/cluster/deaths.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
-#include "base/check.h"
 #include "ipc/messages/codec.h"
-#include "supervisor/cluster/cluster.h"
 #include "supervisor/system/log.h"
 
 namespace limpet::supervisor {
@@ -44,32 +42,7 @@ void ring(const base::Descriptor& doorbell) {
   [[maybe_unused]] const ssize_t written = ::write(doorbell.get(), &one, sizeof one);
 }
 
-}  // namespace
-
-void Cluster::take_end(Worker& worker) {
-  const auto status = worker.child.try_reap();
-  if (!status) {
-    // Its debugger gets the status first, and the descriptor stays readable until it has taken it.
-    if (std::exchange(worker.on_end, nullptr)) watch_end(worker, "");
-    return;
-  }
-  read_last_words(worker);
-  auto& workers = slots_.at(worker.who().slot)->workers;
-  const auto place =
-      std::find_if(workers.begin(), workers.end(), [&](const auto& each) { return each.get() == &worker; });
-  CHECK(place != workers.end(), worker.name() + " ended and is in no slot");
-  auto owned = std::move(*place);
-  workers.erase(place);
-  bury(std::move(owned), *status);
-}
-
-void Cluster::take_held_ends() {
-  each_worker([this](Worker& worker) {
-    if (!worker.on_end) take_end(worker);
-  });
-}
-
-void Cluster::read_last_words(Worker& worker) {
+void read_last_words(Worker& worker) {
   ipc::Datagram datagram;
   std::string ignored;
   // Twice: the first answer may be the reset that follows what we sent and it never read; its words come
@@ -90,14 +63,43 @@ void Cluster::read_last_words(Worker& worker) {
   }
 }
 
-Cause Cluster::cause_of(const Worker& worker, const ipc::ExitStatus& status) const {
+Cause cause_of(const Worker& worker, const ipc::ExitStatus& status) {
   if (worker.cause) return *worker.cause;
   if (worker.state() == WorkerState::Draining && status.clean()) return Cause::Left;
   return status.by_signal ? Cause::Signal : Cause::Exit;
 }
 
-void Cluster::bury(std::unique_ptr<Worker> worker, const ipc::ExitStatus& status) {
-  Slot& slot = *slots_.at(worker->who().slot);
+}  // namespace
+
+Deaths::Deaths(Slots& slots, Births& births, Totals& totals, Starts& starts, Routes& routes, Endings& endings,
+               ClusterEvents& events)
+    : slots_(slots),
+      births_(births),
+      totals_(totals),
+      starts_(starts),
+      routes_(routes),
+      endings_(endings),
+      events_(events) {}
+
+void Deaths::take_end(Worker& worker) {
+  const auto status = worker.child.try_reap();
+  if (!status) {
+    // Its debugger gets the status first, and the descriptor stays readable until it has taken it.
+    if (std::exchange(worker.on_end, nullptr)) endings_.watch_end(worker);
+    return;
+  }
+  read_last_words(worker);
+  bury(slots_.take_out(worker), *status);
+}
+
+void Deaths::take_held_ends() {
+  slots_.each_worker([this](Worker& worker) {
+    if (!worker.on_end) take_end(worker);
+  });
+}
+
+void Deaths::bury(std::unique_ptr<Worker> worker, const ipc::ExitStatus& status) {
+  Slot& slot = slots_.at(worker->who().slot);
   const WorkerState last_state = worker->state();
   const Cause cause = cause_of(*worker, status);
   const milliseconds served = time_served(*worker);
@@ -119,63 +121,32 @@ void Cluster::bury(std::unique_ptr<Worker> worker, const ipc::ExitStatus& status
   // Its clients wait in the accept queue for the next one. Those of a worker that hung have waited enough:
   // its slot stays routed around until somebody sits there.
   if (last_state == WorkerState::Serving) slot.vacant_since = steady_clock::now();
-  if (worker->memory)
-    each_worker([&](Worker& peer) {
-      if (!peer.memory) return;
-      peer.tell(ipc::PeerLeft{worker->who()});
-      // It may have died between publishing a record and ringing: then only this wakes a reader that sleeps.
-      ring(peer.memory->doorbell);
-    });
+  tell_peers(*worker);
   births_.bury(*worker);
 
-  const bool next = !stopping_ && !slot.closing && !slot.has_prospect();
-  if (next) ensure_tenant(slot, served);
+  const bool next = slots_.wants_worker(slot);
+  if (next) starts_.ensure_tenant(slot, served);
   const auto level = cause == Cause::Left ? Level::Info : Level::Warning;
   log(level, fmt::format("{}; {}", obituary,
-                         stopping_      ? "nobody follows: everything stops"
-                         : slot.closing ? "nobody follows: its slot closes"
-                         : next         ? fmt::format("next start in {:.2f} s",
-                                                      seconds(slot.next_start - steady_clock::now()))
-                                        : "the slot has another worker"));
-  if (!stopping_) update_routes();
-  remove_closed_slots();
-  if (on_gone) on_gone(*worker, cause, obituary);
-  const bool empty =
-      std::all_of(slots_.begin(), slots_.end(), [](const auto& each) { return each->workers.empty(); });
-  if (stopping_ && empty && on_empty) on_empty();
+                         slots_.stopping() ? "nobody follows: everything stops"
+                         : slot.closing    ? "nobody follows: its slot closes"
+                         : next            ? fmt::format("next start in {:.2f} s",
+                                                         seconds(slot.next_start - steady_clock::now()))
+                                           : "the slot has another worker"));
+  routes_.update();
+  slots_.remove_closed();
+  events_.on_gone(*worker, cause, obituary);
+  if (slots_.stopping() && slots_.are_empty()) events_.on_empty();
 }
 
-void Cluster::ensure_tenant(Slot& slot, milliseconds served) {
-  if (stopping_ || slot.closing || slot.has_prospect()) return;
-  const bool first = totals_.starts(slot.number) == 0;
-  if (!first) {
-    const double chance = std::uniform_real_distribution<double>(0, 1)(chance_);
-    return schedule_start(slot, slot.policy.delay_after_death(served, chance));
-  }
-  std::string why;
-  (void)start_worker(slot.number, program_, &why);
-}
-
-void Cluster::schedule_start(Slot& slot, milliseconds delay) {
-  slot.next_start = steady_clock::now() + delay;
-  slot.respawn.start(delay, [this, &slot] {
-    std::string why;
-    (void)start_worker(slot.number, program_, &why);
-    update_routes();
+void Deaths::tell_peers(const Worker& dead) {
+  if (!dead.memory) return;
+  slots_.each_worker([&](Worker& peer) {
+    if (!peer.memory) return;
+    peer.tell(ipc::PeerLeft{dead.who()});
+    // It may have died between publishing a record and ringing: then only this wakes a reader that sleeps.
+    ring(peer.memory->doorbell);
   });
-}
-
-void Cluster::note_failed_start(Slot& slot, const std::string& why) {
-  totals_.count_start(slot.number);
-  totals_.count_end(slot.number, Cause::NotStarted);
-  ++slot.deaths;
-  slot.last_obituary = fmt::format("slot {}: start a worker: {}", slot.number, why);
-  const bool next = !slot.has_prospect();
-  if (next) ensure_tenant(slot, milliseconds(0));
-  log(Level::Error,
-      fmt::format("{}; {}", slot.last_obituary,
-                  next ? fmt::format("next start in {:.2f} s", seconds(slot.next_start - steady_clock::now()))
-                       : "the slot has another worker"));
 }
 
 }  // namespace limpet::supervisor

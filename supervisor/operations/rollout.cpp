@@ -18,7 +18,7 @@ double seconds_since(steady_clock::time_point then) {
 
 }  // namespace
 
-Rollout::Rollout(Loop& loop, Cluster& cluster, std::string operation, Say say, Done done)
+Rollout::Rollout(Loop& loop, ClusterSteps& cluster, std::string operation, Say say, Done done)
     : loop_(loop),
       cluster_(cluster),
       operation_(std::move(operation)),
@@ -45,7 +45,7 @@ void Rollout::advance() {
 
 std::string Rollout::obstacle() const {
   // A third worker in a slot would need a lane that is another's.
-  if (const Worker* worker = cluster_.slot(slot()).leaving())
+  if (const Worker* worker = current_slot().leaving())
     return fmt::format("pid {} has not left yet", worker->pid());
   const auto moving = std::count_if(leaving_.begin(), leaving_.end(),
                                     [](const auto& each) { return each.second.has_sessions; });
@@ -55,7 +55,7 @@ std::string Rollout::obstacle() const {
 void Rollout::start_successor() {
   slot_since_ = steady_clock::now();
   // The back-off of a program that crashed is not that of the one that replaces it.
-  cluster_.slot(slot()).policy.forget();
+  current_slot().policy.forget();
   withdraw_rivals();
   std::string why;
   const Worker* successor = cluster_.start_worker(slot(), next_, &why);
@@ -65,7 +65,7 @@ void Rollout::start_successor() {
 
 void Rollout::withdraw_rivals() {
   std::vector<Worker*> rivals;
-  for (const auto& worker : cluster_.slot(slot()).workers) {
+  for (const auto& worker : current_slot().workers) {
     if (worker->is_booting()) rivals.push_back(worker.get());
   }
   for (Worker* worker : rivals)
@@ -76,7 +76,7 @@ bool Rollout::on_ready(Worker& worker) {
   if (over_ || worker.who().generation != successor_) return false;
   const auto probation = next_->options.probation;
   // Nobody is served here meanwhile: a doubtful worker is better than none.
-  const bool is_needed = cluster_.slot(slot()).seated() == nullptr;
+  const bool is_needed = current_slot().seated() == nullptr;
   const bool is_known = next_.get() == &cluster_.program();
   if (at_ > 0 || probation.count() == 0 || is_needed || is_known) {
     seat(worker);
@@ -93,7 +93,7 @@ bool Rollout::on_ready(Worker& worker) {
 
 void Rollout::seat(Worker& successor) {
   probation_.cancel();
-  if (const Worker* predecessor = cluster_.slot(slot()).seated()) {
+  if (const Worker* predecessor = current_slot().seated()) {
     const std::string pids = fmt::format("pid {} -> pid {}", predecessor->pid(), successor.pid());
     leaving_.insert({predecessor->who().generation, Leaving{slot(), pids, slot_since_, true}});
   } else {
@@ -150,7 +150,7 @@ void Rollout::on_gone(const Worker& worker, Cause cause, const std::string& obit
     if (found->second.has_sessions) tell_end(found->second, worker, sessions);
     leaving_.erase(found);
   } else if (at_ < slots_.size() && worker.who().slot == slot() && successor_ != 0) {
-    for (const auto& each : cluster_.slot(slot()).workers) {
+    for (const auto& each : current_slot().workers) {
       if (each->who().generation != successor_ || each->state() != WorkerState::Ready) continue;
       say_(fmt::format("slot {}: pid {} died; its successor's probation ends", slot(), worker.pid()));
       return seat(*each);
@@ -170,7 +170,7 @@ void Rollout::fail(const std::string& why) {
   over_ = true;
   probation_.cancel();
   if (successor_ != 0) {
-    for (const auto& each : cluster_.slot(slot()).workers) {
+    for (const auto& each : current_slot().workers) {
       if (each->who().generation != successor_) continue;
       cluster_.put_down(*each, Ending::ByMessage, Cause::Left,
                         fmt::format("withdrawn: the {} failed", operation_));

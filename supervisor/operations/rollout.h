@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "supervisor/cluster/cluster.h"
+#include "supervisor/cluster/steps.h"
 #include "supervisor/operations/operation.h"
 
 namespace limpet::supervisor {
@@ -19,7 +19,7 @@ class Rollout final : public Operation {
  public:
   /// `operation`: "reload", "upgrade": the first word of what is said at the end. Neither callback is called
   /// before begin().
-  Rollout(Loop& loop, Cluster& cluster, std::string operation, Say say, Done done);
+  Rollout(Loop& loop, ClusterSteps& cluster, std::string operation, Say say, Done done);
   void begin(SharedProgram next, std::vector<std::uint16_t> slots);
 
   bool on_ready(Worker& worker) override;
@@ -45,6 +45,7 @@ class Rollout final : public Operation {
   };
 
   [[nodiscard]] std::uint16_t slot() const { return slots_.at(at_); }
+  [[nodiscard]] Slot& current_slot() const { return cluster_.slots().at(slot()); }
   /// Starts the next successor, if nothing keeps it from it.
   void advance();
   /// "" or why the next slot has to wait.
@@ -58,7 +59,7 @@ class Rollout final : public Operation {
   [[nodiscard]] std::string sums_text() const;
 
   Loop& loop_;
-  Cluster& cluster_;
+  ClusterSteps& cluster_;
   std::string operation_;
   Say say_;
   Done done_;

@@ -15,12 +15,12 @@ constexpr milliseconds kGrace{2000};
 
 }  // namespace
 
-Scaling::Scaling(Loop& loop, Cluster& cluster, std::uint16_t workers, Say say, Done done)
+Scaling::Scaling(Loop& loop, ClusterSteps& cluster, std::uint16_t workers, Say say, Done done)
     : cluster_(cluster),
       say_(std::move(say)),
       done_(std::move(done)),
       deadline_(loop),
-      before_(cluster.slots()),
+      before_(cluster.slots().open()),
       after_(workers) {}
 
 std::string Scaling::obstacle() const {
@@ -31,9 +31,9 @@ std::string Scaling::obstacle() const {
   const std::uint64_t ring_bytes = cluster_.program().options.ring_capacity;
   if (std::string objection = objection_to(process_limits(), after_, ring_bytes); !objection.empty())
     return objection;
-  if (cluster_.is_closing_slots()) return "slots are still closing";
+  if (cluster_.slots().is_closing()) return "slots are still closing";
   for (std::uint16_t number = 0; number < before_; ++number) {
-    const Slot& slot = cluster_.slot(number);
+    const Slot& slot = cluster_.slots().at(number);
     const Worker* worker = slot.seated();
     if (worker == nullptr || worker->silent) return fmt::format("slot {} does not serve", number);
     if (const Worker* leaving = slot.leaving()) return fmt::format("pid {} has not left yet", leaving->pid());
@@ -41,7 +41,7 @@ std::string Scaling::obstacle() const {
       return fmt::format("pid {} has the table of buckets from before the upgrade; reload first",
                          worker->pid());
     // Sessions would go to and fro between versions, and one may not read what the other gives.
-    if (const Worker* first = cluster_.tenant(0); first != nullptr && first->build != worker->build)
+    if (const Worker* first = cluster_.slots().tenant(0); first != nullptr && first->build != worker->build)
       return fmt::format("pid {} is of build {}, pid {} of build {}; reload first", first->pid(),
                          first->build, worker->pid(), worker->build);
   }
@@ -55,7 +55,7 @@ void Scaling::begin() {
   deadline_.start(boot, [this, boot] {
     std::string why;
     for (std::uint16_t number = before_; number < after_ && why.empty(); ++number)
-      if (cluster_.tenant(number) == nullptr) why = cluster_.slot(number).last_obituary;
+      if (cluster_.slots().tenant(number) == nullptr) why = cluster_.slots().at(number).last_obituary;
     fail(fmt::format("the new workers do not all serve after {} ms{}{}", boot.count(),
                      why.empty() ? "" : ": ", why));
   });
@@ -74,7 +74,7 @@ void Scaling::on_seated(const Worker& worker) {
   }
   if (slot >= before_) say_(fmt::format("slot {}: pid {} serves", slot, worker.pid()));
   for (std::uint16_t number = before_; number < after_; ++number)
-    if (cluster_.tenant(number) == nullptr) return;
+    if (cluster_.slots().tenant(number) == nullptr) return;
   move_buckets();
 }
 
@@ -86,12 +86,13 @@ void Scaling::move_buckets() {
   buckets_are_dealt_ = true;
   pairs_ = cluster_.deal_buckets(after_);
   // Who has no worker has no session.
-  std::erase_if(pairs_, [&](const auto& each) { return cluster_.tenant(each.first.first) == nullptr; });
+  std::erase_if(pairs_,
+                [&](const auto& each) { return cluster_.slots().tenant(each.first.first) == nullptr; });
   close_what_is_empty();
   finish_if_all_moved();
 }
 
-void Scaling::on_moved(const Worker& worker, const ipc::BucketsMoved& moved) {
+void Scaling::on_buckets_moved(const Worker& worker, const ipc::BucketsMoved& moved) {
   if (over_ || pairs_.erase({worker.who().slot, moved.to_slot}) == 0) return;
   moved_ += moved.moved;
   drained_ += moved.drained;
@@ -104,7 +105,7 @@ void Scaling::on_moved(const Worker& worker, const ipc::BucketsMoved& moved) {
 /// A worker of a slot that closes leaves when it has given everything away.
 void Scaling::close_what_is_empty() {
   for (std::uint16_t number = after_; number < before_; ++number) {
-    Worker* worker = cluster_.tenant(number);
+    Worker* worker = cluster_.slots().tenant(number);
     const auto first = pairs_.lower_bound({number, 0});
     if (worker == nullptr || (first != pairs_.end() && first->first.first == number)) continue;
     say_(fmt::format("slot {}: pid {} leaves", number, worker->pid()));
@@ -129,7 +130,7 @@ void Scaling::on_gone(const Worker& worker, Cause cause, const std::string& obit
 
 void Scaling::finish_if_all_moved() {
   if (over_ || !buckets_are_dealt_ || !pairs_.empty()) return;
-  if (after_ < before_ && cluster_.is_closing_slots()) return;
+  if (after_ < before_ && cluster_.slots().is_closing()) return;
   over_ = true;
   deadline_.cancel();
   done_(true, fmt::format("scale done: {} -> {} workers; {} sessions moved, {} drained{} ({:.1f} s)", before_,
@@ -153,7 +154,7 @@ void Scaling::fail(const std::string& why) {
   }
   // The buckets have moved: there is no way back that would not move everything again.
   for (std::uint16_t number = after_; number < before_; ++number) {
-    if (Worker* worker = cluster_.tenant(number)) cluster_.drain(*worker, "its slot closes");
+    if (Worker* worker = cluster_.slots().tenant(number)) cluster_.drain(*worker, "its slot closes");
   }
   done_(false, fmt::format("scale failed: {}; {} workers go on, what has not moved is drained", why, after_));
 }

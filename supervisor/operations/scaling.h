@@ -6,9 +6,8 @@
 
 #include <map>
 #include <string>
-#include <utility>
 
-#include "supervisor/cluster/cluster.h"
+#include "supervisor/cluster/steps.h"
 #include "supervisor/operations/operation.h"
 
 namespace limpet::supervisor {
@@ -16,33 +15,30 @@ namespace limpet::supervisor {
 class Scaling final : public Operation {
  public:
   /// Neither callback is called before begin().
-  Scaling(Loop& loop, Cluster& cluster, std::uint16_t workers, Say say, Done done);
+  Scaling(Loop& loop, ClusterSteps& cluster, std::uint16_t workers, Say say, Done done);
   /// "" or why it cannot be now.
   [[nodiscard]] std::string obstacle() const;
   void begin();
 
   void on_seated(const Worker& worker) override;
-  void on_moved(const Worker& worker, const ipc::BucketsMoved& moved) override;
+  void on_buckets_moved(const Worker& worker, const ipc::BucketsMoved& moved) override;
   void on_gone(const Worker& worker, Cause cause, const std::string& obituary) override;
   [[nodiscard]] bool has_changed_the_cluster() const noexcept override { return buckets_are_dealt_; }
   void abandon() override;
 
  private:
-  /// From one slot to another.
-  using Pair = std::pair<std::uint16_t, std::uint16_t>;
-
   void move_buckets();
   void close_what_is_empty();
   void finish_if_all_moved();
   void fail(const std::string& why);
 
-  Cluster& cluster_;
+  ClusterSteps& cluster_;
   Say say_;
   Done done_;
   Timer deadline_;
   const std::uint16_t before_;
   const std::uint16_t after_;
-  std::map<Pair, bool> pairs_;  ///< not done yet; true: its giver was told, and its taker lives
+  std::map<SlotPair, bool> pairs_;  ///< not done yet; true: its giver was told, and its taker lives
   std::uint64_t moved_ = 0;
   std::uint64_t drained_ = 0;
   std::uint64_t lost_ = 0;

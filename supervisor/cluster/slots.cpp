@@ -1,0 +1,140 @@
+#include "supervisor/cluster/slots.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/check.h"
+
+namespace limpet::supervisor {
+
+using std::chrono::steady_clock;
+
+Slots::Slots(Loop& loop, std::uint16_t open) : loop_(loop), open_(open), used_(open) {
+  for (std::uint16_t number = 0; number < open; ++number)
+    slots_.push_back(std::make_unique<Slot>(loop, number));
+}
+
+Slots::Slots(Loop& loop, const ipc::SupervisorState& state, const std::vector<SharedProgram>& programs)
+    : loop_(loop), open_(state.open_slots), used_(state.used_slots) {
+  for (std::uint16_t number = 0; number < open_; ++number) {
+    const ipc::SlotState& from = state.slots[number];
+    auto slot = std::make_unique<Slot>(loop, number);
+    slot->policy = RespawnPolicy(from.deaths_in_a_row);
+    slot->next_start = ipc::time_of(from.next_start);
+    slot->vacant_since = ipc::time_of(from.vacant_since);
+    slot->deaths = from.deaths;
+    slot->last_obituary = from.last_obituary;
+    slots_.push_back(std::move(slot));
+  }
+  for (const ipc::WorkerState& each : state.workers) {
+    slots_.at(each.who.slot)
+        ->workers.push_back(std::make_unique<Worker>(loop, programs.at(each.program), each));
+  }
+}
+
+void Slots::save(ipc::SupervisorState* into, std::vector<SharedProgram>* programs) const {
+  into->open_slots = open_;
+  into->used_slots = used_;
+  for (const auto& slot : slots_) {
+    ipc::SlotState& state = into->slots.at(slot->number);
+    state.deaths_in_a_row = slot->policy.deaths_in_a_row();
+    if (slot->respawn.running()) state.next_start = ipc::moment_of(slot->next_start);
+    state.vacant_since = ipc::moment_of(slot->vacant_since);
+    state.deaths = slot->deaths;
+    state.last_obituary = slot->last_obituary;
+    for (const auto& worker : slot->workers) {
+      auto place = std::find(programs->begin(), programs->end(), worker->program);
+      if (place == programs->end()) place = programs->insert(place, worker->program);
+      into->workers.push_back(worker->save());
+      into->workers.back().program = static_cast<std::uint16_t>(place - programs->begin());
+    }
+  }
+}
+
+void Slots::grow(std::uint16_t slots) {
+  used_ = std::max(used_, slots);
+  for (auto number = static_cast<std::uint16_t>(slots_.size()); number < slots; ++number) {
+    slots_.push_back(std::make_unique<Slot>(loop_, number));
+    slots_.back()->vacant_since = steady_clock::now();
+  }
+}
+
+void Slots::set_open(std::uint16_t slots) {
+  open_ = slots;
+  close_from(slots);
+}
+
+void Slots::close_from(std::uint16_t first) {
+  for (std::size_t number = first; number < slots_.size(); ++number) {
+    slots_[number]->closing = true;
+    slots_[number]->respawn.cancel();
+  }
+}
+
+void Slots::remove_closed() {
+  while (slots_.size() > open_ && slots_.back()->closing && slots_.back()->workers.empty()) slots_.pop_back();
+}
+
+void Slots::stop() {
+  stopping_ = true;
+  for (const auto& slot : slots_) slot->respawn.cancel();
+}
+
+bool Slots::are_empty() const noexcept {
+  return std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->workers.empty(); });
+}
+
+bool Slots::are_all_seated() const noexcept {
+  return std::all_of(slots_.begin(), slots_.end(),
+                     [](const auto& slot) { return slot->seated() != nullptr; });
+}
+
+std::vector<std::uint16_t> Slots::all_open() const {
+  std::vector<std::uint16_t> result(open_);
+  std::iota(result.begin(), result.end(), std::uint16_t{0});
+  return result;
+}
+
+std::vector<std::uint16_t> Slots::seats_of(const std::set<std::uint64_t>& generations) const {
+  std::vector<std::uint16_t> result = all_open();
+  std::erase_if(result, [&](std::uint16_t slot) {
+    const Worker* const seated = at(slot).seated();
+    return seated == nullptr || !generations.contains(seated->who().generation);
+  });
+  return result;
+}
+
+bool Slots::has_process(pid_t pid) const noexcept {
+  return std::any_of(slots_.begin(), slots_.end(), [pid](const auto& slot) {
+    return std::any_of(slot->workers.begin(), slot->workers.end(),
+                       [pid](const auto& worker) { return worker->pid() == pid; });
+  });
+}
+
+std::vector<ipc::SlotStatus> Slots::statuses() const {
+  std::vector<ipc::SlotStatus> result;
+  for (const auto& slot : slots_) result.push_back(slot->status(steady_clock::now()));
+  return result;
+}
+
+std::vector<Totals::Living> Slots::living() const {
+  std::vector<Totals::Living> result;
+  for (const auto& slot : slots_) {
+    for (const auto& worker : slot->workers) {
+      if (worker->counters) result.push_back({slot->number, &*worker->counters});
+    }
+  }
+  return result;
+}
+
+std::unique_ptr<Worker> Slots::take_out(const Worker& worker) {
+  auto& workers = at(worker.who().slot).workers;
+  const auto place =
+      std::find_if(workers.begin(), workers.end(), [&](const auto& each) { return each.get() == &worker; });
+  CHECK(place != workers.end(), worker.name() + " ended and is in no slot");
+  std::unique_ptr<Worker> owned = std::move(*place);
+  workers.erase(place);
+  return owned;
+}
+
+}  // namespace limpet::supervisor
