@@ -331,7 +331,7 @@ void Supervisor::scale(int workers, const Reply& reply) {
     reply(ipc::Done{1, fmt::format("scale refused: {}; nothing changes", why)});
   };
   if (const std::string busy = operation(); !busy.empty()) return refuse(fmt::format("busy: {}", busy));
-  if (workers == cluster_.slots())
+  if (workers == cluster_.slots().open())
     return reply(ipc::Done{0, fmt::format("scale: there are {} workers already; nothing changes", workers)});
   auto scaling = std::make_unique<Scaling>(
       loop_, cluster_, static_cast<std::uint16_t>(workers),

@@ -210,7 +210,6 @@ TEST(Scaling, is_refused_where_it_cannot_be_done) {
   const auto nothing = [](FakeCluster&) {};
   EXPECT_EQ(obstacle(1, nothing), "");
   EXPECT_EQ(obstacle(8, nothing), "");
-  EXPECT_EQ(obstacle(2, nothing), "there are 2 workers");
   EXPECT_EQ(obstacle(0, nothing), "0 workers: from 1 to 8 can be had (max_workers)");
   EXPECT_EQ(obstacle(9, nothing), "9 workers: from 1 to 8 can be had (max_workers)");
   EXPECT_EQ(obstacle(3, [](FakeCluster& cluster) { cluster.listeners = 15; }), "");
