@@ -1,5 +1,6 @@
 # Every message between Limpet's processes. This file is the wire format and the manual of the protocol; the structs of
-# ipc/messages/messages.h are the same messages past the codec (ipc/messages/codec.h), the only code that reads or writes these bytes.
+# ipc/messages/control.h, handover.h and ctl.h, of worker/migration/messages.h and of supervisor/upgrade/state.h are the same messages
+# past their codecs, the only code that reads or writes these bytes.
 #
 # Carriers
 #   All of them are SOCK_SEQPACKET Unix sockets. One datagram is one message: one envelope (a struct below whose one
@@ -13,7 +14,7 @@
 #     control socket    limpet ctl <-> supervisor  CtlRequest up, CtlReply down
 #
 # Versions
-#   kProtocolVersion of ipc/messages/messages.h. Each side says its number in its first message, before anything that depends on
+#   kProtocolVersion of ipc/messages/version.h. Each side says its number in its first message, before anything that depends on
 #   it, and a side that cannot live with the other's says so and closes. Members of unions, fields and enumerants are
 #   only ever added, at the end: then the number stays. It grows when an older peer could not understand a newer one.
 #   A union member or enumerant that a reader does not know makes it refuse the message; a field that it does not know
@@ -66,7 +67,7 @@ struct Hello {
   protocolVersion @0 :UInt32;
   build @1 :Text;       # of the worker's executable, for people
   who @2 :Incarnation;  # must be what its heritage says
-  level @3 :UInt32;     # what its build knows: nothing of a higher level is sent to it (ipc/messages/messages.h, kLevel)
+  level @3 :UInt32;     # what its build knows: nothing of a higher level is sent to it (ipc/messages/version.h, kLevel)
 }
 
 struct Ready {

@@ -11,7 +11,7 @@
 
 #include "base/log_gate.h"
 #include "ipc/messages/channel.h"
-#include "ipc/messages/codec.h"
+#include "ipc/messages/ctl.h"
 #include "supervisor/system/loop.h"
 
 namespace limpet::supervisor {

@@ -15,6 +15,8 @@
 #include "base/limits.h"
 #include "base/signals.h"
 #include "supervisor/cluster/cluster.h"
+#include "supervisor/cluster/objection.h"
+#include "supervisor/cluster/saved_program.h"
 #include "supervisor/options/table.h"
 #include "supervisor/start_screen.h"
 #include "supervisor/supervisor.h"
@@ -23,7 +25,7 @@
 #include "supervisor/system/log.h"
 #include "supervisor/system/runtime_dir.h"
 #include "supervisor/system/system_check.h"
-#include "supervisor/upgrade/state.h"
+#include "supervisor/upgrade/descriptors.h"
 #include "supervisor/upgrade/upgrade.h"
 
 namespace limpet::supervisor {
@@ -106,7 +108,7 @@ void serve(const Options& options, const CommandLine& command_line) {
 }
 
 /// In place of the image before, with all its descriptors; signals are still blocked.
-void take_over(const ipc::SupervisorState& state, const CommandLine& command_line) {
+void take_over(const upgrade::SupervisorState& state, const CommandLine& command_line) {
   // The image before may have raised it: of an older build it is as it was.
   base::remember_descriptor_limit(state.descriptor_limit);
   base::raise_descriptor_limit();
@@ -122,7 +124,7 @@ void take_over(const ipc::SupervisorState& state, const CommandLine& command_lin
 }
 
 /// The reasons against a takeover, one line each.
-std::vector<std::string> objections(const ipc::SupervisorState& state, const LoadedOptions& loaded,
+std::vector<std::string> objections(const upgrade::SupervisorState& state, const LoadedOptions& loaded,
                                     const StartPlace& place) {
   if (const std::string why = objection_to(state); !why.empty()) return {why};
   if (!loaded.mistakes.empty()) return loaded.mistakes;

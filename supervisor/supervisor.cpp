@@ -10,6 +10,7 @@
 
 #include "base/descriptor_limit.h"
 #include "base/signals.h"
+#include "supervisor/cluster/saved_program.h"
 #include "supervisor/operations/rollout.h"
 #include "supervisor/operations/scaling.h"
 #include "supervisor/options/table.h"
@@ -17,7 +18,7 @@
 #include "supervisor/system/cpus.h"
 #include "supervisor/system/log.h"
 #include "supervisor/system/version.h"
-#include "supervisor/upgrade/state.h"
+#include "supervisor/upgrade/descriptors.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -62,14 +63,14 @@ Supervisor::Supervisor(Loop& loop, Listeners listeners, ClusterSize size, Shared
       control_(loop, runtime_dir_.listen_for_control(),
                [this](const auto& request, Reply reply) { take_request(request, reply); }) {}
 
-Supervisor::Supervisor(Loop& loop, Listeners listeners, const ipc::SupervisorState& state,
+Supervisor::Supervisor(Loop& loop, Listeners listeners, const upgrade::SupervisorState& state,
                        CommandLine command_line, RuntimeDir& runtime_dir)
     : loop_(loop),
       cluster_(loop, *this, std::move(listeners), cpus_of(restore_options(state.programs.front())), state),
       command_line_(std::move(command_line)),
       runtime_dir_(runtime_dir),
       binary_(running_limpet(command_line_.place)),
-      started_(ipc::time_of(state.started)),
+      started_(upgrade::time_of(state.started)),
       binary_before_(state.image),
       reload_again_(state.reload_again),
       upgraded_from_(state.build),
@@ -398,14 +399,14 @@ void Supervisor::refuse_upgrade(const std::string& why) {
   finish(false, fmt::format("upgrade refused: {}; nothing changes; {}", why, now_runs()), upgrade_reply_);
 }
 
-ipc::SupervisorState Supervisor::save() const {
-  ipc::SupervisorState state;
+upgrade::SupervisorState Supervisor::save() const {
+  upgrade::SupervisorState state;
   state.build = kVersion;
   state.binary = command_line_.place.binary;
   state.start_directory = command_line_.place.directory;
   state.image = binary_.mark;
   state.runtime_dir = runtime_dir_.path();
-  state.started = ipc::moment_of(started_);
+  state.started = upgrade::moment_of(started_);
   state.reload_again = reload_again_;
   state.descriptor_limit = base::original_descriptor_limit();
   state.lock = runtime_dir_.lock();

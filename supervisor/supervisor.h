@@ -25,7 +25,7 @@ class Supervisor final : private ClusterEvents {
   Supervisor(Loop& loop, Listeners listeners, ClusterSize size, SharedProgram program,
              CommandLine command_line, RuntimeDir& runtime_dir);
   /// The one that an upgrade carries over.
-  Supervisor(Loop& loop, Listeners listeners, const ipc::SupervisorState& state, CommandLine command_line,
+  Supervisor(Loop& loop, Listeners listeners, const upgrade::SupervisorState& state, CommandLine command_line,
              RuntimeDir& runtime_dir);
 
   /// Returns when everything has stopped.
@@ -65,7 +65,7 @@ class Supervisor final : private ClusterEvents {
   template <typename MakeLine>
   void log_refusal(MakeLine&& make_line);
   void refuse_upgrade(const std::string& why);
-  [[nodiscard]] ipc::SupervisorState save() const;
+  [[nodiscard]] upgrade::SupervisorState save() const;
   void stop(bool at_once, const Reply& reply);
 
   /// "" or "reload since 12.3 s"
@@ -85,9 +85,9 @@ class Supervisor final : private ClusterEvents {
   RunningFile binary_;  ///< this limpet
   TimePoint started_ = std::chrono::steady_clock::now();
   TimePoint operation_since_{};
-  std::string operation_name_;   ///< "reload"; of the last one, if none is under way
-  ipc::FileMark binary_before_;  ///< before that operation
-  ipc::FileMark application_before_;
+  std::string operation_name_;  ///< "reload"; of the last one, if none is under way
+  FileMark binary_before_;      ///< before that operation
+  FileMark application_before_;
   bool reload_again_ = false;  ///< a HUP came while an operation was under way
   std::unique_ptr<Operation> current_;
   std::unique_ptr<Trial> trial_;

@@ -3,7 +3,7 @@
 #include <charconv>
 #include <limits>
 
-#include "ipc/shared/bucket_table.h"
+#include "base/limits.h"
 
 namespace limpet::ipc {
 namespace {
@@ -83,8 +83,8 @@ std::optional<Heritage> heritage_from_environment(std::string_view text, std::st
   heritage.listeners = from.take<std::uint16_t>("listeners");
   heritage.generation = from.take<std::uint64_t>("generation");
   from.expect_end();
-  from.require(heritage.slots >= 1 && heritage.slots <= kBuckets,
-               "slots: not from 1 to " + std::to_string(kBuckets));
+  from.require(heritage.slots >= 1 && heritage.slots <= base::kSlotLimit,
+               "slots: not from 1 to " + std::to_string(base::kSlotLimit));
   from.require(heritage.slot < heritage.slots, "slot: not below slots");
   from.require(heritage.lanes == 2 * heritage.slots + 1, "lanes: not 2 × slots + 1");
   from.require(heritage.lane < heritage.lanes, "lane: not below lanes");

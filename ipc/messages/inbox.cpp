@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "ipc/messages/codec.h"
-
 namespace limpet::ipc {
 
 Inbox make_inbox() {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "ipc/messages/channel.h"
-#include "ipc/messages/messages.h"
+#include "ipc/messages/handover.h"
 
 namespace limpet::ipc {
 

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "ipc/messages/messages.h"
+#include "ipc/birth/incarnation.h"
 #include "ipc/ring/layout.h"
 #include "ipc/shared/mapping.h"
 

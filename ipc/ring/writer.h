@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/descriptor.h"
-#include "ipc/messages/messages.h"
+#include "ipc/birth/incarnation.h"
 #include "ipc/ring/layout.h"
 #include "ipc/ring/reader_page.h"
 #include "ipc/shared/mapping.h"

@@ -16,7 +16,7 @@
 #include <string_view>
 
 #include "base/descriptor.h"
-#include "ipc/messages/messages.h"
+#include "ipc/birth/incarnation.h"
 
 namespace limpet::ipc {
 

@@ -6,7 +6,7 @@
 
 #include "base/file_id.h"
 #include "ipc/birth/heritage.h"
-#include "supervisor/upgrade/state.h"
+#include "supervisor/upgrade/descriptors.h"
 
 namespace limpet::supervisor {
 std::pair<base::Descriptor, base::Descriptor> migration_stream() {
@@ -27,7 +27,7 @@ Births::Births(Loop& loop, const Listeners& listeners, std::uint16_t capacity, s
 }
 
 Births::Births(Loop& loop, const Listeners& listeners, std::vector<int> cpus,
-               const ipc::SupervisorState& state)
+               const upgrade::SupervisorState& state)
     : loop_(loop),
       listeners_(listeners),
       buckets_(ipc::BucketTable::create(static_cast<std::uint16_t>(state.slots.size()))),
@@ -35,7 +35,7 @@ Births::Births(Loop& loop, const Listeners& listeners, std::vector<int> cpus,
       lanes_(state.free_lanes),
       cpus_(std::move(cpus)),
       last_generation_(state.last_generation) {
-  for (const ipc::SlotState& each : state.slots)
+  for (const upgrade::SlotState& each : state.slots)
     inboxes_.push_back({adopt(each.inbox_receiving), adopt(each.inbox_sending)});
   assign(state.bucket_owners);
 }
@@ -44,7 +44,7 @@ void Births::assign(const std::vector<std::uint16_t>& owners) {
   for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket) buckets_.assign(bucket, owners.at(bucket));
 }
 
-void Births::save(ipc::SupervisorState* into) const {
+void Births::save(upgrade::SupervisorState* into) const {
   into->last_generation = last_generation_;
   into->free_lanes = lanes_.free();
   for (std::uint16_t bucket = 0; bucket < ipc::kBuckets; ++bucket)

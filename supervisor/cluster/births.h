@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "ipc/birth/incarnation.h"
 #include "ipc/messages/inbox.h"
-#include "ipc/messages/supervisor_state.h"
 #include "ipc/shared/bucket_table.h"
 #include "ipc/shared/slot_board.h"
 #include "supervisor/cluster/lanes.h"
@@ -16,6 +16,7 @@
 #include "supervisor/cluster/worker.h"
 #include "supervisor/listen/listeners.h"
 #include "supervisor/system/loop.h"
+#include "supervisor/upgrade/state.h"
 
 namespace limpet::supervisor {
 
@@ -29,8 +30,9 @@ class Births {
   Births(Loop& loop, const Listeners& listeners, std::uint16_t capacity, std::vector<int> cpus);
 
   /// Those of an upgrade.
-  Births(Loop& loop, const Listeners& listeners, std::vector<int> cpus, const ipc::SupervisorState& state);
-  void save(ipc::SupervisorState* into) const;
+  Births(Loop& loop, const Listeners& listeners, std::vector<int> cpus,
+         const upgrade::SupervisorState& state);
+  void save(upgrade::SupervisorState* into) const;
 
   /// Takes a lane and a new generation. `succeeds`: it is told so, and gets its end of a migration stream.
   /// Null, with the reason in `*why`, if no process can be had.

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace limpet::supervisor {
@@ -34,5 +36,12 @@ struct CauseRow {
 #define LIMPET_ROW(id, name, help) {name, help},
 inline constexpr std::array<CauseRow, kCauses> kCauseTable = {{LIMPET_CAUSES(LIMPET_ROW)}};
 #undef LIMPET_ROW
+
+/// nullopt if this build has no cause of that name.
+[[nodiscard]] constexpr std::optional<Cause> cause_named(std::string_view name) {
+  for (std::size_t index = 0; index < kCauses; ++index)
+    if (kCauseTable[index].name == name) return static_cast<Cause>(index);
+  return std::nullopt;
+}
 
 }  // namespace limpet::supervisor

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "supervisor/cluster/saved_program.h"
 #include "supervisor/system/log.h"
-#include "supervisor/upgrade/state.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -33,11 +33,11 @@ Cluster::Cluster(Loop& loop, ClusterEvents& events, Listeners listeners, Cluster
 }
 
 Cluster::Cluster(Loop& loop, ClusterEvents& events, Listeners listeners, std::vector<int> cpus,
-                 const ipc::SupervisorState& state)
+                 const upgrade::SupervisorState& state)
     : Cluster(loop, events, std::move(listeners), std::move(cpus), state, restore_programs(state)) {}
 
 Cluster::Cluster(Loop& loop, ClusterEvents& events, Listeners listeners, std::vector<int> cpus,
-                 const ipc::SupervisorState& state, const std::vector<SharedProgram>& programs)
+                 const upgrade::SupervisorState& state, const std::vector<SharedProgram>& programs)
     : loop_(loop),
       events_(events),
       listeners_(std::move(listeners)),
@@ -87,7 +87,7 @@ void Cluster::go_on_with(Worker& worker) {
              "its counters are of a layout that this build does not read");
 }
 
-void Cluster::save(ipc::SupervisorState* into) const {
+void Cluster::save(upgrade::SupervisorState* into) const {
   std::vector<SharedProgram> programs = {program_};
   into->announced = seats_.announced();
   into->slots.resize(capacity());
@@ -101,7 +101,7 @@ void Cluster::save(ipc::SupervisorState* into) const {
 
 void Cluster::tell_level(std::uint32_t level) {
   slots_.each_worker([level](Worker& worker) {
-    if (worker.level > 0) worker.tell(ipc::Knows{level});
+    if (ipc::is_known_at<ipc::Knows>(worker.level)) worker.tell(ipc::Knows{level});
   });
 }
 

@@ -45,13 +45,13 @@ class Cluster final : public ClusterSteps, private Watcher {
 
   /// What an upgrade carries over. `state` has passed objection_to().
   Cluster(Loop& loop, ClusterEvents& events, Listeners listeners, std::vector<int> cpus,
-          const ipc::SupervisorState& state);
+          const upgrade::SupervisorState& state);
 
   void start_all();
   /// Instead, after an upgrade.
   void go_on();
-  void save(ipc::SupervisorState* into) const;
-  /// What the supervisor knows (ipc/messages/messages.h), to those workers that can hear it.
+  void save(upgrade::SupervisorState* into) const;
+  /// What the supervisor knows (ipc/messages/version.h), to those workers that can hear it.
   void tell_level(std::uint32_t level);
   /// "" or what would be lost by an exec now.
   [[nodiscard]] std::string obstacle_to_exec() const;
@@ -89,7 +89,7 @@ class Cluster final : public ClusterSteps, private Watcher {
 
  private:
   Cluster(Loop& loop, ClusterEvents& events, Listeners listeners, std::vector<int> cpus,
-          const ipc::SupervisorState& state, const std::vector<SharedProgram>& programs);
+          const upgrade::SupervisorState& state, const std::vector<SharedProgram>& programs);
   void watch(Worker& worker) override;
   void read_messages(Worker& worker) override { messages_.read(worker); }
   void go_on_with(Worker& worker);

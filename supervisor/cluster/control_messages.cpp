@@ -4,7 +4,7 @@
 
 #include <tuple>
 
-#include "ipc/messages/codec.h"
+#include "ipc/messages/control.h"
 #include "supervisor/cluster/rules.h"
 #include "supervisor/system/log.h"
 

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "ipc/messages/codec.h"
+#include "ipc/messages/control.h"
 #include "supervisor/system/log.h"
 
 namespace limpet::supervisor {

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "ipc/messages/messages.h"
+#include "ipc/messages/control.h"
 #include "supervisor/cluster/causes.h"
 
 namespace limpet::supervisor {

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace limpet::supervisor {
@@ -47,6 +49,13 @@ inline constexpr auto kWorkerEvents = static_cast<std::size_t>(WorkerEvent::kCou
   return kNames[static_cast<std::size_t>(event)];
 }
 #undef LIMPET_NAME
+
+/// The inverse; nullopt if this build has no state of that name.
+[[nodiscard]] constexpr std::optional<WorkerState> state_named(std::string_view name) {
+  for (std::size_t index = 0; index < kWorkerStates; ++index)
+    if (to_text(static_cast<WorkerState>(index)) == name) return static_cast<WorkerState>(index);
+  return std::nullopt;
+}
 
 enum class Verdict : std::uint8_t { Moves, Ignored, Impossible };
 

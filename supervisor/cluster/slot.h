@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "ipc/messages/messages.h"
+#include "ipc/messages/ctl.h"
 #include "supervisor/cluster/respawn_policy.h"
 #include "supervisor/cluster/worker.h"
 #include "supervisor/system/loop.h"

@@ -14,32 +14,32 @@ Slots::Slots(Loop& loop, std::uint16_t open) : loop_(loop), open_(open), used_(o
     slots_.push_back(std::make_unique<Slot>(loop, number));
 }
 
-Slots::Slots(Loop& loop, const ipc::SupervisorState& state, const std::vector<SharedProgram>& programs)
+Slots::Slots(Loop& loop, const upgrade::SupervisorState& state, const std::vector<SharedProgram>& programs)
     : loop_(loop), open_(state.open_slots), used_(state.used_slots) {
   for (std::uint16_t number = 0; number < open_; ++number) {
-    const ipc::SlotState& from = state.slots[number];
+    const upgrade::SlotState& from = state.slots[number];
     auto slot = std::make_unique<Slot>(loop, number);
     slot->policy = RespawnPolicy(from.deaths_in_a_row);
-    slot->next_start = ipc::time_of(from.next_start);
-    slot->vacant_since = ipc::time_of(from.vacant_since);
+    slot->next_start = upgrade::time_of(from.next_start);
+    slot->vacant_since = upgrade::time_of(from.vacant_since);
     slot->deaths = from.deaths;
     slot->last_obituary = from.last_obituary;
     slots_.push_back(std::move(slot));
   }
-  for (const ipc::WorkerState& each : state.workers) {
+  for (const upgrade::WorkerState& each : state.workers) {
     slots_.at(each.who.slot)
         ->workers.push_back(std::make_unique<Worker>(loop, programs.at(each.program), each));
   }
 }
 
-void Slots::save(ipc::SupervisorState* into, std::vector<SharedProgram>* programs) const {
+void Slots::save(upgrade::SupervisorState* into, std::vector<SharedProgram>* programs) const {
   into->open_slots = open_;
   into->used_slots = used_;
   for (const auto& slot : slots_) {
-    ipc::SlotState& state = into->slots.at(slot->number);
+    upgrade::SlotState& state = into->slots.at(slot->number);
     state.deaths_in_a_row = slot->policy.deaths_in_a_row();
-    if (slot->respawn.running()) state.next_start = ipc::moment_of(slot->next_start);
-    state.vacant_since = ipc::moment_of(slot->vacant_since);
+    if (slot->respawn.running()) state.next_start = upgrade::moment_of(slot->next_start);
+    state.vacant_since = upgrade::moment_of(slot->vacant_since);
     state.deaths = slot->deaths;
     state.last_obituary = slot->last_obituary;
     for (const auto& worker : slot->workers) {

@@ -21,9 +21,9 @@ class Slots {
   Slots(Loop& loop, std::uint16_t open);
 
   /// What an upgrade carries over. `programs`: those that the state numbers.
-  Slots(Loop& loop, const ipc::SupervisorState& state, const std::vector<SharedProgram>& programs);
+  Slots(Loop& loop, const upgrade::SupervisorState& state, const std::vector<SharedProgram>& programs);
   /// Adds to `programs` those of workers that are not there yet; the state has their numbers.
-  void save(ipc::SupervisorState* into, std::vector<SharedProgram>* programs) const;
+  void save(upgrade::SupervisorState* into, std::vector<SharedProgram>* programs) const;
 
   // ---- which there are ----
   /// Those below have buckets, and get clients.

@@ -27,7 +27,7 @@ void Totals::retire(std::uint16_t slot, const ipc::CounterView& counters) {
   }
 }
 
-void Totals::save(std::uint16_t slot, ipc::SlotState* into) const {
+void Totals::save(std::uint16_t slot, upgrade::SlotState* into) const {
   const Slot& from = slots_.at(slot);
   into->starts = from.starts;
   for (std::size_t index = 0; index < ipc::kCounterCount; ++index)
@@ -36,14 +36,14 @@ void Totals::save(std::uint16_t slot, ipc::SlotState* into) const {
     into->ends.push_back({std::string(kCauseTable[cause].name), from.ends[cause]});
 }
 
-void Totals::restore(std::uint16_t slot, const ipc::SlotState& from) {
+void Totals::restore(std::uint16_t slot, const upgrade::SlotState& from) {
   Slot& into = slots_.at(slot);
   into.starts = from.starts;
-  for (const ipc::NamedNumber& each : from.retired) {
+  for (const upgrade::NamedNumber& each : from.retired) {
     for (std::size_t index = 0; index < ipc::kCounterCount; ++index)
       if (ipc::kCounters[index].name == each.name) into.retired[index] = each.number;
   }
-  for (const ipc::NamedNumber& each : from.ends) {
+  for (const upgrade::NamedNumber& each : from.ends) {
     for (std::size_t cause = 0; cause < kCauses; ++cause)
       if (kCauseTable[cause].name == each.name) into.ends[cause] = each.number;
   }

@@ -6,10 +6,10 @@
 #include <array>
 #include <vector>
 
-#include "ipc/messages/messages.h"
-#include "ipc/messages/supervisor_state.h"
+#include "ipc/messages/ctl.h"
 #include "ipc/shared/counters.h"
 #include "supervisor/cluster/causes.h"
+#include "supervisor/upgrade/state.h"
 
 namespace limpet::supervisor {
 
@@ -27,8 +27,8 @@ class Totals {
   void count_end(std::uint16_t slot, Cause cause) { ++slots_.at(slot).ends[static_cast<std::size_t>(cause)]; }
 
   /// What an upgrade carries over, by names; a name that this build does not know is passed over.
-  void save(std::uint16_t slot, ipc::SlotState* into) const;
-  void restore(std::uint16_t slot, const ipc::SlotState& from);
+  void save(std::uint16_t slot, upgrade::SlotState* into) const;
+  void restore(std::uint16_t slot, const upgrade::SlotState& from);
 
   struct Living {
     std::uint16_t slot;

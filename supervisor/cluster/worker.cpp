@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "base/check.h"
-#include "ipc/messages/codec.h"
+#include "ipc/messages/control.h"
 #include "supervisor/system/log.h"
-#include "supervisor/upgrade/state.h"
+#include "supervisor/upgrade/descriptors.h"
 
 namespace limpet::supervisor {
 
@@ -24,14 +24,14 @@ Worker::Worker(Loop& loop, const ipc::Incarnation& who, SharedProgram its_progra
       who_(who),
       pid_(child.pid()) {}
 
-Worker::Worker(Loop& loop, SharedProgram its_program, const ipc::WorkerState& state)
+Worker::Worker(Loop& loop, SharedProgram its_program, const upgrade::WorkerState& state)
     : program(std::move(its_program)),
       child(static_cast<pid_t>(state.pid), adopt(state.pidfd)),
       channel(adopt(state.control)),
       level(state.level),
       deadline(loop),
-      born(ipc::time_of(state.born)),
-      ready_since(ipc::time_of(state.ready_since)),
+      born(upgrade::time_of(state.born)),
+      ready_since(upgrade::time_of(state.ready_since)),
       has_old_table(true),
       cause(cause_named(state.cause)),
       cause_text(state.cause_text),
@@ -39,7 +39,7 @@ Worker::Worker(Loop& loop, SharedProgram its_program, const ipc::WorkerState& st
       last_words(state.last_words),
       giver_end(adopt(state.giver_end)),
       is_moving(state.is_moving),
-      drained_by(ipc::time_of(state.drained_by)),
+      drained_by(upgrade::time_of(state.drained_by)),
       loop_(loop),
       who_(state.who),
       pid_(child.pid()),
@@ -51,8 +51,8 @@ Worker::Worker(Loop& loop, SharedProgram its_program, const ipc::WorkerState& st
   counters = ipc::CounterView::map(memory->counters, who_, &ignored);
 }
 
-ipc::WorkerState Worker::save() const {
-  ipc::WorkerState state;
+upgrade::WorkerState Worker::save() const {
+  upgrade::WorkerState state;
   state.who = who_;
   state.pid = static_cast<std::uint32_t>(pid_);
   state.state = to_text(state_);
@@ -65,9 +65,9 @@ ipc::WorkerState Worker::save() const {
     state.doorbell = memory->doorbell.get();
   }
   state.giver_end = giver_end.get();
-  state.born = ipc::moment_of(born);
-  state.ready_since = ipc::moment_of(ready_since);
-  state.drained_by = ipc::moment_of(drained_by);
+  state.born = upgrade::moment_of(born);
+  state.ready_since = upgrade::moment_of(ready_since);
+  state.drained_by = upgrade::moment_of(drained_by);
   state.is_moving = is_moving;
   state.has_progress = progress.has_value();
   state.progress = progress.value_or(ipc::DrainProgress{});
@@ -116,7 +116,7 @@ void Worker::tell(const ipc::SupervisorMessage& message, std::span<const int> de
 void Worker::end(Ending ending) {
   if (ending == Ending::Killed) return (void)child.signal(SIGKILL);
   if (ending == Ending::Aborted) return (void)child.signal(SIGABRT);
-  if (level >= ipc::kLevelOfSignals) return tell(ipc::Leave{});
+  if (ipc::is_known_at<ipc::Leave>(level)) return tell(ipc::Leave{});
   // One that has not said hello yet has nothing to lose; older builds leave on SIGTERM.
   child.signal(memory ? SIGTERM : SIGKILL);
 }

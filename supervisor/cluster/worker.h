@@ -13,13 +13,13 @@
 #include "base/log_gate.h"
 #include "ipc/birth/spawn.h"
 #include "ipc/messages/channel.h"
-#include "ipc/messages/messages.h"
-#include "ipc/messages/supervisor_state.h"
+#include "ipc/messages/control.h"
 #include "ipc/shared/counters.h"
 #include "supervisor/cluster/causes.h"
 #include "supervisor/cluster/lifecycle.h"
 #include "supervisor/cluster/program.h"
 #include "supervisor/system/loop.h"
+#include "supervisor/upgrade/state.h"
 
 namespace limpet::supervisor {
 
@@ -45,9 +45,9 @@ class Worker {
   Worker(Loop& loop, const ipc::Incarnation& who, SharedProgram program, ipc::Child child,
          base::Descriptor control);
   /// One that an upgrade carries over. `state` has passed objection_to().
-  Worker(Loop& loop, SharedProgram program, const ipc::WorkerState& state);
+  Worker(Loop& loop, SharedProgram program, const upgrade::WorkerState& state);
   /// Without its program.
-  [[nodiscard]] ipc::WorkerState save() const;
+  [[nodiscard]] upgrade::WorkerState save() const;
 
   [[nodiscard]] const ipc::Incarnation& who() const noexcept { return who_; }
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
@@ -79,7 +79,7 @@ class Worker {
   ipc::Child child;
   ipc::Channel channel;
   std::string build;             ///< of Limpet's library, since its hello
-  std::uint32_t level = 0;       ///< what that build knows (ipc/messages/messages.h), since its hello
+  std::uint32_t level = 0;       ///< what that build knows (ipc/messages/version.h), since its hello
   std::optional<Memory> memory;  ///< since its hello
   std::optional<ipc::CounterView> counters;  ///< since its hello
   std::unique_ptr<Readiness> on_message;

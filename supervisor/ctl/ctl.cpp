@@ -14,7 +14,7 @@
 #include <cstring>
 #include <optional>
 
-#include "ipc/messages/codec.h"
+#include "ipc/messages/ctl.h"
 #include "supervisor/ctl/ctl_output.h"
 #include "supervisor/system/runtime_dir.h"
 #include "supervisor/system/system_check.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "ipc/messages/messages.h"
+#include "ipc/messages/ctl.h"
 
 namespace limpet::supervisor {
 

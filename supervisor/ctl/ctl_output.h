@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "ipc/messages/messages.h"
+#include "ipc/messages/ctl.h"
 
 namespace limpet::supervisor {
 

@@ -13,7 +13,7 @@
 
 #include "base/signals.h"
 #include "supervisor/listen/routing_program.h"
-#include "supervisor/upgrade/state.h"
+#include "supervisor/upgrade/descriptors.h"
 
 namespace limpet::supervisor {
 namespace {
@@ -97,9 +97,9 @@ Listeners::Listeners(const std::vector<ListenAddress>& addresses, std::uint16_t 
   route(std::vector<bool>(slots, true));
 }
 
-Listeners::Listeners(const std::vector<ipc::ListenerState>& inherited, std::uint64_t placement_seed)
+Listeners::Listeners(const std::vector<upgrade::ListenerState>& inherited, std::uint64_t placement_seed)
     : placement_seed_(placement_seed) {
-  for (const ipc::ListenerState& each : inherited) {
+  for (const upgrade::ListenerState& each : inherited) {
     std::string why;
     Group group{base::parse_address(each.address, &why).value(), {}, {}};
     if (group.address.is_unix()) {
@@ -111,10 +111,10 @@ Listeners::Listeners(const std::vector<ipc::ListenerState>& inherited, std::uint
   }
 }
 
-std::vector<ipc::ListenerState> Listeners::save() const {
-  std::vector<ipc::ListenerState> result;
+std::vector<upgrade::ListenerState> Listeners::save() const {
+  std::vector<upgrade::ListenerState> result;
   for (const Group& group : groups_) {
-    ipc::ListenerState state{to_text(group.address), {}};
+    upgrade::ListenerState state{to_text(group.address), {}};
     for (const base::Descriptor& each : group.sockets) state.sockets.push_back(each.get());
     if (group.shared) state.sockets = {group.shared->descriptor(), group.shared->lock()};
     result.push_back(std::move(state));

@@ -11,9 +11,9 @@
 
 #include "base/address.h"
 #include "base/descriptor.h"
-#include "ipc/messages/supervisor_state.h"
 #include "supervisor/listen/unix_listener.h"
 #include "supervisor/options/options.h"
+#include "supervisor/upgrade/state.h"
 
 namespace limpet::supervisor {
 
@@ -36,8 +36,8 @@ class Listeners {
             std::chrono::milliseconds patience, std::uint64_t placement_seed);
 
   /// Those that an upgrade carries over.
-  Listeners(const std::vector<ipc::ListenerState>& inherited, std::uint64_t placement_seed);
-  [[nodiscard]] std::vector<ipc::ListenerState> save() const;
+  Listeners(const std::vector<upgrade::ListenerState>& inherited, std::uint64_t placement_seed);
+  [[nodiscard]] std::vector<upgrade::ListenerState> save() const;
 
   /// Makes the Unix sockets again whose files were swept; whoever gets its sockets from now on has the new
   /// ones. `wanted`: all addresses, in configured order. Gives a line for each that was made again, or could

@@ -11,7 +11,7 @@
 namespace limpet::supervisor {
 namespace {
 
-ipc::FileMark mark_of(const base::Descriptor& opened) {
+FileMark mark_of(const base::Descriptor& opened) {
   struct stat status = {};
   if (::fstat(opened.get(), &status) != 0) return {};
   return {.device = status.st_dev,
@@ -36,8 +36,8 @@ std::string to_text(const RunningFile& file) {
   return file.name == file.resolved ? file.name : fmt::format("{} -> {}", file.name, file.resolved);
 }
 
-std::string to_text(const RunningFile& file, const ipc::FileMark& before) {
-  if (before == ipc::FileMark{}) return to_text(file);
+std::string to_text(const RunningFile& file, const FileMark& before) {
+  if (before == FileMark{}) return to_text(file);
   return fmt::format("{} ({})", to_text(file),
                      file.mark == before ? "the same file as before" : "another file than before");
 }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/descriptor.h"
-#include "ipc/messages/supervisor_state.h"
+#include "supervisor/system/file_mark.h"
 #include "supervisor/system/start_place.h"
 
 namespace limpet::supervisor {
@@ -13,7 +13,7 @@ namespace limpet::supervisor {
 struct RunningFile {
   std::string name;      ///< absolute
   std::string resolved;  ///< without symlinks, at the time
-  ipc::FileMark mark;
+  FileMark mark;
 };
 
 /// Of the open file (O_PATH will do) that `name` led to.
@@ -27,6 +27,6 @@ struct RunningFile {
 
 /// The same, with " (the same file as before)" or " (another file than before)"; nothing if `before` is not
 /// known.
-[[nodiscard]] std::string to_text(const RunningFile& file, const ipc::FileMark& before);
+[[nodiscard]] std::string to_text(const RunningFile& file, const FileMark& before);
 
 }  // namespace limpet::supervisor

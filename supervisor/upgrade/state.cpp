@@ -1,185 +1,292 @@
 #include "supervisor/upgrade/state.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
-#include <algorithm>
+#include "base/limits.h"
+#include "ipc/messages/wire.h"
 
-#include "base/address.h"
-#include "ipc/shared/bucket_table.h"
-#include "supervisor/options/table.h"
-
-namespace limpet::supervisor {
+namespace limpet::supervisor::upgrade {
 namespace {
 
-/// What the [[listen]] table of one address says goes by the name listen[2].backlog.
-std::string name_in_state(std::size_t listener, const OptionRow& row) {
-  return fmt::format("listen[{}].{}", listener, name_in_file(row));
+constexpr std::size_t kClientsLimit = 64;
+constexpr std::size_t kProgramsLimit = 1024;
+constexpr std::size_t kOptionsLimit = 1024;
+constexpr std::size_t kArgumentsLimit = 4096;
+
+// ---- writing ----
+
+void put(wire::NamedNumber::Builder to, const NamedNumber& from);
+void put(wire::NamedValues::Builder to, const NamedValues& from);
+void put(wire::ProgramState::Builder to, const ProgramState& from);
+void put(wire::ListenerState::Builder to, const ListenerState& from);
+void put(wire::SlotState::Builder to, const SlotState& from);
+void put(wire::WorkerState::Builder to, const WorkerState& from);
+
+void put(wire::NamedNumber::Builder to, const NamedNumber& from) {
+  to.setName(ipc::Text(from.name));
+  to.setNumber(from.number);
 }
 
-/// "" or what is wrong with one option. Those of listeners come behind `listen`, of which there may be a few.
-std::string restore_option(const ipc::NamedValues& from, Options* into) {
-  const auto table = option_table();
-  for (std::size_t number = 0; number < table.size(); ++number) {
-    const OptionRow& row = table[number];
-    std::string why;
-    if (name_in_file(row) == from.name) {
-      why = assign(row, from.values, into);
-      return why.empty() ? "" : fmt::format("option {}: {}", from.name, why);
-    }
-    for (std::size_t listener = 0; listener < into->listen.size(); ++listener) {
-      if (name_in_state(listener, row) != from.name) continue;
-      Options scratch;
-      why = assign(row, from.values, &scratch);
-      if (!why.empty()) return fmt::format("option {}: {}", from.name, why);
-      into->listen_tables.resize(into->listen.size());
-      into->listen_tables[listener].push_back({number, from.values});
-      return "";
-    }
-  }
-  return fmt::format("option {}: there is none of that name", from.name);
+template <class Builder, class Items>
+void put_texts(Builder to, const Items& from) {
+  for (unsigned int i = 0; i < to.size(); ++i) to.set(i, ipc::Text(from[i]));
+}
+template <class Builder, class Items>
+void put_numbers(Builder to, const Items& from) {
+  for (unsigned int i = 0; i < to.size(); ++i) to.set(i, from[i]);
+}
+template <class Builder, class Items>
+void put_each(Builder to, const Items& from) {
+  for (unsigned int i = 0; i < to.size(); ++i) put(to[i], from[i]);
 }
 
-std::string objection_to(const ipc::ProgramState& program) {
-  Options ignored;
-  for (const ipc::NamedValues& each : program.options) {
-    if (std::string why = restore_option(each, &ignored); !why.empty()) return why;
-  }
-  return "";
+void put(wire::NamedValues::Builder to, const NamedValues& from) {
+  to.setName(ipc::Text(from.name));
+  put_texts(to.initValues(ipc::length(from.values.size(), ipc::kListenersLimit)), from.values);
 }
 
-std::string objection_to(const ipc::WorkerState& worker, const ipc::SupervisorState& state) {
-  const std::string name = fmt::format("slot {} gen {}", worker.who.slot, worker.who.generation);
-  if (worker.who.slot >= state.open_slots || worker.program >= state.programs.size() || worker.pid == 0)
-    return fmt::format("{}: of no such slot, program or pid", name);
-  const auto phase = state_named(worker.state);
-  if (!phase || *phase == WorkerState::Dead) return fmt::format("{}: state '{}'", name, worker.state);
-  if (!worker.cause.empty() && !cause_named(worker.cause))
-    return fmt::format("{}: cause '{}'", name, worker.cause);
-  const bool said_hello = *phase != WorkerState::Spawned && *phase != WorkerState::Stopping;
-  if (said_hello && worker.ring == -1) return fmt::format("{}: {} without a ring", name, worker.state);
-  return "";
+void put(wire::FileMark::Builder to, const FileMark& from) {
+  to.setDevice(from.device);
+  to.setInode(from.inode);
+  to.setSize(from.size);
+  to.setModifiedNs(from.modified_ns);
+}
+
+void put(wire::ProgramState::Builder to, const ProgramState& from) {
+  put_each(to.initOptions(ipc::length(from.options.size(), kOptionsLimit)), from.options);
+  put_texts(to.initApplication(ipc::length(from.application.size(), kArgumentsLimit)), from.application);
+  to.setExecutable(ipc::Text(from.executable));
+  put_texts(to.initArguments(ipc::length(from.arguments.size(), kArgumentsLimit)), from.arguments);
+  to.setImage(from.image);
+  to.setSettings(from.settings);
+  to.setDirectory(from.directory);
+  put(to.initMark(), from.mark);
+}
+
+void put(wire::ListenerState::Builder to, const ListenerState& from) {
+  to.setAddress(ipc::Text(from.address));
+  put_numbers(to.initSockets(ipc::length(from.sockets.size(), base::kSlotLimit)), from.sockets);
+}
+
+void put(wire::SlotState::Builder to, const SlotState& from) {
+  to.setInboxReceiving(from.inbox_receiving);
+  to.setInboxSending(from.inbox_sending);
+  to.setDeathsInARow(from.deaths_in_a_row);
+  to.setNextStart(from.next_start.count());
+  to.setVacantSince(from.vacant_since.count());
+  to.setDeaths(from.deaths);
+  to.setLastObituary(ipc::Text(from.last_obituary));
+  to.setStarts(from.starts);
+  put_each(to.initEnds(ipc::length(from.ends.size(), ipc::kCountersLimit)), from.ends);
+  put_each(to.initRetired(ipc::length(from.retired.size(), ipc::kCountersLimit)), from.retired);
+}
+
+void put(wire::WorkerState::Builder to, const WorkerState& from) {
+  put(to.initWho(), from.who);
+  to.setPid(from.pid);
+  to.setState(ipc::Text(from.state));
+  to.setProgram(from.program);
+  to.setPidfd(from.pidfd);
+  to.setControl(from.control);
+  to.setRing(from.ring);
+  to.setReaderPage(from.reader_page);
+  to.setCounters(from.counters);
+  to.setDoorbell(from.doorbell);
+  to.setGiverEnd(from.giver_end);
+  to.setBorn(from.born.count());
+  to.setReadySince(from.ready_since.count());
+  to.setDrainedBy(from.drained_by.count());
+  to.setIsMoving(from.is_moving);
+  to.setHasProgress(from.has_progress);
+  put(to.initProgress(), from.progress);
+  to.setCause(ipc::Text(from.cause));
+  to.setCauseText(ipc::Text(from.cause_text));
+  to.setEndedWhile(ipc::Text(from.ended_while));
+  to.setLastWords(ipc::Text(from.last_words));
+  to.setLevel(from.level);
+}
+
+void put(wire::SupervisorState::Builder to, const SupervisorState& from) {
+  to.setVersion(from.version);
+  to.setProtocolVersion(from.protocol_version);
+  to.setBuild(ipc::Text(from.build));
+  to.setBinary(ipc::Text(from.binary));
+  to.setRuntimeDir(ipc::Text(from.runtime_dir));
+  to.setStarted(from.started.count());
+  to.setAnnounced(from.announced);
+  to.setReloadAgain(from.reload_again);
+  to.setLastGeneration(from.last_generation);
+  put_numbers(to.initFreeLanes(ipc::length(from.free_lanes.size(), base::kLaneLimit)), from.free_lanes);
+  put_numbers(to.initBucketOwners(ipc::length(from.bucket_owners.size(), base::kSlotLimit)),
+              from.bucket_owners);
+  to.setLock(from.lock);
+  to.setControlSocket(from.control_socket);
+  put_numbers(to.initClients(ipc::length(from.clients.size(), kClientsLimit)), from.clients);
+  put_each(to.initPrograms(ipc::length(from.programs.size(), kProgramsLimit)), from.programs);
+  put_each(to.initListeners(ipc::length(from.listeners.size(), ipc::kListenersLimit)), from.listeners);
+  put_each(to.initSlots(ipc::length(from.slots.size(), base::kSlotLimit)), from.slots);
+  put_each(to.initWorkers(ipc::length(from.workers.size(), base::kLaneLimit)), from.workers);
+  to.setOpenSlots(from.open_slots);
+  to.setUsedSlots(from.used_slots);
+  to.setDescriptorLimit(from.descriptor_limit);
+  to.setPlacementSeed(from.placement_seed);
+  to.setStartDirectory(ipc::Text(from.start_directory));
+  put(to.initImage(), from.image);
+}
+
+// ---- reading ----
+
+NamedNumber read(const ipc::Door& door, wire::NamedNumber::Reader from);
+NamedValues read(const ipc::Door& door, wire::NamedValues::Reader from);
+ProgramState read(const ipc::Door& door, wire::ProgramState::Reader from);
+ListenerState read(const ipc::Door& door, wire::ListenerState::Reader from);
+SlotState read(const ipc::Door& door, wire::SlotState::Reader from);
+WorkerState read(const ipc::Door& door, wire::WorkerState::Reader from);
+
+int descriptor(const ipc::Door& door, std::int32_t from) {
+  if (from < -1) door.refuse(fmt::format("{} is no descriptor", from));
+  return from;
+}
+
+template <class List>
+std::vector<std::string> texts(const ipc::Door& door, List from, std::size_t limit, const char* field) {
+  std::vector<std::string> result;
+  for (const auto each : door.list(from, limit, field)) result.push_back(door.text(each, field));
+  return result;
+}
+template <class List>
+std::vector<int> descriptors(const ipc::Door& door, List from, std::size_t limit, const char* field) {
+  std::vector<int> result;
+  for (const auto each : door.list(from, limit, field)) result.push_back(descriptor(door, each));
+  return result;
+}
+template <class List>
+std::vector<std::uint16_t> numbers(const ipc::Door& door, List from, std::size_t limit, const char* field) {
+  std::vector<std::uint16_t> result;
+  for (const auto each : door.list(from, limit, field)) result.push_back(each);
+  return result;
+}
+
+NamedNumber read(const ipc::Door& door, wire::NamedNumber::Reader from) {
+  return {.name = door.text(from.getName(), "name"), .number = from.getNumber()};
+}
+
+NamedValues read(const ipc::Door& door, wire::NamedValues::Reader from) {
+  return {.name = door.text(from.getName(), "name"),
+          .values = texts(door, from.getValues(), ipc::kListenersLimit, "values")};
+}
+
+/// The structs of a list.
+template <class Item, class List>
+std::vector<Item> each_of(const ipc::Door& door, List from, std::size_t limit, const char* field) {
+  std::vector<Item> result;
+  for (const auto each : door.list(from, limit, field)) result.push_back(read(door, each));
+  return result;
+}
+
+FileMark read(wire::FileMark::Reader from) {
+  return {.device = from.getDevice(),
+          .inode = from.getInode(),
+          .size = from.getSize(),
+          .modified_ns = from.getModifiedNs()};
+}
+
+ProgramState read(const ipc::Door& door, wire::ProgramState::Reader from) {
+  return {.options = each_of<NamedValues>(door, from.getOptions(), kOptionsLimit, "options"),
+          .application = texts(door, from.getApplication(), kArgumentsLimit, "application"),
+          .executable = door.text(from.getExecutable(), "executable"),
+          .arguments = texts(door, from.getArguments(), kArgumentsLimit, "arguments"),
+          .image = descriptor(door, from.getImage()),
+          .settings = descriptor(door, from.getSettings()),
+          .directory = descriptor(door, from.getDirectory()),
+          .mark = read(from.getMark())};
+}
+
+ListenerState read(const ipc::Door& door, wire::ListenerState::Reader from) {
+  return {.address = door.text(from.getAddress(), "address"),
+          .sockets = descriptors(door, from.getSockets(), base::kSlotLimit, "sockets")};
+}
+
+SlotState read(const ipc::Door& door, wire::SlotState::Reader from) {
+  return {.inbox_receiving = descriptor(door, from.getInboxReceiving()),
+          .inbox_sending = descriptor(door, from.getInboxSending()),
+          .deaths_in_a_row = from.getDeathsInARow(),
+          .next_start = door.duration(from.getNextStart(), "next start"),
+          .vacant_since = door.duration(from.getVacantSince(), "vacant since"),
+          .deaths = from.getDeaths(),
+          .last_obituary = door.text(from.getLastObituary(), "last obituary"),
+          .starts = from.getStarts(),
+          .ends = each_of<NamedNumber>(door, from.getEnds(), ipc::kCountersLimit, "ends"),
+          .retired = each_of<NamedNumber>(door, from.getRetired(), ipc::kCountersLimit, "retired")};
+}
+
+WorkerState read(const ipc::Door& door, wire::WorkerState::Reader from) {
+  return {.who = door.incarnation(from.getWho()),
+          .pid = from.getPid(),
+          .state = door.text(from.getState(), "state"),
+          .program = from.getProgram(),
+          .pidfd = descriptor(door, from.getPidfd()),
+          .control = descriptor(door, from.getControl()),
+          .ring = descriptor(door, from.getRing()),
+          .reader_page = descriptor(door, from.getReaderPage()),
+          .counters = descriptor(door, from.getCounters()),
+          .doorbell = descriptor(door, from.getDoorbell()),
+          .giver_end = descriptor(door, from.getGiverEnd()),
+          .born = door.duration(from.getBorn(), "born"),
+          .ready_since = door.duration(from.getReadySince(), "ready since"),
+          .drained_by = door.duration(from.getDrainedBy(), "drained by"),
+          .is_moving = from.getIsMoving(),
+          .has_progress = from.getHasProgress(),
+          .progress = read(door, from.getProgress()),
+          .cause = door.text(from.getCause(), "cause"),
+          .cause_text = door.text(from.getCauseText(), "cause"),
+          .ended_while = door.text(from.getEndedWhile(), "ended while"),
+          .last_words = door.text(from.getLastWords(), "last words"),
+          .level = from.getLevel()};
+}
+
+SupervisorState open(const ipc::Datagram& file, wire::SupervisorState::Reader from) {
+  const ipc::Door door("SupervisorState", true, file, 0);
+  // Before the rest: another version may mean something else by it.
+  if (from.getVersion() != kStateVersion)
+    door.refuse(fmt::format("version {}, this build reads {}", from.getVersion(), kStateVersion));
+  return {.version = from.getVersion(),
+          .protocol_version = from.getProtocolVersion(),
+          .build = door.text(from.getBuild(), "build"),
+          .binary = door.text(from.getBinary(), "binary"),
+          .runtime_dir = door.text(from.getRuntimeDir(), "runtime dir"),
+          .started = door.duration(from.getStarted(), "started"),
+          .announced = from.getAnnounced(),
+          .reload_again = from.getReloadAgain(),
+          .last_generation = from.getLastGeneration(),
+          .free_lanes = numbers(door, from.getFreeLanes(), base::kLaneLimit, "free lanes"),
+          .bucket_owners = numbers(door, from.getBucketOwners(), base::kSlotLimit, "bucket owners"),
+          .lock = descriptor(door, from.getLock()),
+          .control_socket = descriptor(door, from.getControlSocket()),
+          .clients = descriptors(door, from.getClients(), kClientsLimit, "clients"),
+          .programs = each_of<ProgramState>(door, from.getPrograms(), kProgramsLimit, "programs"),
+          .listeners = each_of<ListenerState>(door, from.getListeners(), ipc::kListenersLimit, "listeners"),
+          .slots = each_of<SlotState>(door, from.getSlots(), base::kSlotLimit, "slots"),
+          .workers = each_of<WorkerState>(door, from.getWorkers(), base::kLaneLimit, "workers"),
+          .open_slots = from.getOpenSlots(),
+          .used_slots = from.getUsedSlots(),
+          .descriptor_limit = from.getDescriptorLimit(),
+          .placement_seed = from.getPlacementSeed(),
+          .start_directory = door.text(from.getStartDirectory(), "start directory"),
+          .image = read(from.getImage())};
 }
 
 }  // namespace
 
-base::Descriptor adopt(int number) {
-  if (number == -1) return {};
-  base::require(::fcntl(number, F_SETFD, FD_CLOEXEC), fmt::format("adopt descriptor {}", number));
-  return base::Descriptor(number);
+std::vector<std::byte> encode(const SupervisorState& state) {
+  capnp::MallocMessageBuilder builder;
+  put(builder.initRoot<wire::SupervisorState>(), state);
+  return ipc::bytes_of(builder);
 }
 
-std::vector<int> descriptors_of(const ipc::SupervisorState& state) {
-  std::vector<int> result = {state.lock, state.control_socket};
-  result.insert(result.end(), state.clients.begin(), state.clients.end());
-  for (const auto& each : state.programs)
-    result.insert(result.end(), {each.image, each.settings, each.directory});
-  for (const auto& each : state.listeners)
-    result.insert(result.end(), each.sockets.begin(), each.sockets.end());
-  for (const auto& each : state.slots)
-    result.insert(result.end(), {each.inbox_receiving, each.inbox_sending});
-  for (const auto& each : state.workers) {
-    result.insert(result.end(), {each.pidfd, each.control, each.ring, each.reader_page, each.counters,
-                                 each.doorbell, each.giver_end});
-  }
-  std::erase(result, -1);
-  return result;
+std::optional<SupervisorState> decode_supervisor_state(const ipc::Datagram& file, std::string* why) {
+  return ipc::decode<wire::SupervisorState>(
+      file, why, [&](wire::SupervisorState::Reader from) { return open(file, from); });
 }
 
-std::optional<WorkerState> state_named(std::string_view name) {
-  for (std::size_t index = 0; index < kWorkerStates; ++index)
-    if (to_text(static_cast<WorkerState>(index)) == name) return static_cast<WorkerState>(index);
-  return std::nullopt;
-}
-
-std::optional<Cause> cause_named(std::string_view name) {
-  for (std::size_t index = 0; index < kCauses; ++index)
-    if (kCauseTable[index].name == name) return static_cast<Cause>(index);
-  return std::nullopt;
-}
-
-ipc::ProgramState save(const Program& program) {
-  ipc::ProgramState state;
-  // Not what stands at its default: an image of an older build may not know that there is such an option.
-  const Options defaults = load_options(CommandLine{}).options;
-  for (const OptionRow& row : option_table()) {
-    std::vector<std::string> values = values_of(row, program.options);
-    if (values != values_of(row, defaults)) state.options.push_back({name_in_file(row), std::move(values)});
-  }
-  for (std::size_t listener = 0; listener < program.options.listen_tables.size(); ++listener) {
-    for (const GivenFlag& given : program.options.listen_tables[listener])
-      state.options.push_back({name_in_state(listener, option_table()[given.row]), given.values});
-  }
-  state.application = program.options.application;
-  state.executable = program.file.name;
-  state.arguments = program.arguments;
-  state.image = program.image.get();
-  state.settings = program.settings.get();
-  state.directory = program.directory.get();
-  state.mark = program.file.mark;
-  return state;
-}
-
-Options restore_options(const ipc::ProgramState& state) {
-  // Defaults for what the image before did not know.
-  Options options = load_options(CommandLine{}).options;
-  for (const ipc::NamedValues& each : state.options) (void)restore_option(each, &options);
-  options.application = state.application;
-  return options;
-}
-
-namespace {
-
-RunningFile restore_file(const ipc::ProgramState& state, const base::Descriptor& image) {
-  // Of a script nothing is open, and an older build has told no mark.
-  RunningFile file =
-      image ? running_file(state.executable, image) : RunningFile{state.executable, state.executable, {}};
-  if (state.mark != ipc::FileMark{}) file.mark = state.mark;
-  return file;
-}
-
-}  // namespace
-
-std::vector<SharedProgram> restore_programs(const ipc::SupervisorState& state) {
-  std::vector<SharedProgram> result;
-  for (const ipc::ProgramState& each : state.programs) {
-    auto program = std::make_shared<Program>();
-    program->options = restore_options(each);
-    program->arguments = each.arguments;
-    program->image = adopt(each.image);
-    program->directory = adopt(each.directory);
-    program->file = restore_file(each, program->image);
-    program->settings = adopt(each.settings);
-    result.push_back(std::move(program));
-  }
-  return result;
-}
-
-std::string objection_to(const ipc::SupervisorState& state) {
-  if (state.protocol_version != ipc::kProtocolVersion)
-    return fmt::format("its workers speak protocol {}, this build speaks {}", state.protocol_version,
-                       ipc::kProtocolVersion);
-  const std::size_t slots = state.slots.size();
-  if (state.open_slots == 0 || state.used_slots < state.open_slots || slots < state.used_slots ||
-      slots > ipc::kBuckets || state.programs.empty())
-    return "it has no slot or no program";
-  if (state.bucket_owners.size() != ipc::kBuckets ||
-      std::any_of(state.bucket_owners.begin(), state.bucket_owners.end(),
-                  [&](std::uint16_t owner) { return owner >= state.open_slots; }))
-    return "its table of buckets names a slot that there is not";
-  std::string why;
-  for (const ipc::ListenerState& each : state.listeners) {
-    const auto address = base::parse_address(each.address, &why);
-    if (!address) return why;
-    // Of a Unix address: the socket of all, and its lock.
-    if (each.sockets.size() != (address->is_unix() ? 2 : slots))
-      return fmt::format("{} has not one socket for each slot", each.address);
-  }
-  for (const ipc::ProgramState& each : state.programs)
-    if (why = objection_to(each); !why.empty()) return why;
-  for (const ipc::WorkerState& each : state.workers)
-    if (why = objection_to(each, state); !why.empty()) return why;
-  return "";
-}
-
-}  // namespace limpet::supervisor
+}  // namespace limpet::supervisor::upgrade

@@ -13,10 +13,9 @@
 #include <cstring>
 #include <fstream>
 
-#include "ipc/messages/codec.h"
 #include "supervisor/options/settings.h"
 #include "supervisor/system/log.h"
-#include "supervisor/upgrade/state.h"
+#include "supervisor/upgrade/descriptors.h"
 
 extern char** environ;
 
@@ -33,7 +32,7 @@ constexpr std::chrono::milliseconds kTrialDeadline{10'000};
 constexpr std::size_t kSaidLimit = 4096;
 
 /// A sealed memfd: whoever reads it reads what was written.
-base::Descriptor memory_with(const ipc::SupervisorState& state) {
+base::Descriptor memory_with(const upgrade::SupervisorState& state) {
   const std::vector<std::byte> bytes = encode(state);
   return sealed_memory("limpet state", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
@@ -46,13 +45,9 @@ std::vector<std::string> own_command_line() {
   return words;
 }
 
-void keep_open(int descriptor) {
-  base::require(::fcntl(descriptor, F_SETFD, 0), fmt::format("keep descriptor {} open", descriptor));
-}
-
 }  // namespace
 
-Trial::Trial(Loop& loop, const StartPlace& place, const ipc::SupervisorState& state, Verdict verdict)
+Trial::Trial(Loop& loop, const StartPlace& place, const upgrade::SupervisorState& state, Verdict verdict)
     : loop_(loop), verdict_(std::move(verdict)), deadline_(loop) {
   try {
     begin(place, state);
@@ -62,7 +57,7 @@ Trial::Trial(Loop& loop, const StartPlace& place, const ipc::SupervisorState& st
   }
 }
 
-void Trial::begin(const StartPlace& place, const ipc::SupervisorState& state) {
+void Trial::begin(const StartPlace& place, const upgrade::SupervisorState& state) {
   const std::string& binary = place.binary;
   const base::Descriptor directory = place.open_directory();
   image_ = base::Descriptor(base::require(::open(binary.c_str(), O_PATH | O_CLOEXEC), "open " + binary));
@@ -129,7 +124,7 @@ void Trial::object(const std::string& why) {
 }
 
 std::string become_image(const base::Descriptor& image, const StartPlace& place,
-                         const ipc::SupervisorState& state) {
+                         const upgrade::SupervisorState& state) {
   try {
     const base::Descriptor before(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
     const base::Descriptor directory = place.open_directory();
@@ -171,7 +166,7 @@ std::optional<TakeoverOrder> takeover_order() {
   return order;
 }
 
-std::optional<ipc::SupervisorState> read_state(const TakeoverOrder& order, std::string* why) {
+std::optional<upgrade::SupervisorState> read_state(const TakeoverOrder& order, std::string* why) {
   struct stat status = {};
   if (order.state < 0 || ::fstat(order.state, &status) != 0) {
     *why = fmt::format("{}: is set, and there is no state", kVariable);
@@ -186,7 +181,7 @@ std::optional<ipc::SupervisorState> read_state(const TakeoverOrder& order, std::
     if (got <= 0) break;
     done += static_cast<std::size_t>(got);
   }
-  return ipc::decode_supervisor_state(file, why);
+  return upgrade::decode_supervisor_state(file, why);
 }
 
 void say_can_take_over() {

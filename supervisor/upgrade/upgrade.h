@@ -16,9 +16,9 @@
 
 #include "base/descriptor.h"
 #include "ipc/birth/spawn.h"
-#include "ipc/messages/supervisor_state.h"
 #include "supervisor/system/loop.h"
 #include "supervisor/system/start_place.h"
+#include "supervisor/upgrade/state.h"
 
 namespace limpet::supervisor {
 
@@ -29,12 +29,12 @@ class Trial {
   using Verdict = std::function<void(base::Descriptor image, const std::string& objection)>;
 
   /// `place`: whose binary, as the names lead now, is tried in that directory.
-  Trial(Loop& loop, const StartPlace& place, const ipc::SupervisorState& state, Verdict verdict);
+  Trial(Loop& loop, const StartPlace& place, const upgrade::SupervisorState& state, Verdict verdict);
   /// -1: it has ended.
   [[nodiscard]] pid_t pid() const noexcept { return child_ ? child_->pid() : -1; }
 
  private:
-  void begin(const StartPlace& place, const ipc::SupervisorState& state);
+  void begin(const StartPlace& place, const upgrade::SupervisorState& state);
   void read_output();
   void conclude();
   void object(const std::string& why);
@@ -53,7 +53,7 @@ class Trial {
 /// Returns only if it failed, with the reason: nothing has changed then. Signals are blocked, and stay so in
 /// the new image until it handles them.
 [[nodiscard]] std::string become_image(const base::Descriptor& image, const StartPlace& place,
-                                       const ipc::SupervisorState& state);
+                                       const upgrade::SupervisorState& state);
 
 // ---- in the new image ----
 
@@ -64,7 +64,8 @@ struct TakeoverOrder {
 /// nullopt in a process that nobody's upgrade has started. Takes it out of the environment.
 [[nodiscard]] std::optional<TakeoverOrder> takeover_order();
 /// nullopt, with the reason. Closes the descriptor.
-[[nodiscard]] std::optional<ipc::SupervisorState> read_state(const TakeoverOrder& order, std::string* why);
+[[nodiscard]] std::optional<upgrade::SupervisorState> read_state(const TakeoverOrder& order,
+                                                                 std::string* why);
 /// What a trial that has no objection says last.
 void say_can_take_over();
 

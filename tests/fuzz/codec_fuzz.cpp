@@ -7,11 +7,16 @@
 #include <optional>
 #include <string>
 
-#include "ipc/messages/codec.h"
+#include "ipc/messages/control.h"
+#include "ipc/messages/ctl.h"
+#include "ipc/messages/handover.h"
+#include "supervisor/upgrade/state.h"
 
 namespace {
 
 using namespace limpet::ipc;
+using limpet::supervisor::upgrade::decode_supervisor_state;
+using limpet::supervisor::upgrade::SupervisorState;
 
 void require(bool condition) {
   if (!condition) std::abort();

@@ -34,10 +34,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(message.has_value() == why.empty());
   if (!message) return 0;
   // Our own writing of it has one form, so the bytes say whether anything was changed.
-  ipc::Datagram again{.bytes = process::encode(*message), .descriptors = {}};
+  ipc::Datagram again{.bytes = migration::encode(*message), .descriptors = {}};
   again.descriptors.resize(datagram.descriptors.size());
   const auto back = migration::decode_migration_message(again, &why);
   require(back.has_value());
-  require(process::encode(*back) == again.bytes);
+  require(migration::encode(*back) == again.bytes);
   return 0;
 }

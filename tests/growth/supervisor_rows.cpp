@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "base/descriptor.h"
-#include "ipc/messages/codec.h"
+#include "ipc/messages/ctl.h"
+#include "supervisor/cluster/objection.h"
 #include "supervisor/cluster/totals.h"
 #include "supervisor/ctl/ctl_output.h"
 #include "supervisor/listen/routing_program.h"
@@ -126,13 +127,13 @@ void stats_of_slots(std::size_t n) {
 
 /// What an upgrade carries over.
 void state_of_slots(std::size_t n) {
-  ipc::SupervisorState state;
+  upgrade::SupervisorState state;
   for (std::size_t i = 0; i < n; ++i) {
-    ipc::SlotState slot;
+    upgrade::SlotState slot;
     slot.ends = {{"crashed", 3}};
     slot.retired = {{"sessions_opened", 4}};
     state.slots.push_back(slot);
-    ipc::WorkerState worker;
+    upgrade::WorkerState worker;
     worker.who.slot = static_cast<std::uint16_t>(i);
     worker.who.generation = i;
     worker.pid = static_cast<std::uint32_t>(1000 + i);
@@ -143,8 +144,8 @@ void state_of_slots(std::size_t n) {
   std::size_t slots = 0;
   counted([&] {
     ipc::Datagram file;
-    file.bytes = ipc::encode(state);
-    const auto decoded = ipc::decode_supervisor_state(file, &objection);
+    file.bytes = encode(state);
+    const auto decoded = upgrade::decode_supervisor_state(file, &objection);
     ASSERT_TRUE(decoded) << objection;
     objection = objection_to(*decoded);
     slots = decoded->slots.size();

@@ -1,4 +1,4 @@
-// A worker that speaks the contract of ipc/birth/heritage.h and ipc/messages/messages.h and nothing else, for
+// A worker that speaks the contract of ipc/birth/heritage.h and ipc/messages/control.h and nothing else, for
 // tests of the supervisor. Argument: a file with one word, read at start, that says how it behaves:
 //   good | exit | fail | hang-in-boot | die-after-ready | hang-when-ready | die-when-seated | die-taking |
 //   hold | ignore-drain | second-hello | nonsense | another-build | another-protocol | older
@@ -23,7 +23,7 @@
 
 #include "ipc/birth/heritage.h"
 #include "ipc/messages/channel.h"
-#include "ipc/messages/codec.h"
+#include "ipc/messages/control.h"
 #include "ipc/shared/bucket_table.h"
 #include "ipc/shared/counters.h"
 

@@ -11,9 +11,7 @@
 #include <set>
 #include <sstream>
 
-#include "ipc/messages/messages.h"
-#include "supervisor/options/table.h"
-#include "supervisor/upgrade/state.h"
+#include "ipc/messages/version.h"
 #include "tests/supervisor/running_server.h"
 
 namespace limpet::supervisor {
@@ -210,62 +208,6 @@ TEST(Upgrade, is_an_operation_like_a_reload) {
   server.program().signal(SIGHUP);
   server.wait_for("on probation");
   EXPECT_THAT(server.ctl({"upgrade"}).output, HasSubstr("busy: reload since "));
-}
-
-TEST(State, options_come_back_as_they_were) {
-  Program program;
-  program.options = load_options(CommandLine{}).options;
-  program.options.move = false;
-  program.options.workers = 7;
-  program.options.listen = {"tcp://127.0.0.1:1", "tcp://127.0.0.1:2"};
-  program.options.drain_window = std::chrono::milliseconds(1234);
-  program.options.application = {"./app", "argument"};
-  EXPECT_EQ(restore_options(save(program)), program.options);
-}
-
-TEST(State, options_that_nobody_has_set_are_not_carried_to_a_build_that_may_not_know_them) {
-  Program program;
-  program.options = load_options(CommandLine{}).options;
-  EXPECT_TRUE(save(program).options.empty());
-  program.options.send_stall = std::chrono::milliseconds(1234);
-  const auto carried = save(program).options;
-  ASSERT_EQ(carried.size(), 1U);
-  EXPECT_EQ(carried[0].name, "limits.send_stall");
-}
-
-TEST(State, what_this_build_does_not_know_is_an_objection) {
-  ipc::SupervisorState state;
-  state.slots.resize(4);
-  state.used_slots = 3;
-  state.open_slots = 2;
-  state.bucket_owners.assign(4096, 1);
-  Program program;
-  program.options = load_options(CommandLine{}).options;
-  program.options.move = false;
-  state.programs = {save(program)};
-  state.workers.resize(1);
-  state.workers[0].pid = 1;
-  state.workers[0].state = "spawned";
-  EXPECT_EQ(objection_to(state), "");
-  const auto objection = [&](auto change) {
-    ipc::SupervisorState changed = state;
-    change(&changed);
-    return objection_to(changed);
-  };
-  EXPECT_THAT(objection([](auto* it) { it->protocol_version = 9; }),
-              HasSubstr("speak protocol 9, this build speaks"));
-  EXPECT_THAT(objection([](auto* it) { it->bucket_owners[5] = 2; }), HasSubstr("table of buckets"));
-  EXPECT_THAT(objection([](auto* it) { it->workers[0].state = "dancing"; }), HasSubstr("state 'dancing'"));
-  EXPECT_THAT(objection([](auto* it) { it->workers[0].state = "serving"; }), HasSubstr("without a ring"));
-  EXPECT_THAT(objection([](auto* it) { it->workers[0].cause = "boredom"; }), HasSubstr("cause 'boredom'"));
-  EXPECT_THAT(objection([](auto* it) { it->workers[0].who.slot = 2; }), HasSubstr("of no such slot"));
-  EXPECT_THAT(objection([](auto* it) { it->programs[0].options[0].name = "sing"; }),
-              HasSubstr("option sing"));
-  EXPECT_THAT(objection([](auto* it) { it->listeners = {{"tcp://nowhere", {}}}; }), HasSubstr("no address"));
-  EXPECT_THAT(objection([](auto* it) {
-                it->listeners = {{"tcp://127.0.0.1:1", {3}}};
-              }),
-              HasSubstr("one socket for each slot"));
 }
 
 }  // namespace

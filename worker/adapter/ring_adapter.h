@@ -13,7 +13,7 @@
 
 #include "base/descriptor.h"
 #include "base/log_gate.h"
-#include "ipc/messages/messages.h"
+#include "ipc/birth/incarnation.h"
 #include "ipc/ring/reader.h"
 #include "ipc/ring/reader_page.h"
 #include "ipc/ring/writer.h"

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "ipc/messages/messages.h"
+#include "ipc/birth/incarnation.h"
 
 namespace limpet::adapter {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "ipc/messages/messages.h"
+#include "ipc/messages/control.h"
 #include "worker/migration/departure.h"
 #include "worker/migration/migration.h"
 

@@ -1,27 +1,25 @@
 #include "worker/migration/codec.h"
 
-#include <capnp/message.h>
-#include <capnp/serialize.h>
 #include <fmt/format.h>
-#include <kj/exception.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <stdexcept>
 #include <utility>
 
 #include "base/limits.h"
 #include "base/overloaded.h"
 #include "base/pages.h"
-#include "limpet.capnp.h"
+#include "ipc/messages/wire.h"
 #include "worker/websocket/frame.h"
 
 namespace limpet::migration {
 namespace {
 
+using ipc::data_of;
+using ipc::Refusal;
 using std::chrono::milliseconds;
 
 // Of a SessionBatch. A test builds a worker of the next version.
@@ -35,10 +33,6 @@ constexpr std::size_t kPositionsLimit = base::kLaneLimit + 1024;  // every lane,
 constexpr std::size_t kListLimit = 4u << 20;  // more than a frame of the stream has room for
 
 // ---- writing ----
-
-capnp::Data::Reader data_of(std::string_view text) {
-  return {reinterpret_cast<const capnp::byte*>(text.data()), text.size()};
-}
 
 unsigned int length(const auto& items) { return static_cast<unsigned int>(items.size()); }
 
@@ -108,10 +102,7 @@ void put(wire::SessionBatch::Builder to, const SessionBatch& from) {
   to.setVersion(kMigrationVersion);
   auto positions = to.initPositions(length(from.positions));
   for (unsigned int i = 0; i < positions.size(); ++i) {
-    auto writer = positions[i].initWriter();
-    writer.setSlot(from.positions[i].writer.slot);
-    writer.setLane(from.positions[i].writer.lane);
-    writer.setGeneration(from.positions[i].writer.generation);
+    put(positions[i].initWriter(), from.positions[i].writer);
     positions[i].setSequence(from.positions[i].sequence);
     positions[i].setEnded(from.positions[i].ended);
   }
@@ -208,11 +199,6 @@ std::size_t weight_of(const MigrationMessage& message) {
 }
 
 // ---- reading ----
-
-/// Never leaves this file.
-class Refusal : public std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 void require(bool holds, std::string_view what) {
   if (!holds) throw Refusal(std::string(what));
@@ -376,7 +362,7 @@ bool has_body(wire::MigrationMessage::Reader from) {
     case wire::MigrationMessage::EXPECTING:
       return from.hasExpecting();
   }
-  throw Refusal(fmt::format("unknown message {}", static_cast<unsigned>(from.which())));
+  ipc::refuse_unknown(from.which());
 }
 
 MigrationMessage open(wire::MigrationMessage::Reader from) {
@@ -405,17 +391,8 @@ std::size_t descriptors_of(const MigrationMessage& message) {
   return std::holds_alternative<HttpConnection>(message) ? 1 : 0;
 }
 
-MigrationMessage read_frame(const ipc::Datagram& datagram) {
-  require(!datagram.bytes.empty() && datagram.bytes.size() % sizeof(capnp::word) == 0,
-          "malformed: not whole words");
-  const kj::ArrayPtr<const capnp::word> words(reinterpret_cast<const capnp::word*>(datagram.bytes.data()),
-                                              datagram.bytes.size() / sizeof(capnp::word));
-  capnp::ReaderOptions options;
-  options.traversalLimitInWords = 8 * words.size() + 64;
-  options.nestingLimit = 16;
-  capnp::FlatArrayMessageReader reader(words, options);
-  require(reader.getEnd() == words.end(), "malformed: bytes behind the message");
-  MigrationMessage message = open(reader.getRoot<wire::MigrationMessage>());
+MigrationMessage open(const ipc::Datagram& datagram, wire::MigrationMessage::Reader from) {
+  MigrationMessage message = open(from);
   const std::size_t wants = descriptors_of(message);
   require(datagram.descriptors.size() == wants,
           fmt::format("wants {} descriptors, got {}", wants, datagram.descriptors.size()));
@@ -470,14 +447,8 @@ std::vector<std::byte> encode(const MigrationMessage& message) {
 }
 
 std::optional<MigrationMessage> decode_migration_message(const ipc::Datagram& datagram, std::string* why) {
-  try {
-    return read_frame(datagram);
-  } catch (const Refusal& refusal) {
-    *why = refusal.what();
-  } catch (const kj::Exception& exception) {
-    *why = fmt::format("malformed: {}", exception.getDescription().cStr());
-  }
-  return std::nullopt;
+  return ipc::decode<wire::MigrationMessage>(
+      datagram, why, [&](wire::MigrationMessage::Reader from) { return open(datagram, from); });
 }
 
 }  // namespace limpet::migration

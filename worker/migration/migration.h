@@ -21,8 +21,8 @@
 #include <utility>
 #include <vector>
 
+#include "ipc/messages/control.h"
 #include "ipc/messages/frame_stream.h"
-#include "ipc/messages/messages.h"
 #include "ipc/shared/counters.h"
 #include "worker/adapter/ring_adapter.h"
 #include "worker/client/clients.h"

@@ -10,7 +10,6 @@
 
 #include "base/descriptor.h"
 #include "ipc/birth/heritage.h"
-#include "ipc/messages/messages.h"
 #include "ipc/shared/bucket_table.h"
 #include "ipc/shared/slot_board.h"
 #include "worker/adapter/ring_adapter.h"

@@ -8,7 +8,7 @@
 #include <functional>
 #include <optional>
 
-#include "ipc/messages/messages.h"
+#include "ipc/messages/control.h"
 #include "ipc/shared/counters.h"
 #include "worker/client/acceptor.h"
 #include "worker/client/clients.h"

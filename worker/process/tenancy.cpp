@@ -174,7 +174,7 @@ void Tenancy::on_descriptors_lost(const ipc::SupervisorMessage& message) {
       parts_.socketio.report_gap({joined->who.slot, joined->who.generation, 0});
     // Nor is it known which peers, buckets or sockets this worker lacks from now on: another one has them
     // all.
-    if (!parts_.shutdown.has_begun() && supervisor_level_ >= ipc::kLevelOfSignals)
+    if (!parts_.shutdown.has_begun() && ipc::is_known_at<ipc::Signalled>(supervisor_level_))
       link_.send(ipc::Signalled{});
   }
 }
@@ -215,7 +215,7 @@ void Tenancy::ask_to_be_replaced() {
 
 /// Once the supervisor can hear it.
 void Tenancy::tell_signalled() {
-  if (answer_due_ == loop::TimePoint::max() || supervisor_level_ < ipc::kLevelOfSignals) return;
+  if (answer_due_ == loop::TimePoint::max() || !ipc::is_known_at<ipc::Signalled>(supervisor_level_)) return;
   link_.send(ipc::Signalled{});
 }
 

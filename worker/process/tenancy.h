@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "ipc/birth/heritage.h"
-#include "ipc/messages/messages.h"
+#include "ipc/messages/control.h"
 #include "worker/migration/migration.h"
 #include "worker/process/peers.h"
 #include "worker/process/shutdown.h"
@@ -110,7 +110,7 @@ class Tenancy {
   Callbacks callbacks_;
   migration::Migration migration_;
   slot::SupervisorLink link_;
-  std::uint32_t supervisor_level_ = 0;  ///< nothing of a higher one is sent to it (ipc/messages/messages.h)
+  std::uint32_t supervisor_level_ = 0;  ///< nothing of a higher one is sent to it (ipc/messages/version.h)
   bool is_set_up_ = false;
   bool ended_ = false;  ///< whatever comes now is of no effect
   bool supervisor_lost_ = false;

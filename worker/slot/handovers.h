@@ -14,7 +14,6 @@
 #include "base/log_gate.h"
 #include "ipc/messages/channel.h"
 #include "ipc/messages/inbox.h"
-#include "ipc/messages/messages.h"
 #include "ipc/shared/bucket_table.h"
 #include "ipc/shared/counters.h"
 #include "worker/client/connection_image.h"

@@ -4,7 +4,7 @@
 
 #include "base/descriptor_limit.h"
 #include "base/log.h"
-#include "ipc/messages/codec.h"
+#include "ipc/messages/control.h"
 
 namespace limpet::slot {
 

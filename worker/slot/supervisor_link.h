@@ -9,7 +9,7 @@
 
 #include "base/log_gate.h"
 #include "ipc/messages/channel.h"
-#include "ipc/messages/messages.h"
+#include "ipc/messages/control.h"
 #include "worker/loop/watch.h"
 
 namespace limpet::slot {

@@ -10,7 +10,7 @@
 #include <map>
 #include <string>
 
-#include "ipc/messages/codec.h"
+#include "ipc/messages/handover.h"
 
 namespace limpet::ipc {
 namespace {

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "ipc/messages/codec.h"
+#include "ipc/messages/control.h"
 #include "ipc/shared/counters.h"
 #include "supervisor/cluster/slots.h"
 

@@ -400,7 +400,8 @@ std::string refusal_of(const std::function<void(wire::MigrationMessage::Builder)
 
 TEST(MigrationCodecRefuses, WhatIsNoMessage) {
   EXPECT_THAT(refusal_of(datagram_of({})), HasSubstr("malformed"));
-  EXPECT_THAT(refusal_of(datagram_of(std::vector<std::byte>(7))), HasSubstr("not whole words"));
+  EXPECT_EQ(refusal_of(datagram_of(std::vector<std::byte>(7))),
+            "malformed: 7 bytes are not a whole number of words");
   EXPECT_THAT(refusal_of(datagram_of(std::vector<std::byte>(64, std::byte{0xff}))), HasSubstr("malformed"));
   std::vector<std::byte> longer = encode(Took{1});
   longer.resize(longer.size() + 8);

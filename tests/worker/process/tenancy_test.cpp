@@ -3,7 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <csignal>
 
-#include "ipc/messages/codec.h"
+#include "ipc/messages/control.h"
 #include "tests/worker/migration/tenants_kit.h"
 #include "tests/worker/plenty.h"
 #include "worker/client/acceptor.h"
@@ -270,11 +270,12 @@ TEST_F(TenancyTest, a_sigterm_that_nobody_answers_drains_after_a_second) {
 }
 
 TEST_F(TenancyTest, a_supervisor_that_does_not_know_the_message_yet_gets_it_when_it_does) {
-  serve(ipc::kLevelOfSignals - 1);
+  const std::uint32_t level = ipc::control_row<ipc::Signalled>().level;
+  serve(level - 1);
   EXPECT_TRUE(tenancy_.take_signal(SIGTERM));
   turn();
   EXPECT_TRUE(heard<ipc::Signalled>().empty());
-  say(ipc::Knows{ipc::kLevelOfSignals});
+  say(ipc::Knows{level});
   EXPECT_EQ(heard<ipc::Signalled>().size(), 1u);
 }
 

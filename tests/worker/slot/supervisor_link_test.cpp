@@ -6,7 +6,7 @@
 
 #include <boost/asio/io_context.hpp>
 
-#include "ipc/messages/codec.h"
+#include "ipc/messages/control.h"
 
 namespace limpet::slot {
 namespace {
