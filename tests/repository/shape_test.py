@@ -50,6 +50,12 @@ DOORS = {
 # Never in a header: they cost every file that includes it seconds. path -> reason for an exception.
 HEAVY = r"boost/(asio|beast|interprocess|process)|capnp/|kj/|spdlog/|fmt/|toml\+\+/|CLI/|limpet\.capnp\.h"
 HEAVY_IN_HEADERS = {"ipc/messages/wire.h": "the tools of the codecs, which alone include it (DOORS)"}
+# Folders that include each other, directly or by way of others -> why. Every other circle is a mistake: of two folders
+# that need each other neither can be read, tested or replaced alone.
+CIRCLES = {
+    frozenset({"worker/limpet", "worker/socketio"}):
+        "the public headers show types of socketio, which implements them: to be removed",
+}
 TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "CHANGES.md", "base", "schema", "ipc", "supervisor", "worker", "scripts",
              "tests", "examples", "docs"}  # and dot files
 
@@ -301,6 +307,37 @@ def included(path):
             yield number, match.group(1)
 
 
+def folder_of(path):
+    return path.rsplit("/", 1)[0]
+
+
+def circles(edges):
+    """The sets of folders that reach each other, of {folder: folders that its files include}."""
+    reached = {}
+    for start in edges:
+        reached[start], waiting = set(), [start]
+        while waiting:
+            further = edges.get(waiting.pop(), set()) - reached[start]
+            reached[start] |= further
+            waiting += further
+    return {frozenset(other for other in reached[folder] if folder in reached.get(other, ()))
+            for folder in reached if folder in reached[folder]}
+
+
+def includes_between_folders():
+    """{folder: {folder that a file of it includes: [where]}}, of the code without its tests."""
+    known = set(files())
+    found = {}
+    for path in known:
+        if not is_cpp(path) or path.startswith("tests/"):
+            continue
+        for number, header in included(path):
+            theirs = "worker/" + header if header.startswith("limpet/") else header
+            if theirs in known and folder_of(theirs) != folder_of(path):
+                found.setdefault(folder_of(path), {}).setdefault(folder_of(theirs), []).append(f"{path}:{number}: {header}")
+    return found
+
+
 def breaks_layers(path, header):
     """Does this file include a header of ours that its layer must not see? `<limpet/app.h>` is the public API's name."""
     allowed = MAY_INCLUDE.get(layer_of(path))
@@ -359,6 +396,26 @@ class Shape(unittest.TestCase):
         self.assert_none([f"{path}:{number}: {header}" for path in files() if is_cpp(path)
                           for number, header in included(path) if breaks_layers(path, header)],
                          "docs/design.md, The parts: may depend on")
+
+    def test_the_rule_of_circles_notices_what_it_forbids(self):
+        self.assertEqual(circles({"a": {"b"}, "b": {"c"}, "d": {"a"}}), set())
+        self.assertEqual(circles({"a": {"b"}, "b": {"a"}, "d": {"a"}}), {frozenset("ab")})
+        self.assertEqual(circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"e"}, "e": {"d"}}),
+                         {frozenset("abc"), frozenset("de")})
+
+    def test_no_folders_include_each_other(self):
+        includes = includes_between_folders()
+        found = []
+        for circle in circles({folder: set(theirs) for folder, theirs in includes.items()}):
+            if circle not in CIRCLES:
+                found += [f"{' <-> '.join(sorted(circle))}: {where}" for folder in sorted(circle)
+                          for other in sorted(circle & set(includes[folder])) for where in includes[folder][other]]
+        self.assert_none(found, "a circle of folders, in any number of steps: move what both need below them, or say in "
+                                "CIRCLES why not")
+
+    def test_a_circle_that_is_named_is_there(self):
+        found = circles({folder: set(theirs) for folder, theirs in includes_between_folders().items()})
+        self.assert_none([" <-> ".join(sorted(circle)) for circle in CIRCLES if circle not in found], "no such circle")
 
     def test_a_line_that_a_client_can_cause_goes_through_a_limit(self):
         found = []
