@@ -13,9 +13,9 @@
 
 #include "base/limits.h"
 #include "tests/worker/plenty.h"
+#include "worker/application/application.h"
 #include "worker/engineio/session.h"
 #include "worker/socketio/json_scan.h"
-#include "worker/socketio/server.h"
 #include "worker/websocket/frame.h"
 #include "worker/websocket/utf8.h"
 
@@ -83,11 +83,12 @@ void add_handlers(Socket& socket) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   loop::Clock clock;
   std::uint64_t ids = 0;
-  socketio::Server server(clock, {}, [&ids](std::span<char, base::kIdBytes> id) {
+  application::Application application(clock, {}, [&ids](std::span<char, base::kIdBytes> id) {
     id.back() = static_cast<char>('a' + ids++ % 26);
     std::fill(id.begin(), id.end() - 1, 'x');
   });
-  Io io(server);
+  Io io(application);
+  socketio::Server& server = application.socketio();
   io.on_connection(add_handlers);
   io.of("/admin").on_connection(add_handlers);
 
@@ -102,7 +103,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       server.on_close(session, engineio::CloseReason::TransportClose);
     } else if (line == "?") {
       clock.advance_to(clock.now() + std::chrono::seconds(10));
-      server.tick(test::plenty());
+      application.tick(test::plenty());
     } else if (line.starts_with('b')) {
       server.on_binary(session, line.substr(1));
     } else if (websocket::is_valid_utf8(line)) {

@@ -16,9 +16,9 @@
 #include <string>
 #include <string_view>
 
+#include "worker/application/static_files.h"
 #include "worker/http/request.h"
 #include "worker/loop/clock.h"
-#include "worker/socketio/static_files.h"
 
 namespace {
 
@@ -84,7 +84,7 @@ std::string content_of(const http::Response& response) {
 /// The file that such a target names, by another way than that of the server.
 const std::string* file_named(std::string_view path) {
   std::string decoded;
-  if (!socketio::percent_decode(path, decoded)) return nullptr;
+  if (!application::percent_decode(path, decoded)) return nullptr;
   if (decoded.empty() || decoded.ends_with('/') || path.ends_with('/')) decoded += "/index.html";
   std::string plain;
   for (const char c : decoded)
@@ -116,7 +116,7 @@ void check(const std::optional<http::Response>& response, const http::RequestHea
   const std::string* whole = file_named(path);
   switch (response->status) {
     case 200:
-      return require(whole != nullptr && content == *whole && socketio::is_read(head));
+      return require(whole != nullptr && content == *whole && application::is_read(head));
     case 206:
       require(whole != nullptr && head.method == "GET");
       return check_part(*response, content, *whole);
@@ -127,7 +127,7 @@ void check(const std::optional<http::Response>& response, const http::RequestHea
       // Never to another host, whatever the path is.
       return require(whole == nullptr && header(*response, "Location").starts_with("./"));
     case 405:
-      return require(!socketio::is_read(head));
+      return require(!application::is_read(head));
     default:
       require(false);
   }
@@ -150,10 +150,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (parsed.head.path.substr(1) != path) return 0;  // with a query
   loop::Clock clock;
   clock.set_wall_time(4'000'000'000);
-  static socketio::StaticFiles* files = nullptr;
+  static application::StaticFiles* files = nullptr;
   if (files == nullptr || data[0] >= 128) {  // with nothing in memory
     delete files;
-    files = new socketio::StaticFiles("/socket.io/");
+    files = new application::StaticFiles("/socket.io/");
     files->add("/", tree.root());
   }
   check(files->answer(parsed.head, clock), parsed.head, path);

@@ -334,8 +334,8 @@ void fill(Tenant& tenant, std::size_t n) {
     engineio::Session* const session = tenant.engine.arrive(image, nullptr);
     socketio::ClientImage client;
     client.sockets.push_back({.nsp = "/", .id = image.sid, .rooms = {"r"}, .data = {}, .auth = {}});
-    ASSERT_TRUE(session != nullptr && tenant.socketio->arrive(*session, client));
-    tenant.socketio->announce_arrival(*session);
+    ASSERT_TRUE(session != nullptr && tenant.application->socketio().arrive(*session, client));
+    tenant.application->socketio().announce_arrival(*session);
   }
 }
 

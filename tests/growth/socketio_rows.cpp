@@ -25,7 +25,7 @@ struct Party : World {
   }
   /// Turns, for work that is spread over several.
   void settle() {
-    for (int i = 0; i < 8; ++i) server.tick(test::plenty());
+    for (int i = 0; i < 8; ++i) application.tick(test::plenty());
   }
   std::vector<Socket> sockets;
   std::vector<Client> clients;

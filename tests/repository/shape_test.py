@@ -10,9 +10,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 # Who may include whom: base and schema <- ipc <- {supervisor, worker}, and inside the worker
-# loop <- http <- websocket <- engineio <- socketio, none of which knows the process model, and
-# client <- slot <- migration <- process, which do. worker/limpet is the public API that socketio implements. Only a codec may see the schema.
-PROTOCOLS = {"worker/socketio", "worker/limpet", "worker/engineio", "worker/websocket", "worker/http", "worker/loop"}
+# loop <- http <- websocket <- engineio <- socketio <- limpet <- application, none of which knows the process model, and
+# client <- slot <- migration <- process, which do. worker/limpet is the public API, which application implements; only what lies
+# beside it in worker/limpet needs nobody else. Only a codec may see the schema.
+PROTOCOLS = {"worker/socketio", "worker/engineio", "worker/websocket", "worker/http", "worker/loop"}
+APPLICATION = PROTOCOLS | {"worker/application", "worker/limpet"}
 MAY_INCLUDE = {
     "base": {"base"},
     "ipc": {"ipc", "base"},
@@ -22,15 +24,19 @@ MAY_INCLUDE = {
     "worker/websocket": {"worker/websocket", "worker/http", "worker/loop", "base"},
     "worker/engineio": {"worker/engineio", "worker/websocket", "worker/http", "worker/loop", "base"},
     "worker/socketio": PROTOCOLS | {"base"},
-    "worker/limpet": {"worker/limpet", "worker/socketio", "worker/websocket", "worker/http", "worker/loop", "base"},
+    "worker/limpet": {"worker/limpet", "worker/socketio", "worker/websocket", "worker/loop", "base"},
+    "worker/application": APPLICATION | {"base"},
     "worker/adapter": {"worker/adapter", "worker/socketio", "worker/websocket", "worker/http", "worker/loop", "ipc", "base"},
     "worker/client": {"worker/client", "worker/http", "worker/loop", "ipc", "base"},
-    "worker/slot": {"worker/slot", "worker/client", "ipc", "base"} | PROTOCOLS,
-    "worker/migration": {"worker/migration", "worker/slot", "worker/client", "worker/adapter", "ipc", "base"} | PROTOCOLS,
+    "worker/slot": {"worker/slot", "worker/client", "ipc", "base"} | APPLICATION,
+    "worker/migration": {"worker/migration", "worker/slot", "worker/client", "worker/adapter", "ipc", "base"} | APPLICATION,
     "worker/process": {"worker/process", "worker/migration", "worker/slot", "worker/client", "worker/adapter", "ipc",
-                       "base"} | PROTOCOLS,
+                       "base"} | APPLICATION,
     "examples": {"examples", "worker/limpet"},
 }
+# What the public API sees of the Socket.IO server: values, and its name.
+VALUES_OF_SOCKETIO = {"ack_state", "arguments", "broadcast", "error", "handler", "json_scan", "json_value", "packet_type", "room_names",
+                      "socket_handle", "utf8_repair"}
 # Libraries that stay behind one door: pattern of the header -> the files that may include it.
 DOORS = {
     r"(capnp|kj)/|limpet\.capnp\.h|ipc/messages/wire\.h": {
@@ -52,10 +58,7 @@ HEAVY = r"boost/(asio|beast|interprocess|process)|capnp/|kj/|spdlog/|fmt/|toml\+
 HEAVY_IN_HEADERS = {"ipc/messages/wire.h": "the tools of the codecs, which alone include it (DOORS)"}
 # Folders that include each other, directly or by way of others -> why. Every other circle is a mistake: of two folders
 # that need each other neither can be read, tested or replaced alone.
-CIRCLES = {
-    frozenset({"worker/limpet", "worker/socketio"}):
-        "the public headers show types of socketio, which implements them: to be removed",
-}
+CIRCLES: dict[frozenset[str], str] = {}
 TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "CHANGES.md", "base", "schema", "ipc", "supervisor", "worker", "scripts",
              "tests", "examples", "docs"}  # and dot files
 
@@ -67,7 +70,7 @@ UNLIMITED_LINES = {
         "ring: join slot {} gen {}: {}; its": "once for each birth of a worker",
         "ring: slot {} gen {}: {}; its broadcasts are read no more": "once for each ring: it is left then",
     },
-    "worker/socketio/static_files.cpp": {"files: {}: is no directory": "once for each folder of an application"},
+    "worker/application/static_files.cpp": {"files: {}: is no directory": "once for each folder of an application"},
     "worker/slot/handovers.cpp": {"inbox: receive: {}; this worker reads it no more": "once for each inbox"},
     "worker/migration/migration.cpp": {
         "migration: no descriptor is left": "once for each migration: its stream is over then",
@@ -125,11 +128,12 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/http/request_end.cpp": ONE_PIECE,
     "worker/client/client_address.cpp": ONE_PIECE,
     "worker/migration/codec.cpp": ONE_PIECE,
-    "worker/socketio/args.cpp": ONE_PIECE,
-    "worker/socketio/encode.cpp": ONE_PIECE,
-    "worker/socketio/http_routes.cpp": ONE_PIECE,
+    "worker/limpet/args.cpp": ONE_PIECE,
+    "worker/limpet/detail/encode.cpp": ONE_PIECE,
+    "worker/application/http_routes.cpp": ONE_PIECE,
     "worker/socketio/json_scan.cpp": ONE_PIECE,
     "worker/socketio/packet.cpp": ONE_PIECE,
+    "worker/socketio/utf8_repair.cpp": ONE_PIECE,
     "worker/websocket/frame.cpp": ONE_PIECE,
     "worker/websocket/handshake.cpp": ONE_PIECE,
     "worker/websocket/reader.cpp": ONE_PIECE,
@@ -186,11 +190,10 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/socketio/dispatch.h:~Dispatch": "frees what the handlers of one piece of work have removed",
     "worker/socketio/moving.cpp:Server::can_depart": "the sockets of one client, one for each namespace of the application",
     "worker/socketio/moving.cpp:sockets_of": "the sockets of one client, one for each namespace of the application",
-    "worker/socketio/moving.cpp:Server::announce_departure": "the application's handlers",
-    "worker/socketio/moving.cpp:Server::announce_arrival": "the application's handlers",
-    "worker/socketio/server.cpp:Server::accept": "the application's handlers",
-    "worker/socketio/server.cpp:Server::receive_connect": "the application's handlers",
-    "worker/socketio/server.cpp:Server::report_gap": "the application's handlers",
+    "worker/application/application.cpp:Application::report_gap": "the application's handlers",
+    "worker/application/guarded_handlers.cpp:GuardedHandlers::admit": "the application's handlers",
+    "worker/application/guarded_handlers.cpp:GuardedHandlers::connected": "the application's handlers",
+    "worker/application/guarded_handlers.cpp:GuardedHandlers::leaving": "the application's handlers",
     "worker/socketio/server.cpp:Server::disconnect": "the sockets of one client, one for each namespace of the application",
     "worker/socketio/server.cpp:Server::retire_all": "the sockets of one client, one for each namespace of the application",
     "worker/socketio/sockets_of_clients.cpp:Server::socket_of": "kFewSockets",
@@ -202,11 +205,11 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/socketio/memberships.cpp:Server::leave_rooms": "kEndedAtOnce",
     "worker/socketio/moving.cpp:Server::deliver_late": "one broadcast to the sockets of one batch of sessions",
     "worker/socketio/pending_replies.h:close_holes": "each hole is skipped once",
-    "worker/socketio/static_files.cpp:path_below": ONE_PIECE,
-    "worker/socketio/static_files.cpp:percent_decode": ONE_PIECE,
-    "worker/socketio/static_files.cpp:read_all": "a file of at most FileCache::kMaxFileBytes",
-    "worker/socketio/api.cpp:Names": "the rooms of one emit, kMostRooms at most: the application's own call",
-    "worker/socketio/room_list.cpp:RoomList::go_own_way": "the rooms of one emit, kMostRooms at most: the application's own call",
+    "worker/application/static_files.cpp:path_below": ONE_PIECE,
+    "worker/application/static_files.cpp:percent_decode": ONE_PIECE,
+    "worker/application/static_files.cpp:read_all": "a file of at most FileCache::kMaxFileBytes",
+    "worker/application/io.cpp:Names": "the rooms of one emit, kMostRooms at most: the application's own call",
+    "worker/limpet/detail/room_list.cpp:RoomList::go_own_way": "the rooms of one emit, kMostRooms at most: the application's own call",
     "worker/socketio/broadcast.cpp:Server::deliver_to": "one emit to its members: the unit of work of an application",
     "worker/adapter/retained.cpp:Retained::keep": "each broadcast is forgotten once",
     "worker/adapter/retained.cpp:Retained::replay": "what came while one batch was on its way: at most kRetainedBytes",
@@ -224,7 +227,7 @@ AT_THE_FRONT_BUT: dict[str, str] = {
     "worker/process/tenancy.cpp: descriptors.erase": "one of a message's at most 16 descriptors",
     "worker/socketio/endings.cpp: moved.erase": "a hash table: any element",
     "worker/socketio/memberships.cpp: socket.rooms.erase": "of at most kFewRooms rooms",
-    "worker/socketio/server.cpp: full.insert": "a slash before the name of a namespace",
+    "worker/application/application.cpp: full.insert": "a slash before the name of a namespace",
 }
 
 
@@ -372,6 +375,9 @@ class Shape(unittest.TestCase):
         self.assertTrue(breaks_layers("ipc/ring/writer.cpp", "worker/loop/buffer.h"))
         self.assertTrue(breaks_layers("worker/http/server.cpp", "worker/websocket/frame.h"))
         self.assertTrue(breaks_layers("worker/socketio/server.cpp", "ipc/messages/control.h"))
+        self.assertTrue(breaks_layers("worker/socketio/server.cpp", "worker/limpet/io.h"))
+        self.assertTrue(breaks_layers("worker/socketio/state.h", "worker/application/application.h"))
+        self.assertTrue(breaks_layers("worker/limpet/io.h", "worker/application/application.h"))
         self.assertTrue(breaks_layers("examples/chat/chat.cpp", "worker/socketio/server.h"))
         self.assertFalse(breaks_layers("examples/chat/chat.cpp", "limpet/app.h"))
         self.assertFalse(breaks_layers("worker/process/run.cpp", "ipc/birth/heritage.h"))
@@ -416,6 +422,12 @@ class Shape(unittest.TestCase):
     def test_a_circle_that_is_named_is_there(self):
         found = circles({folder: set(theirs) for folder, theirs in includes_between_folders().items()})
         self.assert_none([" <-> ".join(sorted(circle)) for circle in CIRCLES if circle not in found], "no such circle")
+
+    def test_the_public_api_sees_only_values_of_the_server(self):
+        self.assert_none([f"{path}:{number}: {header}" for path in files()
+                          if is_cpp(path) and path.startswith("worker/limpet/") for number, header in included(path)
+                          if header.startswith("worker/socketio/") and header[16:].split(".")[0] not in VALUES_OF_SOCKETIO],
+                         "worker/application implements what needs the server")
 
     def test_a_line_that_a_client_can_cause_goes_through_a_limit(self):
         found = []

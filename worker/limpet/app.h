@@ -27,4 +27,4 @@ int run(int argc, char** argv, std::function<void(Io&)> setup);
 
 }  // namespace limpet
 
-#include "worker/limpet/invoke.h"
+#include "worker/limpet/detail/invoke.h"

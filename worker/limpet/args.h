@@ -13,17 +13,14 @@
 #include <type_traits>
 
 #include "worker/loop/buffer.h"
-#include "worker/socketio/json_scan.h"
+#include "worker/socketio/arguments.h"
+#include "worker/socketio/error.h"
 
 namespace limpet {
 
 /// Why a middleware refuses a client, or why no reply came ("operation has timed out", "socket has been
 /// disconnected").
-struct Error {
-  std::string message;
-  /// Sent to a refused client as the `data` of its error.
-  std::optional<boost::json::value> data = std::nullopt;
-};
+using socketio::Error;
 
 /// The bytes of one binary argument (a Buffer, ArrayBuffer or Blob of the client). Copies share the bytes.
 class Binary {
@@ -73,8 +70,8 @@ class Json {
 class Args {
  public:
   Args() = default;
-  [[nodiscard]] std::size_t size() const noexcept { return elements_.size(); }
-  [[nodiscard]] bool empty() const noexcept { return elements_.empty(); }
+  [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return all_.empty(); }
   /// null where there is no such argument.
   [[nodiscard]] Json operator[](std::size_t index) const noexcept;
   /// The argument as a T, with the rules of handler parameters; nothing if it is of another type.
@@ -83,44 +80,30 @@ class Args {
   [[nodiscard]] boost::json::array values() const;
 
   /// For the library.
-  Args(std::string_view text, std::span<const socketio::JsonElement> elements,
-       std::span<const loop::Buffer> attachments) noexcept
-      : text_(text), elements_(elements), attachments_(attachments) {}
-  [[nodiscard]] Args from(std::size_t index) const noexcept {
-    return {text_,
-            index < elements_.size() ? elements_.subspan(index) : std::span<const socketio::JsonElement>(),
-            attachments_};
-  }
-  [[nodiscard]] std::string_view text(std::size_t index) const noexcept {
-    return text_.substr(elements_[index].begin, elements_[index].end - elements_[index].begin);
-  }
-  [[nodiscard]] const socketio::JsonElement& element(std::size_t index) const noexcept {
-    return elements_[index];
-  }
-  [[nodiscard]] std::span<const loop::Buffer> attachments() const noexcept { return attachments_; }
+  explicit Args(const socketio::Arguments& all) noexcept : all_(all) {}
+  [[nodiscard]] const socketio::Arguments& all() const noexcept { return all_; }
 
  private:
-  std::string_view text_;
-  std::span<const socketio::JsonElement> elements_;
-  std::span<const loop::Buffer> attachments_;
+  socketio::Arguments all_;
 };
 
-namespace socketio {
+namespace detail {
 
 /// One argument as a value. False: it is missing, or of another type. `storage` holds text that had to be
 /// unescaped.
-bool read_argument(const Args& args, std::size_t index, std::string_view& out, std::string& storage);
-bool read_argument(const Args& args, std::size_t index, std::string& out);
-bool read_argument(const Args& args, std::size_t index, bool& out) noexcept;
-bool read_argument(const Args& args, std::size_t index, double& out) noexcept;
-bool read_argument(const Args& args, std::size_t index, std::int64_t& out) noexcept;
-bool read_argument(const Args& args, std::size_t index, std::uint64_t& out) noexcept;
-bool read_argument(const Args& args, std::size_t index, boost::json::value& out);
-bool read_argument(const Args& args, std::size_t index, boost::json::object& out);
-bool read_argument(const Args& args, std::size_t index, boost::json::array& out);
-bool read_argument(const Args& args, std::size_t index, Json& out) noexcept;
-bool read_argument(const Args& args, std::size_t index, Binary& out);
-[[nodiscard]] bool is_null_or_missing(const Args& args, std::size_t index) noexcept;
+bool read_argument(const socketio::Arguments& args, std::size_t index, std::string_view& out,
+                   std::string& storage);
+bool read_argument(const socketio::Arguments& args, std::size_t index, std::string& out);
+bool read_argument(const socketio::Arguments& args, std::size_t index, bool& out) noexcept;
+bool read_argument(const socketio::Arguments& args, std::size_t index, double& out) noexcept;
+bool read_argument(const socketio::Arguments& args, std::size_t index, std::int64_t& out) noexcept;
+bool read_argument(const socketio::Arguments& args, std::size_t index, std::uint64_t& out) noexcept;
+bool read_argument(const socketio::Arguments& args, std::size_t index, boost::json::value& out);
+bool read_argument(const socketio::Arguments& args, std::size_t index, boost::json::object& out);
+bool read_argument(const socketio::Arguments& args, std::size_t index, boost::json::array& out);
+bool read_argument(const socketio::Arguments& args, std::size_t index, Json& out) noexcept;
+bool read_argument(const socketio::Arguments& args, std::size_t index, Binary& out);
+[[nodiscard]] bool is_null_or_missing(const socketio::Arguments& args, std::size_t index) noexcept;
 
 template <typename T>
 inline constexpr bool kIsOptional = false;
@@ -136,7 +119,7 @@ inline constexpr bool kIsBasic =
     std::is_same_v<T, boost::json::array> || std::is_same_v<T, Json> || std::is_same_v<T, Binary>;
 
 template <typename T>
-bool read_as(const Args& args, std::size_t index, T& out, std::string& storage) {
+bool read_as(const socketio::Arguments& args, std::size_t index, T& out, std::string& storage) {
   if constexpr (std::is_same_v<T, std::string_view>) {
     return read_argument(args, index, out, storage);
   } else if constexpr (kIsOptional<T>) {
@@ -166,14 +149,14 @@ bool read_as(const Args& args, std::size_t index, T& out, std::string& storage) 
   }
 }
 
-}  // namespace socketio
+}  // namespace detail
 
 template <typename T>
 std::optional<T> Args::get(std::size_t index) const {
   static_assert(!std::is_same_v<T, std::string_view>, "a view could outlive its text: ask for a std::string");
   std::string storage;
   T value{};
-  if (!socketio::read_as(*this, index, value, storage)) return std::nullopt;
+  if (!detail::read_as(all_, index, value, storage)) return std::nullopt;
   return value;
 }
 

@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "base/limits.h"
-#include "worker/limpet/encode.h"
-#include "worker/limpet/room_list.h"
+#include "worker/limpet/detail/encode.h"
+#include "worker/limpet/detail/room_list.h"
 #include "worker/socketio/broadcast.h"
 
 namespace limpet {
@@ -37,11 +37,11 @@ class BroadcastOperator {
     return std::move(*this);
   }
   /// Adds all of them.
-  template <socketio::RoomRange R>
+  template <detail::RoomRange R>
   [[nodiscard]] BroadcastOperator to(R&& rooms) const& {
     return BroadcastOperator(*this).to(rooms);
   }
-  template <socketio::RoomRange R>
+  template <detail::RoomRange R>
   [[nodiscard]] BroadcastOperator to(R&& rooms) && {
     for (auto&& room : rooms) rooms_.add(room, socketio::kMostRooms);
     return std::move(*this);
@@ -74,11 +74,11 @@ class BroadcastOperator {
     except_.add(room, most_exceptions());
     return std::move(*this);
   }
-  template <socketio::RoomRange R>
+  template <detail::RoomRange R>
   [[nodiscard]] BroadcastOperator except(R&& rooms) const& {
     return BroadcastOperator(*this).except(rooms);
   }
-  template <socketio::RoomRange R>
+  template <detail::RoomRange R>
   [[nodiscard]] BroadcastOperator except(R&& rooms) && {
     for (auto&& room : rooms) except_.add(room, most_exceptions());
     return std::move(*this);
@@ -105,11 +105,11 @@ class BroadcastOperator {
   /// What became of it for the other workers' clients; this worker's get it in any case.
   template <typename... T>
   EmitResult emit(std::string_view event, const T&... arguments) const {
-    socketio::Encoder encoder(socketio::PacketType::Event, namespace_name(), std::nullopt,
-                              (std::size_t{0} + ... + socketio::attachments_in(arguments)),
-                              ((32 + event.size()) + ... + socketio::size_hint_of(arguments)));
+    detail::Encoder encoder(socketio::PacketType::Event, namespace_name(), std::nullopt,
+                            (std::size_t{0} + ... + detail::attachments_in(arguments)),
+                            ((32 + event.size()) + ... + detail::size_hint_of(arguments)));
     encoder.event(event);
-    (socketio::encode_argument(encoder, arguments), ...);
+    (detail::encode_argument(encoder, arguments), ...);
     return send(encoder);
   }
 
@@ -120,7 +120,7 @@ class BroadcastOperator {
 
  private:
   [[nodiscard]] std::string_view namespace_name() const noexcept;
-  EmitResult send(socketio::Encoder& encoder) const;
+  EmitResult send(detail::Encoder& encoder) const;
   /// The sender is one of them.
   [[nodiscard]] std::size_t most_exceptions() const noexcept {
     return socketio::kMostRooms - (sender_ ? 1 : 0);
@@ -131,8 +131,8 @@ class BroadcastOperator {
   std::optional<std::array<char, base::kIdBytes>> sender_;
   bool local_ = false;
   bool is_volatile_ = false;
-  socketio::RoomList rooms_;
-  socketio::RoomList except_;
+  detail::RoomList rooms_;
+  detail::RoomList except_;
 };
 
 }  // namespace limpet

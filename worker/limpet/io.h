@@ -20,6 +20,11 @@
 
 namespace limpet {
 
+namespace application {
+class Application;
+class GuardedHandlers;
+}  // namespace application
+
 /// Broadcasts of another worker that this one did not get (law 7): told before anything newer of it is
 /// delivered.
 struct Gap {
@@ -54,15 +59,15 @@ class Namespace {
   [[nodiscard]] BroadcastOperator to(std::string_view room) const { return all().to(room); }
   [[nodiscard]] BroadcastOperator in(std::string_view room) const { return all().to(room); }
   [[nodiscard]] BroadcastOperator except(std::string_view room) const { return all().except(room); }
-  template <socketio::RoomRange R>
+  template <detail::RoomRange R>
   [[nodiscard]] BroadcastOperator to(R&& rooms) const {
     return all().to(rooms);
   }
-  template <socketio::RoomRange R>
+  template <detail::RoomRange R>
   [[nodiscard]] BroadcastOperator in(R&& rooms) const {
     return all().to(rooms);
   }
-  template <socketio::RoomRange R>
+  template <detail::RoomRange R>
   [[nodiscard]] BroadcastOperator except(R&& rooms) const {
     return all().except(rooms);
   }
@@ -84,7 +89,8 @@ class Namespace {
   friend class Io;
   explicit Namespace(socketio::NamespaceState& nsp) noexcept : nsp_(&nsp) {}
   [[nodiscard]] BroadcastOperator all() const;
-  [[nodiscard]] socketio::Server& server() const noexcept;
+  [[nodiscard]] application::GuardedHandlers& handlers() const noexcept;
+  [[nodiscard]] application::Application& application() const noexcept;
 
   // One word: a handler that captures a Namespace or the Io needs no allocation (handler.h).
   socketio::NamespaceState* nsp_;
@@ -93,7 +99,8 @@ class Namespace {
 /// The main namespace ("/") and all that belongs to the worker.
 class Io : public Namespace {
  public:
-  explicit Io(socketio::Server& server);
+  /// For the library.
+  explicit Io(application::Application& application);
 
   /// The namespace of that name ("/admin"), made if need be.
   Namespace of(std::string_view name) const;

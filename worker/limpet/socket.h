@@ -2,7 +2,6 @@
 // compare it. When its client is gone it does nothing, and says so where it returns something.
 #pragma once
 
-#include <array>
 #include <boost/json.hpp>
 #include <chrono>
 #include <cstdint>
@@ -15,18 +14,24 @@
 #include <utility>
 #include <vector>
 
-#include "base/limits.h"
 #include "worker/limpet/auth.h"
 #include "worker/limpet/broadcast_operator.h"
-#include "worker/limpet/encode.h"
-#include "worker/limpet/handler.h"
+#include "worker/limpet/detail/encode.h"
+#include "worker/limpet/detail/handler.h"
+#include "worker/socketio/socket_handle.h"
 
 namespace limpet {
 
+namespace application {
+class GuardedHandlers;
+}
+namespace detail {
+template <typename T>
+struct Parameter;
+}
 namespace socketio {
-class Server;
 struct SocketState;
-}  // namespace socketio
+}
 
 /// The request with which the client came. Views live as long as its connection; empty for a socket that is
 /// gone.
@@ -54,7 +59,7 @@ class Socket {
 
   /// Differs per namespace; no secret. Stays known when the socket is gone.
   [[nodiscard]] std::string_view id() const& noexcept {
-    return server_ == nullptr ? "" : std::string_view(id_.data(), id_.size());
+    return handle_.server == nullptr ? "" : socketio::view_of(handle_.id);
   }
   [[nodiscard]] std::string id() const&& { return std::string(static_cast<const Socket&>(*this).id()); }
   [[nodiscard]] bool connected() const noexcept;
@@ -73,28 +78,28 @@ class Socket {
   /// each argument it wants, then an Ack (optional). See docs/guide.md for the types.
   template <typename F>
   bool on(std::string_view event, F&& handler) const {
-    return add_handler(event, socketio::make_handler(std::forward<F>(handler)), false);
+    return add_handler(event, detail::make_handler(std::forward<F>(handler)), false);
   }
   template <typename F>
   bool once(std::string_view event, F&& handler) const {
-    return add_handler(event, socketio::make_handler(std::forward<F>(handler)), true);
+    return add_handler(event, detail::make_handler(std::forward<F>(handler)), true);
   }
   bool off(std::string_view event) const;
   /// `handler(event name, arguments…)`, before the event's own handlers.
   template <typename F>
   bool on_any(F&& handler) const {
-    return add_special(Special::Any, socketio::make_handler(std::forward<F>(handler)));
+    return add_special(Special::Any, detail::make_handler(std::forward<F>(handler)));
   }
   bool off_any() const;
   /// `handler(reason)`; the socket has left its rooms.
   template <typename F>
   bool on_disconnect(F&& handler) const {
-    return add_special(Special::Disconnect, socketio::make_handler(std::forward<F>(handler)));
+    return add_special(Special::Disconnect, detail::make_handler(std::forward<F>(handler)));
   }
   /// `handler(reason)`; the socket is still in its rooms.
   template <typename F>
   bool on_disconnecting(F&& handler) const {
-    return add_special(Special::Disconnecting, socketio::make_handler(std::forward<F>(handler)));
+    return add_special(Special::Disconnecting, detail::make_handler(std::forward<F>(handler)));
   }
 
   /// Sends an event. If the last argument is a callable it becomes the handler of the client's answer: its
@@ -114,15 +119,15 @@ class Socket {
   [[nodiscard]] BroadcastOperator to(std::string_view room) const { return broadcast().to(room); }
   [[nodiscard]] BroadcastOperator in(std::string_view room) const { return to(room); }
   [[nodiscard]] BroadcastOperator except(std::string_view room) const { return broadcast().except(room); }
-  template <socketio::RoomRange R>
+  template <detail::RoomRange R>
   [[nodiscard]] BroadcastOperator to(R&& rooms) const {
     return broadcast().to(rooms);
   }
-  template <socketio::RoomRange R>
+  template <detail::RoomRange R>
   [[nodiscard]] BroadcastOperator in(R&& rooms) const {
     return broadcast().to(rooms);
   }
-  template <socketio::RoomRange R>
+  template <detail::RoomRange R>
   [[nodiscard]] BroadcastOperator except(R&& rooms) const {
     return broadcast().except(rooms);
   }
@@ -149,12 +154,14 @@ class Socket {
   bool disconnect(bool close = false) const;
 
   friend bool operator==(const Socket& a, const Socket& b) noexcept {
-    return a.server_ == b.server_ && a.epoch_ == b.epoch_;
+    return a.handle_.server == b.handle_.server && a.handle_.epoch == b.handle_.epoch;
   }
 
  private:
   friend class SocketEmitter;
-  friend class socketio::Server;
+  friend class application::GuardedHandlers;
+  template <typename T>
+  friend struct detail::Parameter;
   enum class Special : std::uint8_t { Any, Disconnect, Disconnecting };
   struct EmitOptions {
     bool is_volatile = false;
@@ -162,14 +169,12 @@ class Socket {
   };
 
   friend class Ack;
-  Socket(socketio::Server* server, std::uint32_t index, std::uint32_t epoch,
-         const std::array<char, base::kIdBytes>& id) noexcept
-      : server_(server), index_(index), epoch_(epoch), id_(id) {}
+  explicit Socket(const socketio::SocketHandle& handle) noexcept : handle_(handle) {}
   [[nodiscard]] socketio::SocketState* state() const noexcept;
   [[nodiscard]] bool can_send() const noexcept;
   bool add_handler(std::string_view event, socketio::Handler handler, bool once) const;
   bool add_special(Special special, socketio::Handler handler) const;
-  bool send(socketio::Encoder& encoder, const EmitOptions& options) const;
+  bool send(detail::Encoder& encoder, const EmitOptions& options) const;
   /// The id of the next event with an answer; keeps `handler`. None: the event is not to be sent.
   [[nodiscard]] std::optional<std::uint64_t> expect_reply(socketio::Handler handler,
                                                           const EmitOptions& options) const;
@@ -180,10 +185,7 @@ class Socket {
   bool emit_event(const EmitOptions& options, std::optional<std::uint64_t> id, std::string_view event,
                   const Tuple& arguments, std::index_sequence<I...>) const;
 
-  socketio::Server* server_ = nullptr;
-  std::uint32_t index_ = 0;
-  std::uint32_t epoch_ = 0;
-  std::array<char, base::kIdBytes> id_{};
+  socketio::SocketHandle handle_;
 };
 
 /// An emit to one socket with flags: `socket.timeout(5s).emit(…)`.
@@ -229,10 +231,10 @@ bool Socket::emit_with(const EmitOptions& options, std::string_view event, T&&..
   if (!can_send()) return false;
   const auto all = std::forward_as_tuple(std::forward<T>(arguments)...);
   constexpr std::size_t count = sizeof...(T);
-  if constexpr (socketio::kLastIsCallable<std::decay_t<T>...>) {
+  if constexpr (detail::kLastIsCallable<std::decay_t<T>...>) {
     using Last = std::tuple_element_t<count - 1, std::tuple<T&&...>>;
     const std::optional<std::uint64_t> id =
-        expect_reply(socketio::make_handler(std::forward<Last>(std::get<count - 1>(all))), options);
+        expect_reply(detail::make_handler(std::forward<Last>(std::get<count - 1>(all))), options);
     return id && emit_event(options, id, event, all, std::make_index_sequence<count - 1>());
   } else {
     return emit_event(options, std::nullopt, event, all, std::make_index_sequence<count>());
@@ -242,11 +244,11 @@ bool Socket::emit_with(const EmitOptions& options, std::string_view event, T&&..
 template <typename Tuple, std::size_t... I>
 bool Socket::emit_event(const EmitOptions& options, std::optional<std::uint64_t> id, std::string_view event,
                         const Tuple& arguments, std::index_sequence<I...>) const {
-  socketio::Encoder encoder(socketio::PacketType::Event, nsp(), id,
-                            (std::size_t{0} + ... + socketio::attachments_in(std::get<I>(arguments))),
-                            ((32 + event.size()) + ... + socketio::size_hint_of(std::get<I>(arguments))));
+  detail::Encoder encoder(socketio::PacketType::Event, nsp(), id,
+                          (std::size_t{0} + ... + detail::attachments_in(std::get<I>(arguments))),
+                          ((32 + event.size()) + ... + detail::size_hint_of(std::get<I>(arguments))));
   encoder.event(event);
-  (socketio::encode_argument(encoder, std::get<I>(arguments)), ...);
+  (detail::encode_argument(encoder, std::get<I>(arguments)), ...);
   return send(encoder, options);
 }
 

@@ -112,7 +112,7 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<base::D
       return fmt::format("migration: {} sessions missed broadcasts on their way: more came than is retained",
                          arrived.size());
     });
-    parts.socketio.report_gap({});
+    parts.application.report_gap({});
   }
   for (engineio::Session* session : arrived)
     if (session->user != nullptr) parts.socketio.announce_arrival(*session);

@@ -25,6 +25,7 @@
 #include "ipc/messages/frame_stream.h"
 #include "ipc/shared/counters.h"
 #include "worker/adapter/ring_adapter.h"
+#include "worker/application/application.h"
 #include "worker/client/clients.h"
 #include "worker/engineio/server.h"
 #include "worker/loop/allowance.h"
@@ -34,7 +35,6 @@
 #include "worker/slot/handovers.h"
 #include "worker/slot/router.h"
 #include "worker/socketio/elsewhere.h"
-#include "worker/socketio/server.h"
 
 namespace limpet::migration {
 
@@ -43,7 +43,8 @@ struct MigrationParts {
   boost::asio::io_context& context;
   client::Clients& clients;
   engineio::Server& engine;
-  socketio::Server& socketio;
+  application::Application& application;
+  socketio::Server& socketio;  ///< the application's
   adapter::RingAdapter& rings;
   slot::Router& router;
   slot::Front& front;

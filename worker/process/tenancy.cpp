@@ -24,8 +24,9 @@ Tenancy::Tenancy(const ipc::Incarnation& who, base::Descriptor channel, const Pa
       parts_(parts),
       callbacks_(std::move(callbacks)),
       migration_(
-          {parts.context, parts.clients, parts.engine, parts.socketio, parts.peers.rings(), parts.router,
-           parts.front, parts.peers.handovers(), parts.counters, parts.clock},
+          {parts.context, parts.clients, parts.engine, parts.application, parts.application.socketio(),
+           parts.peers.rings(), parts.router, parts.front, parts.peers.handovers(), parts.counters,
+           parts.clock},
           [this](const ipc::BucketsMoved& moved) { link_.send(moved); },
           [this](const std::string& why) { fail("take the sessions of the worker before: " + why); }),
       link_(
@@ -35,7 +36,7 @@ Tenancy::Tenancy(const ipc::Incarnation& who, base::Descriptor channel, const Pa
           },
           [this](const ipc::SupervisorMessage& message) { on_descriptors_lost(message); },
           [this] { on_supervisor_lost(); }) {
-  parts_.socketio.set_elsewhere(&migration_);
+  parts_.application.socketio().set_elsewhere(&migration_);
   parts_.router.set_streams(&migration_);
   parts_.shutdown.join_cluster(parts_.peers, migration_,
                                [this](const ipc::DrainProgress& progress) { link_.send(progress); });
@@ -171,7 +172,7 @@ void Tenancy::on_descriptors_lost(const ipc::SupervisorMessage& message) {
   } else {
     // Whatever that worker publishes is not heard here.
     if (const auto* joined = std::get_if<ipc::PeerJoined>(&message))
-      parts_.socketio.report_gap({joined->who.slot, joined->who.generation, 0});
+      parts_.application.report_gap({joined->who.slot, joined->who.generation, 0});
     // Nor is it known which peers, buckets or sockets this worker lacks from now on: another one has them
     // all.
     if (!parts_.shutdown.has_begun() && ipc::is_known_at<ipc::Signalled>(supervisor_level_))

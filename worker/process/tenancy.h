@@ -12,6 +12,7 @@
 
 #include "ipc/birth/heritage.h"
 #include "ipc/messages/control.h"
+#include "worker/application/application.h"
 #include "worker/migration/migration.h"
 #include "worker/process/peers.h"
 #include "worker/process/shutdown.h"
@@ -25,8 +26,8 @@ inline constexpr std::chrono::milliseconds kOwnDrainDeadline{5000};
 
 class Tenancy {
  public:
-  /// The parts of the worker that it has to do with; borrowed for life. Sessions of `socketio` reach those
-  /// that have moved through this object: set_elsewhere(nullptr) before it ends.
+  /// The parts of the worker that it has to do with; borrowed for life. Sockets of `application`
+  /// that have moved are reached through this object: set_elsewhere(nullptr) before it ends.
   struct Parts {
     boost::asio::io_context& context;
     const loop::Clock& clock;
@@ -34,7 +35,7 @@ class Tenancy {
     client::Acceptor& acceptor;
     client::Clients& clients;
     engineio::Server& engine;
-    socketio::Server& socketio;
+    application::Application& application;
     slot::Router& router;
     slot::Front& front;
     Peers& peers;

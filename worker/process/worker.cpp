@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/machine_memory.h"
 #include "base/signals.h"
+#include "worker/application/application.h"
 #include "worker/client/acceptor.h"
 #include "worker/client/admission.h"
 #include "worker/client/clients.h"
@@ -27,7 +28,6 @@
 #include "worker/slot/front.h"
 #include "worker/slot/router.h"
 #include "worker/slot/sid_source.h"
-#include "worker/socketio/server.h"
 
 namespace limpet::process {
 namespace {
@@ -80,7 +80,7 @@ class Worker::Impl {
 
  private:
   static engineio::Options engine_options(const Settings& settings);
-  static socketio::Options socketio_options(const ipc::Heritage& heritage, const Settings& settings);
+  static application::Options application_options(const ipc::Heritage& heritage, const Settings& settings);
   void join_cluster();
   [[nodiscard]] Peers::Callbacks from_peers();
   void listen_alone();
@@ -117,7 +117,7 @@ class Worker::Impl {
   std::optional<Peers> peers_;  // both or neither
   slot::SidSource sids_;
   loop::Poller poller_;
-  std::optional<socketio::Server> socketio_;  // made before the engine, and gone before it
+  std::optional<application::Application> application_;  // made before the engine, and gone before it
   Io io_;
   engineio::Server engine_;
   client::Clients clients_;
@@ -155,16 +155,16 @@ Worker::Impl::Impl(const ipc::Heritage* heritage, Settings settings, Setup setup
                  : std::optional<Peers>(std::in_place, context_, heritage_, inherited_peers(heritage_),
                                         settings_, counters_, from_peers())),
       sids_(peers_ ? &peers_->buckets() : nullptr, heritage_.slot),
-      socketio_(std::in_place, clock_, socketio_options(heritage_, settings_),
-                [this](std::span<char, base::kIdBytes> id) { sids_.fill(id); }),
-      io_(*socketio_),
-      engine_(engine_options(settings_), clock_, *socketio_,
+      application_(std::in_place, clock_, application_options(heritage_, settings_),
+                   [this](std::span<char, base::kIdBytes> id) { sids_.fill(id); }),
+      io_(*application_),
+      engine_(engine_options(settings_), clock_, application_->socketio(),
               {.new_sid = [this](std::span<char, base::kIdBytes> sid) { sids_.fill(sid); },
                .wall_clock_ms = {},
                .refuse = {},
                .choose_protocol =
                    [this](std::span<const std::string_view> offered) {
-                     return socketio_->choose_protocol(offered);
+                     return application_->choose_protocol(offered);
                    },
                .memory = &memory_}),
       clients_(poller_, clock_, allowance_, memory_, counters_, settings_.limits, settings_.listeners),
@@ -172,13 +172,14 @@ Worker::Impl::Impl(const ipc::Heritage* heritage, Settings settings, Setup setup
       listeners_(settings_.limits, settings_.listeners),
       router_(clients_, listeners_, engine_, peers_ ? &peers_->handovers() : nullptr,
               peers_ ? &peers_->placement() : nullptr),
-      front_(clients_, engine_, *socketio_, router_, admission_, settings_.limits, listeners_, clock_,
+      front_(clients_, engine_, *application_, router_, admission_, settings_.limits, listeners_, clock_,
              counters_),
       acceptor_(poller_, clock_, counters_,
                 [this](base::Descriptor socket, const client::PeerAddress& peer, std::uint16_t listener) {
                   front_.welcome(std::move(socket), peer, listener);
                 }),
-      shutdown_({clock_, allowance_, counters_, acceptor_, clients_, engine_, *socketio_, front_.http()}),
+      shutdown_({clock_, allowance_, counters_, acceptor_, clients_, engine_, application_->socketio(),
+                 front_.http()}),
       poller_watch_(context_, poller_.descriptor(), [this] { poller_ready_ = true; }) {
   clients_.set_on_uncounted(
       [this](const client::ClientConnection& connection) { admission_.leave(connection.peer()); });
@@ -186,25 +187,26 @@ Worker::Impl::Impl(const ipc::Heritage* heritage, Settings settings, Setup setup
 }
 
 Worker::Impl::~Impl() {
-  socketio_->set_elsewhere(nullptr);
+  application_->socketio().set_elsewhere(nullptr);
   clients_.close_all();  // while those that they call are all alive
-  socketio_.reset();     // and this while its clients' sessions are
+  application_.reset();  // and this while its clients' sessions are
 }
 
 Peers::Callbacks Worker::Impl::from_peers() {
-  return {.deliver = [this](const socketio::Broadcast& broadcast) { socketio_->deliver(broadcast); },
+  return {.deliver =
+              [this](const socketio::Broadcast& broadcast) { application_->socketio().deliver(broadcast); },
           .on_gap =
               [this](const ipc::Gap& gap) {
-                socketio_->report_gap({gap.writer.slot, gap.writer.generation, gap.lost_at_least});
+                application_->report_gap({gap.writer.slot, gap.writer.generation, gap.lost_at_least});
               },
           .on_arrival = [this](ipc::ReceivedHandover arrival) { front_.take_in(std::move(arrival)); }};
 }
 
 void Worker::Impl::join_cluster() {
-  socketio_->set_adapter(&peers_->rings());
+  application_->socketio().set_adapter(&peers_->rings());
   for (int i = 0; i < heritage_.listeners; ++i) acceptor_.add(base::Descriptor(ipc::kFirstListener + i));
   tenancy_.emplace(who_, base::Descriptor(ipc::kControlChannel),
-                   Tenancy::Parts{context_, clock_, counters_, acceptor_, clients_, engine_, *socketio_,
+                   Tenancy::Parts{context_, clock_, counters_, acceptor_, clients_, engine_, *application_,
                                   router_, front_, *peers_, shutdown_},
                    Tenancy::Callbacks{.set_up = [this] { return set_up_application(); },
                                       .end = [this](int code) { exit_code_ = code; }});
@@ -217,11 +219,12 @@ engineio::Options Worker::Impl::engine_options(const Settings& settings) {
   return options;
 }
 
-socketio::Options Worker::Impl::socketio_options(const ipc::Heritage& heritage, const Settings& settings) {
-  socketio::Options options;
-  options.connect_timeout = settings.connect_timeout;
+application::Options Worker::Impl::application_options(const ipc::Heritage& heritage,
+                                                       const Settings& settings) {
+  application::Options options;
+  options.socketio.connect_timeout = settings.connect_timeout;
   // Ten attachments, the most that a packet may have, and its text: what Node takes.
-  options.max_packet_bytes = 11 * settings.engineio.max_payload_bytes;
+  options.socketio.max_packet_bytes = 11 * settings.engineio.max_payload_bytes;
   options.path = settings.engineio.path;
   options.slot = heritage.slot;
   options.worker_generation = heritage.generation;
@@ -322,7 +325,7 @@ void Worker::Impl::turn() {
   acceptor_.tick();
   begin_share(kTimeForCloses);
   clients_.check_deadlines();
-  socketio_->tick(allowance_);
+  application_->tick(allowance_);
   begin_share(kTimeForCloses);
   engine_.tick(allowance_);
   if (tenancy_) {
@@ -375,8 +378,8 @@ void Worker::Impl::begin_share(std::chrono::microseconds time) {
 
 /// Without the static files that are kept, which no client can make more.
 std::uint64_t Worker::Impl::held_for_clients() const {
-  const std::uint64_t all = memory_.bytes() + socketio_->held_for_ended();
-  return all - std::min<std::uint64_t>(all, socketio_->kept_file_bytes());
+  const std::uint64_t all = memory_.bytes() + application_->socketio().held_for_ended();
+  return all - std::min<std::uint64_t>(all, application_->kept_file_bytes());
 }
 
 /// The largest go first, until what is left fits; one look at most for each that may have to go.
@@ -398,7 +401,7 @@ void Worker::Impl::shed_for_memory() {
 
 void Worker::Impl::note_turn() {
   if (std::exchange(cut_short_, false) || allowance_.denied()) counters_.add(ipc::Counter::TurnsCutShort);
-  const std::uint64_t handler_ticks = socketio_->handler_clock().ticks();
+  const std::uint64_t handler_ticks = application_->handler_clock().ticks();
   const std::uint64_t in_handlers = handler_ticks - std::exchange(handler_ticks_at_turn_, handler_ticks);
   if (const auto cpu = turn_meter_.end_turn(in_handlers)) {
     const auto microseconds = static_cast<std::uint64_t>(cpu->count());
@@ -435,7 +438,7 @@ bool Worker::Impl::has_work() const {
 loop::TimePoint Worker::Impl::next_deadline() const {
   auto next = std::min({clients_.next_deadline(), acceptor_.next_deadline(), shutdown_.next_deadline()});
   next = std::min(next, engine_.next_deadline().value_or(next));
-  next = std::min(next, socketio_->next_deadline().value_or(next));
+  next = std::min(next, application_->next_deadline().value_or(next));
   if (tenancy_) next = std::min(next, tenancy_->next_deadline());
   if (peers_ && peers_->deferred()) next = std::min(next, clock_.now() + kDeferredRetry);
   return next;
@@ -444,7 +447,7 @@ loop::TimePoint Worker::Impl::next_deadline() const {
 void Worker::Impl::copy_counters() {
   using ipc::Counter;
   const engineio::Counts& engine = engine_.counts();
-  const socketio::Stats& socketio = socketio_->stats();
+  const socketio::Stats& socketio = application_->socketio().stats();
   counters_.set(Counter::HttpErrors, front_.http().counts().errors);
   counters_.set(Counter::SessionsOpened, engine.opened);
   counters_.set(Counter::SessionsOpen, engine_.session_count());
@@ -463,7 +466,7 @@ void Worker::Impl::copy_counters() {
   counters_.set(Counter::PacketsIn, socketio.packets_in);
   counters_.set(Counter::PacketsOut, socketio.packets_out);
   counters_.set(Counter::MemoryAccounted, held_for_clients());
-  counters_.set(Counter::HandlerExceptions, socketio.handler_exceptions);
+  counters_.set(Counter::HandlerExceptions, application_->handler_exceptions());
   counters_.set(Counter::LogLinesDropped, base::log_lines_dropped());
 }
 

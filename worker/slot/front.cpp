@@ -8,9 +8,9 @@
 
 #include "base/descriptor_limit.h"
 #include "base/log.h"
+#include "worker/application/application.h"
 #include "worker/client/proxy_protocol.h"
 #include "worker/slot/relay.h"
-#include "worker/socketio/server.h"
 
 namespace limpet::slot {
 namespace {
@@ -53,12 +53,12 @@ client::ConnectionImage image_of(ipc::Handover handover) {
 
 }  // namespace
 
-Front::Front(client::Clients& clients, engineio::Server& engine, socketio::Server& socketio, Router& router,
-             client::Admission& admission, const client::Limits& limits, const client::Listeners& listeners,
-             const loop::Clock& clock, ipc::CounterBlock& counters)
+Front::Front(client::Clients& clients, engineio::Server& engine, application::Application& application,
+             Router& router, client::Admission& admission, const client::Limits& limits,
+             const client::Listeners& listeners, const loop::Clock& clock, ipc::CounterBlock& counters)
     : clients_(clients),
       engine_(engine),
-      socketio_(socketio),
+      application_(application),
       router_(router),
       admission_(admission),
       limits_(limits),
@@ -286,7 +286,7 @@ void Front::on_request(http::Exchange exchange, const http::Request& request) {
     return engine_.on_request(std::move(exchange), request);
   }
   if (request.head.target == "*") return exchange.answer(methods_response());
-  auto answer = socketio_.handle_http(request, [&exchange] { return exchange.peer_address(); });
+  auto answer = application_.handle_http(request, [&exchange] { return exchange.peer_address(); });
   if (answer) {
     exchange.answer(std::move(*answer));
   } else if (engine_.matches(request.head)) {

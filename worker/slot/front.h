@@ -12,8 +12,8 @@
 #include "worker/http/server.h"
 #include "worker/slot/router.h"
 
-namespace limpet::socketio {
-class Server;
+namespace limpet::application {
+class Application;
 }
 
 namespace limpet::slot {
@@ -21,9 +21,9 @@ namespace limpet::slot {
 class Front final : public http::RequestHandler {
  public:
   /// All are borrowed for life.
-  Front(client::Clients& clients, engineio::Server& engine, socketio::Server& socketio, Router& router,
-        client::Admission& admission, const client::Limits& limits, const client::Listeners& listeners,
-        const loop::Clock& clock, ipc::CounterBlock& counters);
+  Front(client::Clients& clients, engineio::Server& engine, application::Application& application,
+        Router& router, client::Admission& admission, const client::Limits& limits,
+        const client::Listeners& listeners, const loop::Clock& clock, ipc::CounterBlock& counters);
 
   /// A fresh connection: HTTP from its first byte on, or a PROXY protocol header if its listener wants one.
   void welcome(base::Descriptor socket, const client::PeerAddress& peer, std::uint16_t listener);
@@ -66,7 +66,7 @@ class Front final : public http::RequestHandler {
 
   client::Clients& clients_;
   engineio::Server& engine_;
-  socketio::Server& socketio_;
+  application::Application& application_;
   Router& router_;
   client::Admission& admission_;
   const client::Limits& limits_;

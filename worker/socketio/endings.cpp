@@ -146,12 +146,6 @@ const boost::json::value& Server::parsed_auth(SocketState& socket) {
   return more.parsed_auth->value();
 }
 
-void Server::run_timers(loop::Allowance& allowance) {
-  timers_.run_due(clock_.now(), allowance, [this](const std::function<void()>& task) {
-    guarded({"timer", ""}, task);
-  });
-}
-
 void Server::close_unconnected(loop::Allowance& allowance) {
   while (!unconnected_.empty() && unconnected_.begin()->first <= clock_.now() && allowance.take())
     close_client(*unconnected_.begin()->second, "forced server close", engineio::CloseReason::ForcedClose);
@@ -160,8 +154,8 @@ void Server::close_unconnected(loop::Allowance& allowance) {
 void Server::tick(loop::Allowance& allowance) {
   const Dispatch dispatch(*this);
   using Part = void (Server::*)(loop::Allowance&);
-  static constexpr std::array<Part, 4> kParts = {&Server::run_timers, &Server::close_unconnected,
-                                                 &Server::go_on_with_endings, &Server::go_on_forgetting};
+  static constexpr std::array<Part, 3> kParts = {&Server::close_unconnected, &Server::go_on_with_endings,
+                                                 &Server::go_on_forgetting};
   // Another one is first in each turn: one that always has work must not use up what all have.
   for (std::size_t at = 0; at < kParts.size(); ++at)
     (this->*kParts[(first_part_ + at) % kParts.size()])(allowance);
@@ -170,10 +164,8 @@ void Server::tick(loop::Allowance& allowance) {
 
 std::optional<loop::TimePoint> Server::next_deadline() const {
   if (!endings_.empty() || !forgotten_.empty()) return clock_.now();
-  std::optional<loop::TimePoint> next = timers_.next_deadline();
-  if (!unconnected_.empty())
-    next = std::min(next.value_or(loop::TimePoint::max()), unconnected_.begin()->first);
-  return next;
+  if (unconnected_.empty()) return std::nullopt;
+  return unconnected_.begin()->first;
 }
 
 }  // namespace limpet::socketio

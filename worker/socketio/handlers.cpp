@@ -1,19 +1,13 @@
-// The application's handlers and the replies it waits for: kept, called through one door, dropped.
-#include <fmt/format.h>
-
+// The application's handlers of events and the replies it waits for: kept, called, dropped.
 #include <algorithm>
+#include <utility>
 
-#include "base/log.h"
-#include "worker/limpet/invoke.h"
 #include "worker/socketio/costs.h"
 #include "worker/socketio/dispatch.h"
 #include "worker/socketio/server.h"
 
 namespace limpet::socketio {
 namespace {
-
-/// Of what an application or a client names, in one line of the log.
-constexpr std::size_t kLongestTextInLog = 500;
 
 ManyHandlers* many_handlers_of(const SocketState& socket) noexcept {
   return socket.extras == nullptr ? nullptr : socket.extras->many_handlers.get();
@@ -38,7 +32,7 @@ void for_each_handler(const SocketState& socket, Visit visit) {
 
 }  // namespace
 
-Socket Server::handle_of(const SocketState& socket) noexcept {
+SocketHandle Server::handle_of(const SocketState& socket) noexcept {
   return {this, socket.index, socket.epoch, socket.id};
 }
 
@@ -118,9 +112,9 @@ void Server::receive_event(SocketState& socket, const Packet& packet,
                            std::span<const loop::Buffer> attachments) {
   std::string storage;
   const std::string_view name = packet.event_name(storage);
-  const Args whole(packet.json, packet.elements.view(), attachments);
+  const Arguments whole(packet.json, packet.elements.view(), attachments);
   Call call(handle_of(socket), whole.from(1));
-  if (packet.id) call.ack = Ack(new AckState{this, *packet.id, socket.index, socket.epoch, 1, false});
+  if (packet.id) call.ack = AckRef(new AckState{this, *packet.id, socket.index, socket.epoch, 1, false});
   if (has_handler(socket, kAnyEvent)) {
     Call any(call.socket, whole);
     any.ack = call.ack;
@@ -151,22 +145,15 @@ void Server::run_handlers(SocketState& socket, std::uint32_t event, Call& call, 
   }
   if (first.type == nullptr) return;
   if (any_once) remove_handlers_if(socket, event, [](const HandlerEntry& entry) { return entry.once; });
-  run_handler(first, call, name);
-  for (const Handler& handler : others) run_handler(handler, call, name);
-}
-
-void Server::run_handler(const Handler& handler, Call& call, std::string_view name) {
-  const HandlerName who{name, call.socket.id()};
-  guarded(who, [&] {
-    if (!handler.invoke(call))
-      note_failure(who, "is missing or of another type; not called", call.misfit + 1);
-  });
+  NamespaceHandlers& application = *socket.nsp->handlers;
+  application.run(first, call, name);
+  for (const Handler& handler : others) application.run(handler, call, name);
 }
 
 void Server::run_special(SocketState& socket, std::uint32_t event, std::string_view text) {
   if (!has_handler(socket, event)) return;
   const JsonElement element{0, static_cast<std::uint32_t>(text.size()), JsonKind::Name, false};
-  Call call(handle_of(socket), Args(text, {&element, 1}, {}));
+  Call call(handle_of(socket), Arguments(text, {&element, 1}, {}));
   run_handlers(socket, event, call, event == kDisconnectEvent ? "disconnect" : "disconnecting");
 }
 
@@ -179,7 +166,7 @@ std::optional<std::uint64_t> Server::expect_reply(SocketState& socket, Handler h
     SocketState* const late = find(index, epoch);
     if (late == nullptr) return;
     const Error error{moved ? "moved" : "operation has timed out"};
-    Call call(handle_of(*late), Args(), &error);
+    Call call(handle_of(*late), Arguments(), &error);
     resolve_reply(*late, id, call);
   };
   if (moved) timeout = std::chrono::milliseconds(0);
@@ -196,7 +183,7 @@ std::optional<std::uint64_t> Server::expect_reply(SocketState& socket, Handler h
 
 void Server::receive_reply(SocketState& socket, const Packet& packet,
                            std::span<const loop::Buffer> attachments) {
-  Call call(handle_of(socket), Args(packet.json, packet.elements.view(), attachments));
+  Call call(handle_of(socket), Arguments(packet.json, packet.elements.view(), attachments));
   if (resolve_reply(socket, *packet.id, call) || !socket.recovered) return;
   // Where it came from somebody may wait; that can have been here, if it had to come back.
   if (resolve_moved_reply(view_of(socket.id), packet, attachments)) return;
@@ -209,7 +196,7 @@ bool Server::resolve_moved_reply(std::string_view socket_id, const Packet& packe
   const auto [first, last] = moved_.equal_range(socket_id);
   return std::any_of(first, last, [&](const auto& entry) {
     SocketState& socket = *sockets_[entry.second];
-    Call call(handle_of(socket), Args(packet.json, packet.elements.view(), attachments));
+    Call call(handle_of(socket), Arguments(packet.json, packet.elements.view(), attachments));
     return resolve_reply(socket, *packet.id, call);
   });
 }
@@ -222,33 +209,20 @@ bool Server::resolve_reply(SocketState& socket, std::uint64_t id, Call& call) {
   if (socket.phase == SocketState::Phase::Moved) --awaited_moved_;
   if (reply->timer != 0) timers_.cancel(reply->timer);
   graveyard_.handlers.push_back(reply->handler);
-  run_handler(reply->handler, call, "reply");
+  socket.nsp->handlers->run(reply->handler, call, "reply");
   return true;
 }
 
 bool Server::give_up_replies(SocketState& socket, const char* why, loop::Allowance& allowance) {
   if (socket.extras == nullptr || socket.extras->replies == nullptr) return true;
   const Error error{why};
-  Call call(handle_of(socket), Args(), &error);
+  Call call(handle_of(socket), Arguments(), &error);
   const PendingReplies& replies = *socket.extras->replies;
   while (!replies.empty()) {
     if (!allowance.take()) return false;
     resolve_reply(socket, replies.front().id, call);
   }
   return true;
-}
-
-void Server::note_failure(const HandlerName& name, std::string_view why, std::size_t argument) noexcept {
-  ++stats_.handler_exceptions;
-  try {
-    base::log_at_most(failures_, clock_.now(), base::LogLevel::Warning, [&] {
-      const std::string subject = argument == 0 ? "" : fmt::format("argument {} ", argument);
-      const std::string whose = name.socket.empty() ? "" : fmt::format(", client {}", name.socket);
-      return fmt::format("handler of {}{}: {}{}", name.what.substr(0, kLongestTextInLog), whose, subject,
-                         why.substr(0, kLongestTextInLog));
-    });
-  } catch (...) {  // the counter has it
-  }
 }
 
 }  // namespace limpet::socketio

@@ -145,7 +145,7 @@ std::unique_ptr<SocketState> Server::make_ahead(const SocketImage& image) {
   give_index(*socket);
   std::copy_n(image.id.begin(), std::min(image.id.size(), socket->id.size()), socket->id.begin());
   socket->client = nullptr;
-  socket->nsp = &namespace_named(image.nsp);
+  socket->nsp = find_namespace(image.nsp);
   socket->ended = true;
   charge(*socket, kSocketBytes);
   become_many(*socket, image.rooms.size());

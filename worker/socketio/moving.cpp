@@ -70,14 +70,8 @@ void Server::announce_departure(engineio::Session& session) {
   // What the handlers emit may have to wait, and the client with it: not again in the next turn.
   if (std::exchange(client_of(session)->told_of_departure, true)) return;
   const Dispatch dispatch(*this);
-  for (const SocketState* socket : sockets_of(*client_of(session))) {
-    const NamespaceState& nsp = *socket->nsp;
-    const std::uint32_t index = socket->index;
-    const std::uint32_t epoch = socket->epoch;
-    Socket handle = handle_of(*socket);
-    for (std::size_t next = 0; next < nsp.leaving_handlers.size() && find(index, epoch) != nullptr; ++next)
-      guarded({"leaving", handle.id()}, [&] { nsp.leaving_handlers[next](handle); });
-  }
+  for (const SocketState* socket : sockets_of(*client_of(session)))
+    socket->nsp->handlers->leaving(handle_of(*socket));
 }
 
 ClientImage Server::depart(engineio::Session& session) {
@@ -120,7 +114,7 @@ ClientImage Server::depart(engineio::Session& session) {
 
 bool Server::arrive(engineio::Session& session, const ClientImage& image) {
   for (const SocketImage& one : image.sockets) {
-    if (namespaces_.contains(one.nsp) && find_connected(one.nsp, one.id) == nullptr) continue;
+    if (find_namespace(one.nsp) != nullptr && find_connected(one.nsp, one.id) == nullptr) continue;
     forget_ahead(image);
     return false;
   }
@@ -136,7 +130,7 @@ bool Server::arrive(engineio::Session& session, const ClientImage& image) {
   for (const SocketImage& one : image.sockets) {
     SocketState* const ahead = take_ahead(client, one);
     SocketState& socket =
-        ahead != nullptr ? *ahead : create_socket(client, namespace_named(one.nsp), id_of(one.id));
+        ahead != nullptr ? *ahead : create_socket(client, *find_namespace(one.nsp), id_of(one.id));
     enter_namespace(socket);
     socket.recovered = true;
     if (ahead == nullptr) {
@@ -164,12 +158,9 @@ void Server::announce_arrival(engineio::Session& session) {
   for (const SocketState* socket : sockets_of(*client_of(session)))
     places.emplace_back(socket->index, socket->epoch);
   for (const auto& [index, epoch] : places) {
-    SocketState* socket = find(index, epoch);
-    if (socket == nullptr) continue;  // a handler of another has ended it
-    const NamespaceState& nsp = *socket->nsp;
-    Socket handle = handle_of(*socket);
-    for (std::size_t next = 0; next < nsp.connection_handlers.size(); ++next)
-      guarded({"connection", handle.id()}, [&] { nsp.connection_handlers[next](handle); });
+    const SocketState* const socket = find(index, epoch);
+    // Null: a handler of another has ended it.
+    if (socket != nullptr) socket->nsp->handlers->connected(handle_of(*socket));
   }
 }
 
@@ -195,8 +186,8 @@ bool Server::is_for(const SocketState& socket, const Broadcast& broadcast) const
 }
 
 SocketState* Server::find_connected(std::string_view nsp, std::string_view id) const noexcept {
-  const auto found = namespaces_.find(nsp);
-  return found == namespaces_.end() ? nullptr : socket_with_id(*found->second, id);
+  const NamespaceState* const found = find_namespace(nsp);
+  return found == nullptr ? nullptr : socket_with_id(*found, id);
 }
 
 void Server::take_reply(std::string_view nsp, std::string_view id, std::string_view text,

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "worker/limpet/encode.h"
 #include "worker/socketio/json_scan.h"
+#include "worker/socketio/packet_type.h"
 
 namespace limpet::socketio {
 

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <string_view>
 
-#include "worker/limpet/args.h"
+#include "worker/socketio/json_value.h"
 
 namespace limpet::socketio {
 
@@ -15,10 +15,10 @@ inline constexpr std::size_t kParsedAtEveryLook = 1024;
 
 class ParsedAuth {
  public:
-  /// `text` is valid JSON. Throws as Json::value() does.
+  /// `text` is valid JSON. Throws as json_value() does.
   explicit ParsedAuth(std::string_view text)
       : pool_(kFirstBlock, boost::json::storage_ptr(&counting_)),
-        value_(Json(text, {}).value(boost::json::storage_ptr(&pool_))) {}
+        value_(json_value(text, boost::json::storage_ptr(&pool_))) {}
   ParsedAuth(const ParsedAuth&) = delete;
   ParsedAuth& operator=(const ParsedAuth&) = delete;
 

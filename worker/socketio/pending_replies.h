@@ -7,9 +7,9 @@
 #include <optional>
 #include <vector>
 
-#include "worker/limpet/handler.h"
 #include "worker/loop/timer_queue.h"
 #include "worker/socketio/costs.h"
+#include "worker/socketio/handler.h"
 
 namespace limpet::socketio {
 

@@ -1,11 +1,11 @@
 // Clients and their sockets: what arrives, and how a socket begins and ends.
 #include "worker/socketio/server.h"
 
-#include <algorithm>
-
+#include "base/check.h"
 #include "base/limits.h"
 #include "worker/socketio/costs.h"
 #include "worker/socketio/dispatch.h"
+#include "worker/socketio/utf8_repair.h"
 #include "worker/websocket/frame.h"
 
 namespace limpet::socketio {
@@ -29,10 +29,8 @@ ClientState* client_of(engineio::Session& session) noexcept {
 
 }  // namespace
 
-Server::Server(const loop::Clock& clock, Options options, IdSource ids)
-    : clock_(clock), options_(std::move(options)), ids_(std::move(ids)), routes_(options_.path) {
-  (void)namespace_named("/");
-}
+Server::Server(const loop::Clock& clock, loop::TimerQueue& timers, const Options& options, IdSource ids)
+    : clock_(clock), timers_(timers), options_(options), ids_(std::move(ids)) {}
 
 Server::~Server() {
   for (SocketState* socket : sockets_) {
@@ -57,16 +55,14 @@ Server::~Server() {
   }
 }
 
-NamespaceState& Server::namespace_named(std::string_view name) {
-  std::string full(name);
-  if (!name.starts_with('/')) full.insert(full.begin(), '/');
-  std::unique_ptr<NamespaceState>& place = namespaces_[full];
-  if (place == nullptr) {
-    place = std::make_unique<NamespaceState>();
-    place->server = this;
-    place->name = full;
-  }
-  return *place;
+NamespaceState& Server::add_namespace(std::string name, std::unique_ptr<NamespaceHandlers> handlers) {
+  CHECK(handlers != nullptr, "namespace " + name + ": has no handlers");
+  CHECK(find_namespace(name) == nullptr, "namespace " + name + ": is there already");
+  auto added = std::make_unique<NamespaceState>();
+  added->server = this;
+  added->name = name;
+  added->handlers = std::move(handlers);
+  return *namespaces_.emplace(std::move(name), std::move(added)).first->second;
 }
 
 void Server::on_open(engineio::Session& session) {
@@ -166,26 +162,18 @@ void Server::receive(ClientState& client, const Packet& packet, std::span<const 
 }
 
 void Server::receive_connect(ClientState& client, const Packet& packet) {
-  const auto found = namespaces_.find(packet.nsp);
-  if (found == namespaces_.end()) return refuse(client, packet.nsp, Error{"Invalid namespace"});
+  NamespaceState* const nsp = find_namespace(packet.nsp);
+  if (nsp == nullptr) return refuse(client, packet.nsp, Error{"Invalid namespace"});
   SocketId id;
   ids_(std::span<char, base::kIdBytes>(id));
-  SocketState& socket = create_socket(client, *found->second, id);
-  const std::uint32_t index = socket.index;
-  const std::uint32_t epoch = socket.epoch;
+  SocketState& socket = create_socket(client, *nsp, id);
+  const SocketHandle handle = handle_of(socket);
   if (!packet.json.empty()) keep_auth(socket, packet.json);
 
-  std::optional<Error> error;
-  // By index: a middleware may add another one.
-  for (std::size_t next = 0; next < socket.nsp->middlewares.size() && !error; ++next) {
-    // A middleware that throws must not let anybody in.
-    error = Error{"Internal server error"};
-    Socket handle = handle_of(socket);
-    guarded({"middleware", handle.id()}, [&] { error = socket.nsp->middlewares[next](handle); });
-    if (find(index, epoch) == nullptr) return;  // it disconnected the socket
-  }
-  if (!error) return accept(socket);
-  refuse(client, packet.nsp, *error);
+  const std::optional<Error> refusal = nsp->handlers->admit(handle);
+  if (find(handle.index, handle.epoch) == nullptr) return;  // a middleware has disconnected it
+  if (!refusal) return accept(socket);
+  refuse(client, packet.nsp, *refusal);
   retire_socket(socket, "server namespace disconnect");
 }
 
@@ -229,11 +217,7 @@ void Server::accept(SocketState& socket) {
   payload.append(view_of(socket.id)).append("\"}");
   const loop::Buffer frame = control_frame(PacketType::Connect, socket.nsp->name, payload);
   send(socket, {&frame, 1});
-  const NamespaceState& nsp = *socket.nsp;
-  Socket handle = handle_of(socket);
-  for (std::size_t next = 0; next < nsp.connection_handlers.size(); ++next) {
-    guarded({"connection", handle.id()}, [&] { nsp.connection_handlers[next](handle); });
-  }
+  socket.nsp->handlers->connected(handle_of(socket));
 }
 
 void Server::enter_namespace(SocketState& socket) {
@@ -313,36 +297,6 @@ void Server::send(SocketState& socket, std::span<const loop::Buffer> frames) {
   if (socket.client->closing) return;
   socket.client->session->send(frames);
   ++stats_.packets_out;
-}
-
-void Server::report_gap(const Gap& gap) {
-  const Dispatch dispatch(*this);
-  for (std::size_t next = 0; next < gap_handlers_.size(); ++next)
-    guarded({"gap", ""}, [&] { gap_handlers_[next](gap); });
-}
-
-/// One that the application names and the client has not offered is none, for a client ends the connection
-/// for it.
-std::string Server::choose_protocol(std::span<const std::string_view> offered) {
-  if (!protocol_chooser_) return std::string(offered.front());
-  const Dispatch dispatch(*this);
-  std::optional<std::string> chosen;
-  guarded({"protocols", ""}, [&] { chosen = protocol_chooser_(offered); });
-  const bool was_offered = chosen && std::find(offered.begin(), offered.end(), *chosen) != offered.end();
-  return was_offered ? std::move(*chosen) : std::string();
-}
-
-std::optional<http::Response> Server::handle_http(const http::Request& request,
-                                                  const HttpRoutes::Address& address) {
-  const Dispatch dispatch(*this);
-  std::optional<http::Response> response;
-  bool failed = true;
-  caught({request.head.path, ""}, [&] {
-    response = routes_.answer(request, address, clock_, handler_clock_);
-    failed = false;
-  });
-  if (failed) response.emplace(500, "text/plain; charset=utf-8", "Internal Server Error\n");
-  return response;
 }
 
 }  // namespace limpet::socketio

@@ -1,19 +1,17 @@
 // The Socket.IO 5 server of one worker: namespaces, sockets, rooms, handlers, acknowledgements, over
-// Engine.IO sessions that others own. Owns all Socket.IO state and the application's handlers. Knows no
-// processes: emits leave through an Adapter, and come in through deliver().
+// Engine.IO sessions that others own. Owns all Socket.IO state and the handlers of events. Knows no
+// processes: emits leave through an Adapter, and come in through deliver(). Knows of the application only its
+// NamespaceHandlers, which run its code.
 //
-// A client's mistake closes its session (ParseError, or ForcedClose for a packet out of order). What an
-// application's handler throws is caught here, logged (rate-limited) and counted. Nothing throws out of the
-// SessionHandler functions. One thread; never destroyed or called from inside a handler.
+// A client's mistake closes its session (ParseError, or ForcedClose for a packet out of order). Nothing
+// throws out of the SessionHandler functions. One thread; never destroyed from inside a handler.
 //
-// For the worker's loop: construct, set_adapter, Io(server) for the application's setup, then each turn the
-// sessions' calls and deliver(), and tick() once next_deadline() has come.
+// For the worker's loop: construct, set_adapter, add_namespace, then each turn the sessions' calls and
+// deliver(), and tick() once next_deadline() has come.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
-#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -27,19 +25,18 @@
 #include "base/limits.h"
 #include "base/log_gate.h"
 #include "worker/engineio/session.h"
-#include "worker/limpet/io.h"
 #include "worker/loop/allowance.h"
 #include "worker/loop/clock.h"
 #include "worker/loop/fifo.h"
-#include "worker/loop/handler_clock.h"
 #include "worker/loop/timer_queue.h"
 #include "worker/socketio/broadcast.h"
 #include "worker/socketio/client_image.h"
 #include "worker/socketio/elsewhere.h"
-#include "worker/socketio/http_routes.h"
+#include "worker/socketio/handler.h"
 #include "worker/socketio/id_table.h"
 #include "worker/socketio/many_sockets.h"
 #include "worker/socketio/name_table.h"
+#include "worker/socketio/namespace_handlers.h"
 #include "worker/socketio/packet.h"
 #include "worker/socketio/state.h"
 
@@ -47,17 +44,12 @@ namespace limpet::socketio {
 
 struct Options {
   std::chrono::milliseconds connect_timeout{45'000};
-  std::string path = "/socket.io/";
-  std::uint32_t slot = 0;
-  std::uint64_t worker_generation = 0;
-  boost::json::object config;  ///< table [app]
   /// Of one packet with its attachments; a client that sends more is closed (parse error).
   std::size_t max_packet_bytes = 4'000'000;
 };
 
 /// Totals since the start, but for the gauge sockets_open. Copied out by the loop.
 struct Stats {
-  std::uint64_t handler_exceptions = 0;  ///< arguments of a wrong type included
   std::uint64_t packets_in = 0;
   std::uint64_t packets_out = 0;  ///< once per client
   std::uint64_t sockets_open = 0;
@@ -70,8 +62,9 @@ using IdSource = std::function<void(std::span<char, base::kIdBytes>)>;
 
 class Server final : public engineio::SessionHandler {
  public:
-  /// `clock` outlives the server.
-  Server(const loop::Clock& clock, Options options, IdSource ids);
+  /// `clock` and `timers` outlive the server, which puts the time-outs of replies among these; somebody else
+  /// runs them.
+  Server(const loop::Clock& clock, loop::TimerQueue& timers, const Options& options, IdSource ids);
   ~Server() override;
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -122,30 +115,26 @@ class Server final : public engineio::SessionHandler {
 
   /// An emit of another worker, to the sockets of this one.
   void deliver(const Broadcast& broadcast);
-  void report_gap(const Gap& gap);
 
-  /// Runs timers, closes sessions that joined no namespace in time, goes on with what sockets have left
-  /// behind.
+  /// Closes sessions that joined no namespace in time, goes on with what sockets have left behind.
   /// What `allowance` does not suffice for is done in the next turn.
   void tick(loop::Allowance& allowance);
   [[nodiscard]] std::optional<loop::TimePoint> next_deadline() const;
 
-  /// The application's answer to a plain HTTP request; nothing if no route matches. Below the Socket.IO path
-  /// only the browser client's files match, so this may be asked before Engine.IO. For HEAD the body is the
-  /// one of GET, not to be sent.
-  [[nodiscard]] std::optional<http::Response> handle_http(const http::Request& request,
-                                                          const HttpRoutes::Address& address);
-
-  /// The WebSocket subprotocol for a client that offers these, one at least; empty: none.
-  [[nodiscard]] std::string choose_protocol(std::span<const std::string_view> offered);
-
   [[nodiscard]] const Stats& stats() const noexcept { return stats_; }
-  /// Of the static files that are kept in memory.
-  [[nodiscard]] std::size_t kept_file_bytes() const noexcept { return routes_.kept_file_bytes(); }
-  [[nodiscard]] const loop::HandlerClock& handler_clock() const noexcept { return handler_clock_; }
   /// Bytes kept for sockets that have ended or moved; for the others their sessions know (Session::hold).
   [[nodiscard]] std::size_t held_for_ended() const noexcept { return held_for_ended_; }
-  [[nodiscard]] const Options& options() const noexcept { return options_; }
+
+  /// Null: there is none of that name ("/", "/admin").
+  [[nodiscard]] NamespaceState* find_namespace(std::string_view name) const noexcept {
+    const auto found = namespaces_.find(name);
+    return found == namespaces_.end() ? nullptr : found->second.get();
+  }
+  /// There is none of that name yet. It stays as long as the server.
+  NamespaceState& add_namespace(std::string name, std::unique_ptr<NamespaceHandlers> handlers);
+
+  /// Lives while code of the application may run (dispatch.h).
+  class Dispatch;
 
   // What the public classes are made of.
   // ---------------------------------------------------------------------------
@@ -155,7 +144,6 @@ class Server final : public engineio::SessionHandler {
     SocketState* socket = index < sockets_.size() ? sockets_[index] : nullptr;
     return socket != nullptr && socket->epoch == epoch ? socket : nullptr;
   }
-  [[nodiscard]] NamespaceState& namespace_named(std::string_view name);
   void add_handler(SocketState& socket, std::uint32_t event, Handler handler, bool once);
   [[nodiscard]] std::uint32_t event_number(std::string_view name) { return names_.acquire(name); }
   bool remove_handlers(SocketState& socket, std::string_view event);
@@ -176,16 +164,8 @@ class Server final : public engineio::SessionHandler {
   const boost::json::value& parsed_auth(SocketState& socket);
   /// Stays until the handler that runs has returned: it may have a reference into it.
   void lend(std::shared_ptr<const boost::json::value> auth) { graveyard_.auths.push_back(std::move(auth)); }
-  HttpRoutes& routes() noexcept { return routes_; }
-  loop::TimerQueue& timers() noexcept { return timers_; }
-  [[nodiscard]] const loop::Clock& clock() const noexcept { return clock_; }
-  void set_protocol_chooser(ProtocolChooser chooser) { protocol_chooser_ = std::move(chooser); }
-  void add_gap_handler(std::function<void(const Gap&)> handler) {
-    gap_handlers_.push_back(std::move(handler));
-  }
 
  private:
-  class Dispatch;
   struct Graveyard {
     std::vector<Handler> handlers;
     std::vector<std::unique_ptr<SocketState>> sockets;
@@ -196,7 +176,7 @@ class Server final : public engineio::SessionHandler {
     }
   };
 
-  [[nodiscard]] Socket handle_of(const SocketState& socket) noexcept;
+  [[nodiscard]] SocketHandle handle_of(const SocketState& socket) noexcept;
 
   void receive(ClientState& client, const Packet& packet, std::span<const loop::Buffer> attachments);
   void receive_connect(ClientState& client, const Packet& packet);
@@ -229,7 +209,6 @@ class Server final : public engineio::SessionHandler {
   void forget_socket(SocketState& socket);
   void go_on_with_endings(loop::Allowance& allowance);
   void go_on_forgetting(loop::Allowance& allowance);
-  void run_timers(loop::Allowance& allowance);
   void close_unconnected(loop::Allowance& allowance);
   /// To its session, or once it has ended to the server itself.
   void charge(SocketState& socket, std::ptrdiff_t bytes) noexcept;
@@ -257,7 +236,6 @@ class Server final : public engineio::SessionHandler {
   bool give_up_replies(SocketState& socket, const char* why, loop::Allowance& allowance);
 
   void run_handlers(SocketState& socket, std::uint32_t event, Call& call, std::string_view name);
-  void run_handler(const Handler& handler, Call& call, std::string_view name);
   void run_special(SocketState& socket, std::uint32_t event, std::string_view text);
   /// False: nobody waits for it (any more).
   bool resolve_reply(SocketState& socket, std::uint64_t id, Call& call);
@@ -273,34 +251,6 @@ class Server final : public engineio::SessionHandler {
   void drop_handler(const HandlerEntry& entry);
   void drop_handlers(SocketState& socket);
   static void destroy_callbacks(const SocketState& socket) noexcept;
-  /// Which code of the application it is, for the log.
-  struct HandlerName {
-    std::string_view what;    ///< the event, or the occasion
-    std::string_view socket;  ///< id of the one that it is called for; "": of none
-  };
-  /// The one door to the application's code.
-  template <typename F>
-  void guarded(const HandlerName& name, F&& handler) noexcept {
-    caught(name, [this, &handler] {
-      const loop::HandlerClock::Running running(handler_clock_);
-      handler();
-    });
-  }
-  /// Nothing that is thrown gets out of here.
-  template <typename F>
-  void caught(const HandlerName& name, F&& function) noexcept {
-    try {
-      function();
-    } catch (const std::exception& problem) {
-      note_failure(name, problem.what());
-    } catch (...) {
-      note_failure(name, "something that is no std::exception");
-    }
-  }
-  /// `argument`: the one, counted from 1, that `why` is about; 0: none. Nothing is put together for a line
-  /// that is not written: a client can cause many of these.
-  void note_failure(const HandlerName& name, std::string_view why, std::size_t argument = 0) noexcept;
-
   [[nodiscard]] bool is_for(const SocketState& socket, const Broadcast& broadcast) const noexcept;
   [[nodiscard]] SocketState* socket_with_id(const NamespaceState& nsp, std::string_view id) const noexcept;
   void deliver_in(const NamespaceState& nsp, const Broadcast& broadcast);
@@ -309,18 +259,16 @@ class Server final : public engineio::SessionHandler {
   /// `mark` not 0: skips sockets that carry it, and gives it to the others.
   void deliver_to(std::span<const Member> members, const Broadcast& broadcast, const SocketState* left_out,
                   std::uint32_t mark);
+
   const loop::Clock& clock_;
+  loop::TimerQueue& timers_;
   Options options_;
   IdSource ids_;
   Adapter* adapter_ = nullptr;
   Elsewhere* elsewhere_ = nullptr;
   Stats stats_;
-  loop::HandlerClock handler_clock_;
   NameTable names_;
   IdTable by_id_;
-  loop::TimerQueue timers_;
-  HttpRoutes routes_;
-  base::LogGate failures_;
   base::LogGate lost_data_;
 
   std::unordered_map<std::string, std::unique_ptr<NamespaceState>, NameHash, std::equal_to<>> namespaces_;
@@ -358,9 +306,6 @@ class Server final : public engineio::SessionHandler {
   // What a running handler may still stand in is freed when the outermost dispatch ends.
   unsigned dispatch_depth_ = 0;
   Graveyard graveyard_;
-
-  std::deque<std::function<void(const Gap&)>> gap_handlers_;
-  ProtocolChooser protocol_chooser_;
 };
 
 }  // namespace limpet::socketio

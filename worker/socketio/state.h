@@ -3,35 +3,28 @@
 // are numbers.
 #pragma once
 
-#include <array>
 #include <boost/json.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
-#include <deque>
-#include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/limits.h"
 #include "worker/engineio/session.h"
-#include "worker/limpet/io.h"
 #include "worker/loop/buffer.h"
 #include "worker/loop/clock.h"
 #include "worker/loop/keyed_hash.h"
+#include "worker/socketio/handler.h"
 #include "worker/socketio/many_rooms.h"
+#include "worker/socketio/namespace_handlers.h"
 #include "worker/socketio/parsed_auth.h"
 #include "worker/socketio/pending_replies.h"
 #include "worker/socketio/room_table.h"
+#include "worker/socketio/socket_handle.h"
 
 namespace limpet::socketio {
-
-using SocketId = std::array<char, base::kIdBytes>;
-
-inline std::string_view view_of(const SocketId& id) noexcept { return {id.data(), id.size()}; }
 
 struct SocketState;
 class Server;
@@ -49,12 +42,9 @@ struct Membership {
 struct NamespaceState {
   Server* server;
   std::string name;
-  std::vector<Member> members;  // connected sockets
+  std::unique_ptr<NamespaceHandlers> handlers;  // never null
+  std::vector<Member> members;                  // connected sockets
   RoomTable rooms;
-  // Deques: a handler that adds another must not move the one that runs.
-  std::deque<std::function<void(Socket&)>> connection_handlers;
-  std::deque<std::function<void(Socket&)>> leaving_handlers;
-  std::deque<Middleware> middlewares;
 };
 
 /// An event for which handlers are kept: its number in NameTable, or one of these.

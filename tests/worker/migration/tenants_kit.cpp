@@ -15,18 +15,19 @@ Tenant::Tenant(std::uint16_t slot, std::uint16_t lane, Cluster& cluster, std::si
       context(std::make_unique<boost::asio::io_context>()),
       rings(
           who, {.capacity_bytes = ring_bytes, .lanes = 8, .lap_after = 100ms, .deferred_bytes = 1 << 20},
-          counters, [this](const socketio::Broadcast& broadcast) { socketio->deliver(broadcast); },
+          counters,
+          [this](const socketio::Broadcast& broadcast) { application->socketio().deliver(broadcast); },
           [this](const ipc::Gap&) { ++gaps; }),
-      socketio(std::in_place, clock, socketio::Options{},
-               [this](std::span<char, base::kIdBytes> id) { sids.fill(id); }),
-      engine({}, clock, *socketio,
+      application(std::in_place, clock, application::Options{},
+                  [this](std::span<char, base::kIdBytes> id) { sids.fill(id); }),
+      engine({}, clock, application->socketio(),
              {.new_sid = [this](std::span<char, base::kIdBytes> sid) { sids.fill(sid); },
               .wall_clock_ms = {},
               .refuse = {}}),
       handovers(*context, cluster.table, slot, cluster.inboxes[slot].receiving.duplicate(), cluster.senders(),
                 counters, [this](ipc::ReceivedHandover arrival) { front.take_in(std::move(arrival)); }) {
-  socketio->set_adapter(&rings);
-  socketio->set_elsewhere(&migration);
+  application->socketio().set_adapter(&rings);
+  application->socketio().set_elsewhere(&migration);
   router.set_streams(&streams);
   io.on_connection([this](Socket& socket) {
     sockets.push_back(socket);
@@ -51,9 +52,9 @@ bool Tenant::CountedStreams::pass_on(base::Descriptor& socket, const client::Cli
 }
 
 Tenant::~Tenant() {
-  socketio->set_elsewhere(nullptr);
+  application->socketio().set_elsewhere(nullptr);
   clients.close_all();
-  socketio.reset();
+  application.reset();
 }
 
 void Tenant::join(const Tenant& peer) {
@@ -69,7 +70,7 @@ void Tenant::turn() {
   clients.redeliver();
   (void)handovers.turn();
   (void)rings.poll(limpet::test::plenty());
-  socketio->tick(limpet::test::plenty());
+  application->tick(limpet::test::plenty());
   engine.tick(limpet::test::plenty());
   loop::Allowance moves;
   moves.begin(moves_per_turn, 1h);

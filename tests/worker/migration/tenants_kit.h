@@ -49,7 +49,8 @@ struct Tenant {
   void join(const Tenant& peer);
   void turn();
   [[nodiscard]] MigrationParts parts() {
-    return {*context, clients, engine, *socketio, rings, router, front, handovers, counters, clock};
+    return {*context, clients,   engine,   *application, application->socketio(), rings, router,
+            front,    handovers, counters, clock};
   }
   [[nodiscard]] std::uint64_t count(ipc::Counter counter) const { return counters.get(counter); }
 
@@ -67,8 +68,8 @@ struct Tenant {
   loop::Poller poller;
   ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
   adapter::RingAdapter rings;
-  std::optional<socketio::Server> socketio;
-  Io io{*socketio};
+  std::optional<application::Application> application;
+  Io io{*application};
   engineio::Server engine;
   loop::Allowance allowance = loop::Allowance::unlimited();
   loop::MemoryTotal memory;
@@ -78,7 +79,7 @@ struct Tenant {
   client::Admission admission{limits, clock, counters};
   client::Listeners listeners{limits, {}};
   slot::Router router{clients, listeners, engine, &handovers, nullptr};
-  slot::Front front{clients, engine, *socketio, router, admission, limits, listeners, clock, counters};
+  slot::Front front{clients, engine, *application, router, admission, limits, listeners, clock, counters};
   Migration migration{parts(), [this](const ipc::BucketsMoved& what) { moved.push_back(what); },
                       [this](const std::string& why) { refusals.push_back(why); }};
 

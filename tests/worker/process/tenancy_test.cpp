@@ -20,9 +20,9 @@ class TenancyTest : public testing::Test {
  protected:
   TenancyTest() : TenancyTest(ipc::Channel::pair()) {}
   ~TenancyTest() override {
-    socketio_->set_elsewhere(nullptr);
+    application_->socketio().set_elsewhere(nullptr);
     clients_.close_all();
-    socketio_.reset();
+    application_.reset();
   }
 
   void say(const ipc::SupervisorMessage& message, std::vector<int> descriptors = {}) {
@@ -39,7 +39,7 @@ class TenancyTest : public testing::Test {
     peers_.take_broadcasts(limpet::test::plenty());
     tenancy_.check();
     acceptor_.tick();
-    socketio_->tick(limpet::test::plenty());
+    application_->tick(limpet::test::plenty());
     engine_.tick(limpet::test::plenty());
     tenancy_.turn(limpet::test::plenty());
     shutdown_.turn();
@@ -105,8 +105,8 @@ class TenancyTest : public testing::Test {
   ipc::CounterBlock counters_ = ipc::CounterBlock::create({0, 0, 7});
   Peers peers_;
   slot::SidSource sids_;
-  std::optional<socketio::Server> socketio_;
-  Io io_{*socketio_};
+  std::optional<application::Application> application_;
+  Io io_{*application_};
   engineio::Server engine_;
   client::Clients clients_;
   client::Admission admission_;
@@ -125,13 +125,16 @@ class TenancyTest : public testing::Test {
                 base::Descriptor(::fcntl(board_.descriptor(), F_DUPFD_CLOEXEC, 0)),
                 cluster_.inboxes[0].receiving.duplicate(), cluster_.senders()},
                settings_, counters_,
-               {.deliver = [this](const socketio::Broadcast& broadcast) { socketio_->deliver(broadcast); },
+               {.deliver =
+                    [this](const socketio::Broadcast& broadcast) {
+                      application_->socketio().deliver(broadcast);
+                    },
                 .on_gap = [this](const ipc::Gap& gap) { gaps_.push_back(gap); },
                 .on_arrival = [this](ipc::ReceivedHandover arrival) { front_.take_in(std::move(arrival)); }}),
         sids_(&peers_.buckets(), 0),
-        socketio_(std::in_place, clock(), socketio::Options{},
-                  [this](std::span<char, base::kIdBytes> id) { sids_.fill(id); }),
-        engine_({}, clock(), *socketio_,
+        application_(std::in_place, clock(), application::Options{},
+                     [this](std::span<char, base::kIdBytes> id) { sids_.fill(id); }),
+        engine_({}, clock(), application_->socketio(),
                 {.new_sid = [this](std::span<char, base::kIdBytes> sid) { sids_.fill(sid); },
                  .wall_clock_ms = {},
                  .refuse = {}}),
@@ -139,16 +142,17 @@ class TenancyTest : public testing::Test {
         admission_(settings_.limits, clock(), counters_),
         listeners_(settings_.limits, settings_.listeners),
         router_(clients_, listeners_, engine_, &peers_.handovers(), &peers_.placement()),
-        front_(clients_, engine_, *socketio_, router_, admission_, settings_.limits, listeners_, clock(),
+        front_(clients_, engine_, *application_, router_, admission_, settings_.limits, listeners_, clock(),
                counters_),
         acceptor_(poller_, clock(), counters_,
                   [this](base::Descriptor socket, const client::PeerAddress& peer, std::uint16_t listener) {
                     front_.welcome(std::move(socket), peer, listener);
                   }),
-        shutdown_({clock(), allowance_, counters_, acceptor_, clients_, engine_, *socketio_, front_.http()}),
+        shutdown_({clock(), allowance_, counters_, acceptor_, clients_, engine_, application_->socketio(),
+                   front_.http()}),
         supervisor_(std::move(channel.first)),
         tenancy_({0, 0, 7}, std::move(channel.second),
-                 {context_, clock(), counters_, acceptor_, clients_, engine_, *socketio_, router_, front_,
+                 {context_, clock(), counters_, acceptor_, clients_, engine_, *application_, router_, front_,
                   peers_, shutdown_},
                  {.set_up =
                       [this] {

@@ -15,9 +15,9 @@
 #include "tests/worker/client/clients_kit.h"
 #include "tests/worker/plenty.h"
 #include "tests/worker/slot/placed_addresses.h"
+#include "worker/application/application.h"
 #include "worker/process/settings.h"
 #include "worker/slot/sid_source.h"
-#include "worker/socketio/server.h"
 
 namespace limpet::slot::test {
 
@@ -36,9 +36,9 @@ struct Slot {
       : settings(std::move(its_settings)),
         placement(&board, own, 2, 0, settings.placement),
         sids(&table, own),
-        socketio(std::in_place, shared_clock, socketio::Options{},
-                 [this](std::span<char, base::kIdBytes> id) { sids.fill(id); }),
-        engine({}, shared_clock, *socketio,
+        application(std::in_place, shared_clock, application::Options{},
+                    [this](std::span<char, base::kIdBytes> id) { sids.fill(id); }),
+        engine({}, shared_clock, application->socketio(),
                {.new_sid = [this](std::span<char, base::kIdBytes> sid) { sids.fill(sid); },
                 .wall_clock_ms = {},
                 .refuse = {}}),
@@ -52,7 +52,7 @@ struct Slot {
   // As a worker ends.
   ~Slot() {
     clients.close_all();
-    socketio.reset();
+    application.reset();
   }
 
   void turn() {
@@ -61,7 +61,7 @@ struct Slot {
     (void)poller.dispatch(allowance);
     clients.redeliver();
     (void)handovers.turn();
-    socketio->tick(limpet::test::plenty());
+    application->tick(limpet::test::plenty());
     engine.tick(limpet::test::plenty());
     clients.flush();
     clients.bury();
@@ -73,8 +73,8 @@ struct Slot {
   boost::asio::io_context context;
   loop::Poller poller;
   ipc::CounterBlock counters = ipc::CounterBlock::create({0, 0, 1});
-  std::optional<socketio::Server> socketio;
-  Io io{*socketio};
+  std::optional<application::Application> application;
+  Io io{*application};
   engineio::Server engine;
   loop::Clock clock;
   loop::Allowance allowance = loop::Allowance::unlimited();
@@ -84,7 +84,7 @@ struct Slot {
   client::Admission admission{settings.limits, clock, counters};
   client::Listeners listeners{settings.limits, settings.listeners};
   Router router{clients, listeners, engine, &handovers, &placement};
-  Front front{clients, engine, *socketio, router, admission, settings.limits, listeners, clock, counters};
+  Front front{clients, engine, *application, router, admission, settings.limits, listeners, clock, counters};
 };
 
 class FrontTest : public testing::Test {

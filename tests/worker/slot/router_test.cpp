@@ -10,6 +10,7 @@
 #include "tests/worker/client/clients_kit.h"
 #include "tests/worker/plenty.h"
 #include "tests/worker/slot/placed_addresses.h"
+#include "worker/loop/timer_queue.h"
 #include "worker/slot/sid_source.h"
 #include "worker/socketio/server.h"
 
@@ -59,7 +60,8 @@ class RouterTest : public ClientsTest {
   ipc::SlotBoard board_ = ipc::SlotBoard::create(2);
   boost::asio::io_context context_;
   SidSource sids_{&table_, 0};
-  socketio::Server socketio_{clock_, socketio::Options{},
+  loop::TimerQueue timers_;
+  socketio::Server socketio_{clock_, timers_, socketio::Options{},
                              [this](std::span<char, base::kIdBytes> id) { sids_.fill(id); }};
   engineio::Server engine_{{},
                            clock_,

@@ -34,10 +34,10 @@ struct Pair : World {
   void turn(std::uint32_t units) {
     loop::Allowance allowance;
     allowance.begin(units, 1h);
-    server.tick(allowance);
+    application.tick(allowance);
   }
   [[nodiscard]] bool at_work() const {
-    const auto next = server.next_deadline();
+    const auto next = application.next_deadline();
     return next && *next <= clock.now();
   }
   /// How many turns it took.

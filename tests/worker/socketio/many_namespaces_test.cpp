@@ -158,7 +158,7 @@ TEST(ManyNamespaces, TheyMoveWithTheirClient) {
     EXPECT_THAT(to.heard, SizeIs(count));
     from.server.give_up_moved_replies();
     from.server.forget_moved();
-    for (int i = 0; i < 100 && from.server.next_deadline(); ++i) from.advance(0ms);
+    for (int i = 0; i < 100 && from.application.next_deadline(); ++i) from.advance(0ms);
     EXPECT_EQ(from.server.held_for_ended(), 0u);
     to.server.on_close(session, engineio::CloseReason::TransportClose);
     EXPECT_THAT(to.ended, SizeIs(count));

@@ -184,7 +184,7 @@ TEST_F(InVeryManyRooms, OneThatDoesNotArriveLeavesThemAgain) {
   (void)turns_to_join();
   EXPECT_GT(young.server.held_for_ended(), nobody + kRooms * 50);
   young.server.forget_ahead(image);
-  while (young.server.next_deadline() == young.clock.now()) young.server.tick(test::plenty());
+  while (young.application.next_deadline() == young.clock.now()) young.application.tick(test::plenty());
   EXPECT_EQ(young.server.held_for_ended(), nobody);
   Guest other(young);
   other.say("0").heard();
@@ -319,7 +319,7 @@ TEST_F(MovingClients, ItIsSaidBeforeItLeaves) {
   Guest guest = join();
   old.server.announce_departure(guest.session());
   EXPECT_THAT(guest.heard(), ElementsAre(R"(2["good bye"])")) << "it is still here";
-  EXPECT_EQ(old.server.stats().handler_exceptions, 1u);
+  EXPECT_EQ(old.application.handler_exceptions(), 1u);
   ASSERT_TRUE(guest.arrive(young, old.server.depart(guest.session())));
   EXPECT_EQ(there.data(), "what I need");
 }

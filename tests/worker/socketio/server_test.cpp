@@ -74,7 +74,7 @@ TEST(Connecting, MiddlewareThatThrowsLetsNobodyIn) {
   Client client = world.open();
   client.say("0");
   EXPECT_EQ(client.heard(), (Texts{R"(4{"message":"Internal server error"})"}));
-  EXPECT_EQ(world.server.stats().handler_exceptions, 1u);
+  EXPECT_EQ(world.application.handler_exceptions(), 1u);
 }
 
 TEST(Connecting, MiddlewareMayDisconnect) {
@@ -95,7 +95,7 @@ TEST(Connecting, WhoJoinsNothingInTimeIsClosed) {
   Client joined = world.join();
   Client refused = world.open();
   refused.say("0/nowhere,");
-  EXPECT_EQ(world.server.next_deadline(), loop::TimePoint(45s));
+  EXPECT_EQ(world.application.next_deadline(), loop::TimePoint(45s));
   world.advance(34'999ms);
   EXPECT_FALSE(idle.closed_by_server());
   world.advance(1ms);
@@ -104,7 +104,7 @@ TEST(Connecting, WhoJoinsNothingInTimeIsClosed) {
   world.advance(10s);
   EXPECT_TRUE(refused.closed_by_server());
   EXPECT_FALSE(joined.closed_by_server());
-  EXPECT_FALSE(world.server.next_deadline().has_value());
+  EXPECT_FALSE(world.application.next_deadline().has_value());
 }
 
 // Packets out of order
@@ -203,7 +203,7 @@ TEST(Events, ArgumentsOfEveryType) {
   client.say(
       R"(2["all","a\"\n\u00e9",true,-9007199254740993,1e3,0.5,null,{"k":1},[1,2],{ "kept" : 1.0 },7,null,["x","y"]])");
   EXPECT_EQ(called, 1);
-  EXPECT_EQ(world.server.stats().handler_exceptions, 0u);
+  EXPECT_EQ(world.application.handler_exceptions(), 0u);
 }
 
 TEST(Events, ArgumentOfAnotherTypeLeavesTheHandlerUncalled) {
@@ -229,7 +229,7 @@ TEST(Events, ArgumentOfAnotherTypeLeavesTheHandlerUncalled) {
                        R"(["maybe","x"])",   R"(["bytes",{"_placeholder":true,"num":0}])"};
   for (const std::string& text : wrong) client.say(std::string("2") + text);
   EXPECT_EQ(called, 0);
-  EXPECT_EQ(world.server.stats().handler_exceptions, wrong.size());
+  EXPECT_EQ(world.application.handler_exceptions(), wrong.size());
   EXPECT_TRUE(client.heard().empty());
   EXPECT_FALSE(client.closed_by_server());
   for (const char* text : {R"(["int",2147483647])", R"(["int",-2147483648])", R"(["small",255])",
@@ -249,7 +249,7 @@ TEST(Events, ExceptionOfAHandlerHarmsNobody) {
   Client client = world.join();
   client.say(R"(27["throw"])").say(R"(2["odd"])").say(R"(2["throw"])");
   EXPECT_EQ(called, 2);
-  EXPECT_EQ(world.server.stats().handler_exceptions, 3u);
+  EXPECT_EQ(world.application.handler_exceptions(), 3u);
   EXPECT_TRUE(client.heard().empty());
   EXPECT_FALSE(client.closed_by_server());
 }
@@ -261,7 +261,7 @@ TEST(Events, ExceptionsAsManyAsAClientLikesFillNoLog) {
   Client client = world.join();
   const auto left_out = base::log_lines_dropped();
   for (int i = 0; i < 1000; ++i) client.say(R"(2["throw"])");
-  EXPECT_EQ(world.server.stats().handler_exceptions, 1000u);
+  EXPECT_EQ(world.application.handler_exceptions(), 1000u);
   EXPECT_EQ(base::log_lines_dropped() - left_out, 1000 - base::LogGate::kLinesPerSecond);
 }
 
@@ -272,7 +272,7 @@ TEST(Events, ExceptionInTheConnectionHandlerIsCaught) {
   world.io.on_connection([&](Socket&) { second = true; });
   Client client = world.join();
   EXPECT_TRUE(second);
-  EXPECT_EQ(world.server.stats().handler_exceptions, 1u);
+  EXPECT_EQ(world.application.handler_exceptions(), 1u);
 }
 
 TEST(Events, SeveralHandlersRunInTheirOrder) {
@@ -416,14 +416,14 @@ TEST(Acks, TimeOutTellsThatNoAnswerCame) {
     heard.push_back(error ? error->message : "none");
   });
   kept.timeout(5s).emit("q", [&](std::string) { heard.emplace_back("called"); });  // does not want to know
-  EXPECT_EQ(world.server.next_deadline(), loop::TimePoint(5s));
+  EXPECT_EQ(world.application.next_deadline(), loop::TimePoint(5s));
   world.advance(4999ms);
   EXPECT_TRUE(heard.empty());
   world.advance(1ms);
   EXPECT_EQ(heard, (Texts{"operation has timed out"}));
   client.say(R"(30["late"])");
   EXPECT_EQ(heard.size(), 1u);
-  EXPECT_FALSE(world.server.next_deadline().has_value());
+  EXPECT_FALSE(world.application.next_deadline().has_value());
 }
 
 TEST(Acks, TimeOutGivesTheSocketToo) {
@@ -450,7 +450,7 @@ TEST(Acks, AnswerInTimeEndsTheTimer) {
     EXPECT_FALSE(error);
   });
   client.say("30[]");
-  EXPECT_FALSE(world.server.next_deadline().has_value());
+  EXPECT_FALSE(world.application.next_deadline().has_value());
   world.advance(10s);
   EXPECT_EQ(calls, 1);
 }
@@ -515,7 +515,7 @@ TEST(Binaries, MoreThanClientsAcceptIsTheHandlersFault) {
   EXPECT_EQ(client.heard().size(), 11u);
   client.say(R"(2["eleven"])");
   EXPECT_TRUE(client.heard().empty());
-  EXPECT_EQ(world.server.stats().handler_exceptions, 1u);
+  EXPECT_EQ(world.application.handler_exceptions(), 1u);
 }
 
 TEST(Binaries, HalfAPacketDiesWithItsConnection) {
@@ -554,7 +554,7 @@ TEST(Events, TypesOfTheApplicationAreReadToo) {
   for (const char* wrong : {R"(2["p",{"x":1}])", R"(2["p",5])", R"(2["p",{"x":"a","y":0}])", R"(2["p"])"})
     client.say(wrong);
   EXPECT_EQ(heard.size(), 2u);
-  EXPECT_EQ(world.server.stats().handler_exceptions, 4u);
+  EXPECT_EQ(world.application.handler_exceptions(), 4u);
 }
 
 TEST(Emitting, EveryType) {
@@ -788,74 +788,6 @@ TEST(Handles, ShowTheHandshake) {
   EXPECT_FALSE(kept.recovered());
   kept.data() = {{"name", "Ada"}};
   EXPECT_EQ(kept.data().at("name"), "Ada");
-}
-
-// Around the sockets
-// ---------------------------------------------------------------------------------------------------------
-
-TEST(Gaps, AreToldToTheApplication) {
-  World world;
-  std::uint64_t missed = 0;
-  world.io.on_gap([&](const Gap& gap) { missed += gap.missed; });
-  world.io.on_gap([](const Gap&) { throw std::runtime_error("broken"); });
-  world.server.report_gap({.slot = 1, .worker_generation = 2, .missed = 17});
-  EXPECT_EQ(missed, 17u);
-  EXPECT_EQ(world.server.stats().handler_exceptions, 1u);
-}
-
-TEST(Timers, RunInOrderAndCanBeCancelled) {
-  World world;
-  std::string order;
-  world.io.after(20ms, [&] { order += "b"; });
-  world.io.after(10ms, [&] { order += "a"; });
-  const TimerId never = world.io.after(15ms, [&] { order += "x"; });
-  TimerId every = 0;
-  every = world.io.every(10ms, [&] {
-    order += ".";
-    if (order.size() > 4) {
-      EXPECT_TRUE(world.io.cancel(every));
-    }
-  });
-  EXPECT_TRUE(world.io.cancel(never));
-  EXPECT_FALSE(world.io.cancel(never));
-  for (int i = 0; i < 10; ++i) world.advance(10ms);
-  EXPECT_EQ(order, "a.b..");
-  EXPECT_FALSE(world.server.next_deadline().has_value());
-}
-
-TEST(Timers, OneThatThrowsRunsAgain) {
-  World world;
-  int runs = 0;
-  world.io.every(10ms, [&] {
-    ++runs;
-    throw std::runtime_error("broken");
-  });
-  world.advance(10ms);
-  world.advance(10ms);
-  EXPECT_EQ(runs, 2);
-  EXPECT_EQ(world.server.stats().handler_exceptions, 2u);
-}
-
-TEST(Timers, OneThatAddsItselfDoesNotHoldTheLoop) {
-  World world;
-  int runs = 0;
-  std::function<void()> again = [&] {
-    ++runs;
-    world.io.after(0ms, again);
-  };
-  world.io.after(0ms, again);
-  world.server.tick(test::plenty());
-  EXPECT_EQ(runs, 1);
-  world.server.tick(test::plenty());
-  EXPECT_EQ(runs, 2);
-}
-
-TEST(Timers, LateLoopDoesNotMakeUpForMissedRounds) {
-  World world;
-  int runs = 0;
-  world.io.every(10ms, [&] { ++runs; });
-  world.advance(10s);
-  EXPECT_EQ(runs, 1);
 }
 
 }  // namespace

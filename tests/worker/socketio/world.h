@@ -1,4 +1,4 @@
-// A Socket.IO server over sessions in memory, and clients who say what they like.
+// An application and its Socket.IO server over sessions in memory, and clients who say what they like.
 #pragma once
 
 #include <limpet/app.h>
@@ -12,9 +12,9 @@
 
 #include "base/limits.h"
 #include "tests/worker/plenty.h"
+#include "worker/application/application.h"
 #include "worker/engineio/session.h"
 #include "worker/loop/clock.h"
-#include "worker/socketio/server.h"
 #include "worker/websocket/frame.h"
 
 namespace limpet::socketio {
@@ -91,15 +91,21 @@ class Client {
 
 struct World {
   World() : World(Options()) {}
-  explicit World(Options options)
-      : server(clock, std::move(options),
-               [this](std::span<char, base::kIdBytes> id) {
-                 const std::string text = std::to_string(100000 + ++ids);
-                 std::fill(id.begin(), id.end(), 'x');
-                 std::copy(text.begin(), text.end(), id.begin());
-               }),
-        io(server) {}
+  explicit World(const Options& options)
+      : application(clock, with(options),
+                    [this](std::span<char, base::kIdBytes> id) {
+                      const std::string text = std::to_string(100000 + ++ids);
+                      std::fill(id.begin(), id.end(), 'x');
+                      std::copy(text.begin(), text.end(), id.begin());
+                    }),
+        server(application.socketio()),
+        io(application) {}
 
+  static application::Options with(const Options& options) {
+    application::Options all;
+    all.socketio = options;
+    return all;
+  }
   Client open(std::string head =
                   "GET /socket.io/?EIO=4&transport=websocket&room=caf%C3%A9 HTTP/1.1\r\n"
                   "Host: localhost\r\nX-Token: 42\r\nOrigin: http://elsewhere\r\n\r\n") {
@@ -114,14 +120,15 @@ struct World {
   }
   void advance(std::chrono::milliseconds by) {
     clock.advance_to(clock.now() + by);
-    server.tick(test::plenty());
+    application.tick(test::plenty());
   }
   /// The id that the n-th socket (from 1) got.
   static std::string id(int n) { return std::to_string(100000 + n) + std::string(14, 'x'); }
 
   loop::Clock clock;
   int ids = 0;
-  Server server;
+  application::Application application;
+  Server& server;
   Io io;
 };
 

@@ -1,32 +1,13 @@
 // Any callable as a handler of events: its parameter types say which arguments it reads and as what
-// (invoke.h). Two words per handler: a callable without captures, or with one word of them, needs no
-// allocation.
+// (invoke.h). A callable without captures, or with one word of them, needs no allocation.
 #pragma once
 
 #include <tuple>
 #include <type_traits>
 
-namespace limpet::socketio {
+#include "worker/socketio/handler.h"
 
-class Call;
-
-/// What a kind of handler can do. One object per type of callable.
-struct HandlerType {
-  /// False: an argument did not fit, so the handler was not called. Throws what the handler throws.
-  bool (*invoke)(void* object, Call& call);
-  void (*destroy)(void* object) noexcept;
-};
-
-/// A handler; whoever holds it last calls destroy().
-struct Handler {
-  const HandlerType* type = nullptr;
-  void* object = nullptr;  // the callable, or its bytes if it fits
-
-  bool invoke(Call& call) const { return type->invoke(object, call); }
-  void destroy() const noexcept {
-    if (type != nullptr) type->destroy(object);
-  }
-};
+namespace limpet::detail {
 
 template <typename F>
 struct Signature : Signature<decltype(&F::operator())> {};
@@ -63,6 +44,6 @@ template <typename First, typename... T>
 requires(sizeof...(T) > 0) inline constexpr bool kLastIsCallable<First, T...> = kLastIsCallable<T...>;
 
 template <typename Function>
-Handler make_handler(Function&& function);
+socketio::Handler make_handler(Function&& function);
 
-}  // namespace limpet::socketio
+}  // namespace limpet::detail

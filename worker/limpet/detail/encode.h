@@ -15,28 +15,10 @@
 
 #include "worker/limpet/args.h"
 #include "worker/limpet/auth.h"
+#include "worker/socketio/packet_type.h"
 #include "worker/websocket/frame.h"
 
-namespace limpet::socketio {
-
-enum class PacketType : std::uint8_t {
-  Connect,
-  Disconnect,
-  Event,
-  Ack,
-  ConnectError,
-  BinaryEvent,
-  BinaryAck
-};
-
-/// More attachments than this in one packet are refused, by us and by current clients (CVE-2026-33151).
-inline constexpr std::uint32_t kMaxAttachments = 10;
-
-/// Names that the protocol keeps for itself: "connect", "disconnect", …
-[[nodiscard]] bool is_reserved_event(std::string_view name) noexcept;
-
-/// The text with each byte that is no UTF-8 written as U+FFFD.
-[[nodiscard]] std::string with_valid_utf8(std::string text);
+namespace limpet::detail {
 
 /// Writes one EVENT or ACK packet, with the arguments' binaries as attachments. Text that is not UTF-8
 /// becomes U+FFFD where it is not, for a client would close its connection over it.
@@ -44,8 +26,8 @@ class Encoder {
  public:
   /// `attachments`: how many the arguments will add; it decides the type and stands in front. `size_hint`:
   /// bytes.
-  Encoder(PacketType type, std::string_view nsp, std::optional<std::uint64_t> id, std::size_t attachments,
-          std::size_t size_hint);
+  Encoder(socketio::PacketType type, std::string_view nsp, std::optional<std::uint64_t> id,
+          std::size_t attachments, std::size_t size_hint);
 
   /// An EVENT's first element. Throws std::invalid_argument for a reserved name.
   void event(std::string_view name);
@@ -91,7 +73,7 @@ std::size_t attachments_in(const T& argument) {
   if constexpr (std::is_same_v<T, Binary>)
     return 1;
   else if constexpr (std::is_same_v<T, Json> || std::is_same_v<T, Args>)
-    return argument.attachments().empty() ? 0 : count_placeholders(argument);
+    return count_placeholders(argument);
   else if constexpr (kIsOptional<T>)
     return argument ? attachments_in(*argument) : 0;
   else
@@ -138,4 +120,4 @@ void encode_argument(Encoder& out, const T& argument) {
     out.json(boost::json::value_from(argument));
 }
 
-}  // namespace limpet::socketio
+}  // namespace limpet::detail

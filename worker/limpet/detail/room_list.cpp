@@ -1,4 +1,4 @@
-#include "worker/limpet/room_list.h"
+#include "worker/limpet/detail/room_list.h"
 
 #include <fmt/format.h>
 
@@ -7,12 +7,12 @@
 
 #include "worker/socketio/broadcast.h"
 
-namespace limpet::socketio {
+namespace limpet::detail {
 
 void require_room_name(std::string_view name) {
-  if (name.size() <= kLongestRoomName) return;
-  throw std::length_error(
-      fmt::format("the name of a room has {} bytes, the limit is {}", name.size(), kLongestRoomName));
+  if (name.size() <= socketio::kLongestRoomName) return;
+  throw std::length_error(fmt::format("the name of a room has {} bytes, the limit is {}", name.size(),
+                                      socketio::kLongestRoomName));
 }
 
 RoomList::RoomList(const RoomList& other) noexcept
@@ -39,9 +39,9 @@ void RoomList::add(std::string_view name, std::size_t most) {
 void RoomList::go_own_way() {
   const std::size_t mine = size_of_shared();
   if (shared_ != nullptr && shared_->size() == mine) return;
-  auto own = std::make_shared<RoomNames>();
+  auto own = std::make_shared<socketio::RoomNames>();
   for (std::size_t i = 0; i < mine; ++i) own->push_back((*shared_)[i]);
   shared_ = std::move(own);
 }
 
-}  // namespace limpet::socketio
+}  // namespace limpet::detail

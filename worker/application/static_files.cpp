@@ -1,4 +1,4 @@
-#include "worker/socketio/static_files.h"
+#include "worker/application/static_files.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -15,7 +15,7 @@
 #include "worker/http/preconditions.h"
 #include "worker/loop/date.h"
 
-namespace limpet::socketio {
+namespace limpet::application {
 namespace {
 
 namespace fs = std::filesystem;
@@ -340,4 +340,4 @@ http::Response StaticFiles::cannot_open(const Directory& directory, const http::
   return response;
 }
 
-}  // namespace limpet::socketio
+}  // namespace limpet::application

@@ -14,26 +14,10 @@
 
 #include "worker/limpet/ack.h"
 #include "worker/limpet/args.h"
-#include "worker/limpet/handler.h"
+#include "worker/limpet/detail/handler.h"
 #include "worker/limpet/socket.h"
 
-namespace limpet::socketio {
-
-/// One event on its way into handlers.
-class Call {
- public:
-  Call(const Socket& call_socket, const Args& call_args, const Error* call_error = nullptr) noexcept
-      : socket(call_socket), args(call_args), error(call_error) {}
-
-  Socket socket;
-  Args args;
-  /// For a reply that did not come.
-  const Error* error;
-  /// Answers the client, if it asked for an answer: all handlers of one event share it.
-  Ack ack;
-  /// Set by a handler that was not called: which argument (from 0) did not fit.
-  std::size_t misfit = 0;
-};
+namespace limpet::detail {
 
 /// The place of one parameter while its handler is called.
 template <typename T>
@@ -41,14 +25,14 @@ struct Parameter {
   static constexpr bool kIsArgument = true;
   T value{};
   std::string storage;
-  bool read(Call& call, std::size_t& next) { return read_as(call.args, next++, value, storage); }
+  bool read(socketio::Call& call, std::size_t& next) { return read_as(call.args, next++, value, storage); }
 };
 template <>
 struct Parameter<Socket> {
   static constexpr bool kIsArgument = false;
   Socket value;
-  bool read(Call& call, std::size_t&) {
-    value = call.socket;
+  bool read(socketio::Call& call, std::size_t&) {
+    value = Socket(call.socket);
     return true;
   }
 };
@@ -56,8 +40,8 @@ template <>
 struct Parameter<Ack> {
   static constexpr bool kIsArgument = false;
   Ack value;
-  bool read(Call& call, std::size_t&) {
-    value = call.ack;
+  bool read(socketio::Call& call, std::size_t&) {
+    value = Ack(call.ack);
     return true;
   }
 };
@@ -65,8 +49,8 @@ template <>
 struct Parameter<Args> {
   static constexpr bool kIsArgument = false;
   Args value;
-  bool read(Call& call, std::size_t& next) {
-    value = call.args.from(next);
+  bool read(socketio::Call& call, std::size_t& next) {
+    value = Args(call.args.from(next));
     next = call.args.size();
     return true;
   }
@@ -75,19 +59,19 @@ template <>
 struct Parameter<std::optional<Error>> {
   static constexpr bool kIsArgument = false;
   std::optional<Error> value;
-  bool read(Call& call, std::size_t&) {
+  bool read(socketio::Call& call, std::size_t&) {
     if (call.error != nullptr) value = *call.error;
     return true;
   }
 };
 
 template <typename P>
-void read_unless_argument(P& place, Call& call, std::size_t& next) {
+void read_unless_argument(P& place, socketio::Call& call, std::size_t& next) {
   if constexpr (!P::kIsArgument) (void)place.read(call, next);
 }
 
 template <typename F, typename... P, std::size_t... I>
-bool invoke_with(F& callable, Call& call, std::tuple<P...>*, std::index_sequence<I...>) {
+bool invoke_with(F& callable, socketio::Call& call, std::tuple<P...>*, std::index_sequence<I...>) {
   constexpr bool takes_error =
       std::disjunction_v<std::is_same<std::remove_cvref_t<P>, std::optional<Error>>...>;
   [[maybe_unused]] std::tuple<Parameter<std::remove_cvref_t<P>>...> places;
@@ -108,7 +92,7 @@ bool invoke_with(F& callable, Call& call, std::tuple<P...>*, std::index_sequence
 }
 
 template <typename F>
-bool invoke_callable(F& callable, Call& call) {
+bool invoke_callable(F& callable, socketio::Call& call) {
   using Parameters = typename Signature<F>::Parameters;
   return invoke_with(callable, call, static_cast<Parameters*>(nullptr),
                      std::make_index_sequence<std::tuple_size_v<Parameters>>());
@@ -119,25 +103,25 @@ inline constexpr bool kFitsInline = std::is_trivially_copyable_v<F>&& std::is_tr
                                     sizeof(F) <= sizeof(void*) && !Signature<F>::kMutable;
 
 template <typename F>
-inline constexpr HandlerType kHandlerType = {[](void* object, Call& call) {
-                                               if constexpr (kFitsInline<F>) {
-                                                 alignas(void*) unsigned char bytes[sizeof(void*)];
-                                                 std::memcpy(bytes, &object, sizeof object);
-                                                 return invoke_callable(
-                                                     *std::launder(reinterpret_cast<F*>(bytes)), call);
-                                               } else {
-                                                 return invoke_callable(*static_cast<F*>(object), call);
-                                               }
-                                             },
-                                             [](void* object) noexcept {
-                                               if constexpr (!kFitsInline<F>) delete static_cast<F*>(object);
-                                             }};
+inline constexpr socketio::HandlerType kHandlerType = {
+    [](void* object, socketio::Call& call) {
+      if constexpr (kFitsInline<F>) {
+        alignas(void*) unsigned char bytes[sizeof(void*)];
+        std::memcpy(bytes, &object, sizeof object);
+        return invoke_callable(*std::launder(reinterpret_cast<F*>(bytes)), call);
+      } else {
+        return invoke_callable(*static_cast<F*>(object), call);
+      }
+    },
+    [](void* object) noexcept {
+      if constexpr (!kFitsInline<F>) delete static_cast<F*>(object);
+    }};
 
 template <typename Function>
-Handler make_handler(Function&& function) {
+socketio::Handler make_handler(Function&& function) {
   using F = std::decay_t<Function>;
   static_assert(Callable<F>, "a handler is a function or a lambda without auto parameters");
-  Handler handler{&kHandlerType<F>, nullptr};
+  socketio::Handler handler{&kHandlerType<F>, nullptr};
   if constexpr (kFitsInline<F>) {
     const F callable(std::forward<Function>(function));
     std::memcpy(&handler.object, &callable, sizeof(F));
@@ -147,4 +131,4 @@ Handler make_handler(Function&& function) {
   return handler;
 }
 
-}  // namespace limpet::socketio
+}  // namespace limpet::detail

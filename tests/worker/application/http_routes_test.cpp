@@ -1,4 +1,4 @@
-#include "worker/socketio/http_routes.h"
+#include "worker/application/http_routes.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -13,7 +13,7 @@
 #include "tests/worker/socketio/world.h"
 #include "worker/http/server.h"
 
-namespace limpet::socketio {
+namespace limpet::application {
 namespace {
 
 namespace fs = std::filesystem;
@@ -33,11 +33,11 @@ struct Answer {
 /// Nothing but the routes.
 class Routes final : public http::RequestHandler {
  public:
-  explicit Routes(Server& server) : server_(server) {}
+  explicit Routes(Application& application) : application_(application) {}
   Route route(loop::Stream&, const http::RequestHead&, std::size_t) override { return Route::Here; }
   std::size_t body_limit(const http::RequestHead&) override { return 0; }
   void on_request(http::Exchange exchange, const http::Request& request) override {
-    auto response = server_.handle_http(request, [] { return std::string("10.0.0.1"); });
+    auto response = application_.handle_http(request, [] { return std::string("10.0.0.1"); });
     found = response.has_value();
     exchange.answer(found ? std::move(*response) : http::Response(404));
   }
@@ -45,7 +45,7 @@ class Routes final : public http::RequestHandler {
   bool found = false;
 
  private:
-  Server& server_;
+  Application& application_;
 };
 
 /// A directory of its own, gone afterwards.
@@ -81,7 +81,7 @@ class Site : public testing::Test {
         std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: h\r\nX-H: 1\r\n";
     if (!if_none_match.empty()) request += "If-None-Match: " + std::string(if_none_match) + "\r\n";
     test::MemoryStream stream;
-    Routes routes(world_.server);
+    Routes routes(world_.application);
     http::Server server(routes, {});
     server.adopt(stream);
     stream.receive(request + "\r\n");
@@ -94,7 +94,7 @@ class Site : public testing::Test {
   /// The next look at a file is due.
   void let_time_pass() { world_.advance(std::chrono::seconds(1)); }
 
-  World world_;
+  socketio::World world_;
   fs::path root_;
 };
 
@@ -164,7 +164,7 @@ TEST_F(Site, HandlersComeBeforeFiles) {
 TEST_F(Site, HandlerThatThrowsIsAnInternalError) {
   world_.io.get("/bad", [](const HttpRequest&) -> HttpResponse { throw std::runtime_error("broken"); });
   EXPECT_EQ(ask("/bad")->status, 500);
-  EXPECT_EQ(world_.server.stats().handler_exceptions, 1u);
+  EXPECT_EQ(world_.application.handler_exceptions(), 1u);
 }
 
 TEST_F(Site, HandlersCannotSayWhatIsTheServersToSay) {
@@ -334,4 +334,4 @@ TEST_F(Site, LongAndDeepPathsNameNothing) {
 }
 
 }  // namespace
-}  // namespace limpet::socketio
+}  // namespace limpet::application

@@ -3,8 +3,9 @@
 
 #include <charconv>
 #include <cmath>
-#include <stdexcept>
 
+#include "worker/socketio/json_scan.h"
+#include "worker/socketio/json_value.h"
 #include "worker/websocket/frame.h"
 #include "worker/websocket/utf8.h"
 
@@ -13,19 +14,7 @@ namespace {
 
 using socketio::JsonKind;
 
-std::optional<boost::json::value> parse(std::string_view text, const boost::json::storage_ptr& storage = {}) {
-  boost::json::parse_options options;
-  options.max_depth = socketio::kMaxJsonDepth;
-  boost::json::error_code problem;
-  boost::json::value value = boost::json::parse({text.data(), text.size()}, problem, storage, options);
-  if (!problem) return value;
-  const std::string repaired = socketio::without_lone_surrogates(text);
-  value = boost::json::parse(repaired, problem, storage, options);
-  if (problem) return std::nullopt;
-  return value;
-}
-
-bool is(const Args& args, std::size_t index, JsonKind kind) noexcept {
+bool is(const socketio::Arguments& args, std::size_t index, JsonKind kind) noexcept {
   return index < args.size() && args.element(index).kind == kind;
 }
 
@@ -37,7 +26,8 @@ bool read_exactly(std::string_view text, T& out) noexcept {
 
 /// `above` is the first power of two beyond T.
 template <typename T>
-bool read_integer(const Args& args, std::size_t index, T& out, double lowest, double above) noexcept {
+bool read_integer(const socketio::Arguments& args, std::size_t index, T& out, double lowest,
+                  double above) noexcept {
   if (!is(args, index, JsonKind::Number)) return false;
   if (read_exactly(args.text(index), out)) return true;
   double wide = 0;  // "1e3", "2.0"
@@ -57,14 +47,12 @@ std::optional<Json> Json::checked(std::string_view text) {
 }
 
 boost::json::value Json::value(const boost::json::storage_ptr& storage) const {
-  std::optional<boost::json::value> parsed = parse(text_, storage);
-  if (!parsed) throw std::invalid_argument("JSON text: a number is out of range");
-  return std::move(*parsed);
+  return socketio::json_value(text_, storage);
 }
 
 Json Args::operator[](std::size_t index) const noexcept {
   if (index >= size()) return {};
-  return {text(index), attachments_};
+  return {all_.text(index), all_.attachments()};
 }
 
 boost::json::array Args::values() const {
@@ -74,27 +62,28 @@ boost::json::array Args::values() const {
   return values;
 }
 
-namespace socketio {
+namespace detail {
 
-bool is_null_or_missing(const Args& args, std::size_t index) noexcept {
+bool is_null_or_missing(const socketio::Arguments& args, std::size_t index) noexcept {
   return index >= args.size() || args.element(index).kind == JsonKind::Null;
 }
 
-bool read_argument(const Args& args, std::size_t index, std::string_view& out, std::string& storage) {
+bool read_argument(const socketio::Arguments& args, std::size_t index, std::string_view& out,
+                   std::string& storage) {
   if (index >= args.size()) return false;
-  const JsonElement& element = args.element(index);
+  const socketio::JsonElement& element = args.element(index);
   out = args.text(index);
   if (element.kind == JsonKind::Name) return true;
   if (element.kind != JsonKind::String) return false;
   out = out.substr(1, out.size() - 2);
   if (element.escaped) {
-    storage = unescape(out);
+    storage = socketio::unescape(out);
     out = storage;
   }
   return true;
 }
 
-bool read_argument(const Args& args, std::size_t index, std::string& out) {
+bool read_argument(const socketio::Arguments& args, std::size_t index, std::string& out) {
   std::string_view view;
   std::string storage;
   if (!read_argument(args, index, view, storage)) return false;
@@ -105,61 +94,61 @@ bool read_argument(const Args& args, std::size_t index, std::string& out) {
   return true;
 }
 
-bool read_argument(const Args& args, std::size_t index, bool& out) noexcept {
+bool read_argument(const socketio::Arguments& args, std::size_t index, bool& out) noexcept {
   if (!is(args, index, JsonKind::Bool)) return false;
   out = args.text(index).front() == 't';
   return true;
 }
 
-bool read_argument(const Args& args, std::size_t index, double& out) noexcept {
+bool read_argument(const socketio::Arguments& args, std::size_t index, double& out) noexcept {
   return is(args, index, JsonKind::Number) && read_exactly(args.text(index), out);
 }
 
-bool read_argument(const Args& args, std::size_t index, std::int64_t& out) noexcept {
+bool read_argument(const socketio::Arguments& args, std::size_t index, std::int64_t& out) noexcept {
   return read_integer(args, index, out, -0x1p63, 0x1p63);
 }
 
-bool read_argument(const Args& args, std::size_t index, std::uint64_t& out) noexcept {
+bool read_argument(const socketio::Arguments& args, std::size_t index, std::uint64_t& out) noexcept {
   return read_integer(args, index, out, 0.0, 0x1p64);
 }
 
-bool read_argument(const Args& args, std::size_t index, boost::json::value& out) {
+bool read_argument(const socketio::Arguments& args, std::size_t index, boost::json::value& out) {
   if (index >= args.size()) return true;  // null: what JavaScript calls undefined
-  std::optional<boost::json::value> parsed = parse(args.text(index));
+  std::optional<boost::json::value> parsed = socketio::parse_json(args.text(index));
   if (!parsed) return false;
   out = std::move(*parsed);
   return true;
 }
 
-bool read_argument(const Args& args, std::size_t index, boost::json::object& out) {
+bool read_argument(const socketio::Arguments& args, std::size_t index, boost::json::object& out) {
   boost::json::value value;
   if (!is(args, index, JsonKind::Object) || !read_argument(args, index, value)) return false;
   out = std::move(value.as_object());
   return true;
 }
 
-bool read_argument(const Args& args, std::size_t index, boost::json::array& out) {
+bool read_argument(const socketio::Arguments& args, std::size_t index, boost::json::array& out) {
   boost::json::value value;
   if (!is(args, index, JsonKind::Array) || !read_argument(args, index, value)) return false;
   out = std::move(value.as_array());
   return true;
 }
 
-bool read_argument(const Args& args, std::size_t index, Json& out) noexcept {
-  out = args[index];
+bool read_argument(const socketio::Arguments& args, std::size_t index, Json& out) noexcept {
+  out = index < args.size() ? Json(args.text(index), args.attachments()) : Json();
   return true;
 }
 
-bool read_argument(const Args& args, std::size_t index, Binary& out) {
+bool read_argument(const socketio::Arguments& args, std::size_t index, Binary& out) {
   if (args.attachments().empty() || !is(args, index, JsonKind::Object)) return false;
   const std::string_view text = args.text(index);
-  std::vector<Placeholder> found;
+  std::vector<socketio::Placeholder> found;
   const auto limit = static_cast<std::uint32_t>(args.attachments().size());
-  if (!find_placeholders(text, limit, found) || found.size() != 1) return false;
+  if (!socketio::find_placeholders(text, limit, found) || found.size() != 1) return false;
   if (found[0].begin != 0 || found[0].end != text.size()) return false;
   out = Binary::from_frame(args.attachments()[found[0].number]);
   return true;
 }
 
-}  // namespace socketio
+}  // namespace detail
 }  // namespace limpet

@@ -1,4 +1,4 @@
-// The public classes: small values that find their socket or namespace and hand on to the Server.
+// Socket and what belongs to one: small values that find their socket and hand on to the Server.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,7 +6,6 @@
 
 #include "worker/http/request.h"
 #include "worker/limpet/app.h"
-#include "worker/socketio/dispatch.h"
 #include "worker/socketio/server.h"
 
 namespace limpet {
@@ -20,29 +19,13 @@ std::string iso_time(std::int64_t ms) {
                      utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, ms % 1000);
 }
 
-/// Views of a few names without allocating.
-class Names {
- public:
-  Names(const socketio::RoomList& names, std::optional<std::string_view> one_more) {
-    size_ = names.size() + (one_more ? 1 : 0);
-    if (size_ > few_.size()) many_.resize(size_);
-    std::string_view* out = size_ > few_.size() ? many_.data() : few_.data();
-    for (std::size_t i = 0; i < names.size(); ++i) *out++ = names[i];
-    if (one_more) *out = *one_more;
-  }
-  [[nodiscard]] std::span<const std::string_view> view() const noexcept {
-    return {size_ > few_.size() ? many_.data() : few_.data(), size_};
-  }
-
- private:
-  std::size_t size_;
-  std::array<std::string_view, 4> few_;
-  std::vector<std::string_view> many_;
-};
+socketio::SocketState* socket_of(const socketio::AckState& ack) noexcept {
+  return ack.server->find(ack.index, ack.epoch);
+}
 
 }  // namespace
 
-// Handshake, HttpRequest, HttpResponse
+// Handshake
 
 std::string_view Handshake::header(std::string_view name) const noexcept {
   return http::find_header(head, name);
@@ -54,40 +37,27 @@ std::string Handshake::query(std::string_view name) const {
   return http::query_value(url.substr(mark + 1), name).value_or(std::string());
 }
 
-std::string_view HttpRequest::header(std::string_view name) const noexcept {
-  for (const auto& [header_name, value] : headers)
-    if (http::equal_ignoring_case(header_name, name)) return value;
-  return {};
-}
-
-std::string HttpRequest::query(std::string_view name) const {
-  return http::query_value(query_string, name).value_or(std::string());
-}
-
-HttpResponse HttpResponse::text(std::string body, int status) {
-  return {status, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(body)};
-}
-
 // Ack
 
 std::string_view Ack::namespace_name() const noexcept {
-  const socketio::SocketState* const socket = state_->server->find(state_->index, state_->epoch);
+  const socketio::SocketState* const socket = socket_of(*state_.get());
   if (socket == nullptr || socket->phase == socketio::SocketState::Phase::Closing) return {};
   return socket->nsp->name;
 }
 
-bool Ack::send(socketio::Encoder& encoder) const {
+bool Ack::send(detail::Encoder& encoder) const {
   // Looked up again: what was encoded may have run the application's code.
-  socketio::SocketState* const socket = state_->server->find(state_->index, state_->epoch);
-  if (socket == nullptr || std::exchange(state_->answered, true)) return false;
-  state_->server->send(*socket, encoder.finish());
+  socketio::AckState& state = *state_.get();
+  socketio::SocketState* const socket = socket_of(state);
+  if (socket == nullptr || std::exchange(state.answered, true)) return false;
+  state.server->send(*socket, encoder.finish());
   return true;
 }
 
 // Socket
 
 socketio::SocketState* Socket::state() const noexcept {
-  return server_ == nullptr ? nullptr : server_->find(index_, epoch_);
+  return handle_.server == nullptr ? nullptr : handle_.server->find(handle_.index, handle_.epoch);
 }
 
 bool Socket::connected() const noexcept {
@@ -130,7 +100,7 @@ Handshake Socket::handshake() const {
   handshake.time = iso_time(handshake.issued);
   handshake.secure = session.secure();
   handshake.xdomain = !handshake.header("origin").empty();
-  handshake.auth = Auth(server_, index_, epoch_);
+  handshake.auth = Auth(handle_.server, handle_.index, handle_.epoch);
   return handshake;
 }
 
@@ -149,7 +119,7 @@ const boost::json::value& Auth::value() const {
 boost::json::value& Socket::data() const {
   static thread_local boost::json::value nobodys;
   socketio::SocketState* const socket = state();
-  if (socket != nullptr) return server_->extras(*socket).data;
+  if (socket != nullptr) return handle_.server->extras(*socket).data;
   nobodys = nullptr;
   return nobodys;
 }
@@ -160,7 +130,7 @@ bool Socket::add_handler(std::string_view event, socketio::Handler handler, bool
     handler.destroy();
     return false;
   }
-  server_->add_handler(*socket, server_->event_number(event), handler, once);
+  handle_.server->add_handler(*socket, handle_.server->event_number(event), handler, once);
   return true;
 }
 
@@ -173,45 +143,45 @@ bool Socket::add_special(Special special, socketio::Handler handler) const {
   const std::uint32_t event = special == Special::Any          ? socketio::kAnyEvent
                               : special == Special::Disconnect ? socketio::kDisconnectEvent
                                                                : socketio::kDisconnectingEvent;
-  server_->add_handler(*socket, event, handler, false);
+  handle_.server->add_handler(*socket, event, handler, false);
   return true;
 }
 
 bool Socket::off(std::string_view event) const {
   socketio::SocketState* const socket = state();
-  return socket != nullptr && server_->remove_handlers(*socket, event);
+  return socket != nullptr && handle_.server->remove_handlers(*socket, event);
 }
 
 bool Socket::off_any() const {
   socketio::SocketState* const socket = state();
-  return socket != nullptr && server_->remove_handlers(*socket, socketio::kAnyEvent);
+  return socket != nullptr && handle_.server->remove_handlers(*socket, socketio::kAnyEvent);
 }
 
-bool Socket::send(socketio::Encoder& encoder, const EmitOptions& options) const {
+bool Socket::send(detail::Encoder& encoder, const EmitOptions& options) const {
   if (!can_send()) return false;
   socketio::SocketState* const socket = state();
   const engineio::Session* const session = socket->client->session;
   if (options.is_volatile && (session == nullptr || !session->writable())) return false;
-  server_->send(*socket, encoder.finish());
+  handle_.server->send(*socket, encoder.finish());
   return true;
 }
 
 std::optional<std::uint64_t> Socket::expect_reply(socketio::Handler handler,
                                                   const EmitOptions& options) const {
-  return server_->expect_reply(*state(), handler, options.timeout);
+  return handle_.server->expect_reply(*state(), handler, options.timeout);
 }
 
 BroadcastOperator Socket::broadcast() const {
   socketio::SocketState* const socket = state();
-  BroadcastOperator all(server_, socket == nullptr ? nullptr : socket->nsp);
-  all.leave_out(id_);
+  BroadcastOperator all(handle_.server, socket == nullptr ? nullptr : socket->nsp);
+  all.leave_out(handle_.id);
   return all;
 }
 
 bool Socket::join(std::string_view room) const {
-  socketio::require_room_name(room);
+  detail::require_room_name(room);
   socketio::SocketState* const socket = state();
-  return socket != nullptr && server_->join(*socket, room);
+  return socket != nullptr && handle_.server->join(*socket, room);
 }
 
 bool Socket::join(std::initializer_list<std::string_view> rooms) const {
@@ -220,7 +190,7 @@ bool Socket::join(std::initializer_list<std::string_view> rooms) const {
 
 bool Socket::leave(std::string_view room) const {
   socketio::SocketState* const socket = state();
-  return socket != nullptr && server_->leave(*socket, room);
+  return socket != nullptr && handle_.server->leave(*socket, room);
 }
 
 std::vector<std::string> Socket::rooms() const {
@@ -241,90 +211,8 @@ bool Socket::in_room(std::string_view room) const noexcept {
 bool Socket::disconnect(bool close) const {
   socketio::SocketState* const socket = state();
   if (socket == nullptr) return false;
-  server_->disconnect(*socket, close);
+  handle_.server->disconnect(*socket, close);
   return true;
 }
-
-// BroadcastOperator
-
-std::string_view BroadcastOperator::namespace_name() const noexcept {
-  return nsp_ == nullptr ? std::string_view("/") : std::string_view(nsp_->name);
-}
-
-EmitResult BroadcastOperator::send(socketio::Encoder& encoder) const {
-  if (nsp_ == nullptr) return EmitResult::Lost;
-  const Names rooms(rooms_, std::nullopt);
-  const Names except(except_,
-                     sender_ ? std::optional<std::string_view>(socketio::view_of(*sender_)) : std::nullopt);
-  return server_->broadcast(*nsp_,
-                            {.nsp = nsp_->name,
-                             .rooms = rooms.view(),
-                             .except = except.view(),
-                             .is_volatile = is_volatile_,
-                             .frames = encoder.finish()},
-                            local_);
-}
-
-// Namespace, Io
-
-BroadcastOperator Namespace::all() const { return {nsp_->server, nsp_}; }
-
-socketio::Server& Namespace::server() const noexcept { return *nsp_->server; }
-
-std::string_view Namespace::name() const noexcept { return nsp_->name; }
-
-void Namespace::on_connection(std::function<void(Socket&)> handler) const {
-  nsp_->connection_handlers.push_back(std::move(handler));
-}
-
-void Namespace::on_leaving(std::function<void(Socket&)> handler) const {
-  nsp_->leaving_handlers.push_back(std::move(handler));
-}
-
-void Namespace::use(Middleware middleware) const { nsp_->middlewares.push_back(std::move(middleware)); }
-
-std::size_t Namespace::local_size() const noexcept { return nsp_->members.size(); }
-
-Io::Io(socketio::Server& server) : Namespace(server.namespace_named("/")) {}
-
-Namespace Io::of(std::string_view name) const { return Namespace(server().namespace_named(name)); }
-
-void Io::get(std::string_view path, HttpHandler handler) const {
-  server().routes().get(path, std::move(handler));
-}
-
-void Io::files(std::string_view url_prefix, const std::filesystem::path& directory) const {
-  server().routes().files(url_prefix, directory);
-}
-
-void Io::serve_client(const std::filesystem::path& directory) const {
-  server().routes().serve_client(directory);
-}
-
-void Io::handle_protocols(ProtocolChooser chooser) const {
-  server().set_protocol_chooser(std::move(chooser));
-}
-
-const boost::json::object& Io::config() const noexcept { return server().options().config; }
-
-std::uint32_t Io::slot() const noexcept { return server().options().slot; }
-
-std::uint64_t Io::worker_generation() const noexcept { return server().options().worker_generation; }
-
-void Io::on_gap(std::function<void(const Gap&)> handler) const {
-  server().add_gap_handler(std::move(handler));
-}
-
-TimerId Io::every(std::chrono::milliseconds period, std::function<void()> task) const {
-  const auto at_least = std::max(period, std::chrono::milliseconds(1));
-  return server().timers().add(server().clock().now() + at_least, at_least, std::move(task));
-}
-
-TimerId Io::after(std::chrono::milliseconds delay, std::function<void()> task) const {
-  return server().timers().add(server().clock().now() + std::max(delay, std::chrono::milliseconds(0)), {},
-                               std::move(task));
-}
-
-bool Io::cancel(TimerId timer) const { return server().timers().cancel(timer); }
 
 }  // namespace limpet

@@ -1,52 +1,13 @@
-#include "worker/limpet/encode.h"
+#include "worker/limpet/detail/encode.h"
 
 #include <cmath>
 #include <stdexcept>
 
 #include "worker/socketio/json_scan.h"
-#include "worker/websocket/utf8.h"
+#include "worker/socketio/utf8_repair.h"
 
-namespace limpet::socketio {
+namespace limpet::detail {
 namespace {
-
-bool is_ascii(std::string_view text) noexcept {
-  std::uint64_t seen = 0;
-  std::size_t at = 0;
-  for (; at + 8 <= text.size(); at += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, text.data() + at, 8);
-    seen |= word;
-  }
-  for (; at < text.size(); ++at) seen |= static_cast<unsigned char>(text[at]);
-  return (seen & 0x8080808080808080u) == 0;
-}
-
-/// Bytes of the UTF-8 sequence that `lead` begins; 0: it begins none.
-std::size_t sequence_size(char lead) noexcept {
-  const auto byte = static_cast<unsigned char>(lead);
-  return byte < 0x80 ? 1 : byte < 0xc2 ? 0 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : byte < 0xf5 ? 4 : 0;
-}
-
-/// Each byte that belongs to no valid sequence becomes U+FFFD.
-std::string repaired_utf8(std::string_view text) {
-  std::string out;
-  out.reserve(text.size() + 16);
-  while (!text.empty()) {
-    const std::size_t size = sequence_size(text.front());
-    if (size != 0 && size <= text.size() && websocket::is_valid_utf8(text.substr(0, size))) {
-      out.append(text.substr(0, size));
-      text.remove_prefix(size);
-    } else {
-      out.append("\xef\xbf\xbd");
-      text.remove_prefix(1);
-    }
-  }
-  return out;
-}
-
-bool needs_repair(std::string_view text) noexcept {
-  return !is_ascii(text) && !websocket::is_valid_utf8(text);
-}
 
 void append_escape(websocket::FrameBuilder& out, char c) {
   static constexpr char kHex[] = "0123456789abcdef";
@@ -74,7 +35,7 @@ void append_string(websocket::FrameBuilder& out, std::string_view text) {
   const char* p = text.data();
   const char* const end = p + text.size();
   while (p != end) {
-    const char* const stop = skip_plain_string(p, end);
+    const char* const stop = socketio::skip_plain_string(p, end);
     out.append({p, static_cast<std::size_t>(stop - p)});
     p = stop;
     if (p != end) append_escape(out, *p++);
@@ -89,25 +50,22 @@ void append_integer(websocket::FrameBuilder& out, std::uint64_t value) {
 }
 
 std::size_t count(std::string_view text, std::span<const loop::Buffer> attachments) {
-  std::vector<Placeholder> found;
-  (void)find_placeholders(text, static_cast<std::uint32_t>(attachments.size()), found);
+  if (attachments.empty()) return 0;
+  std::vector<socketio::Placeholder> found;
+  (void)socketio::find_placeholders(text, static_cast<std::uint32_t>(attachments.size()), found);
   return found.size();
 }
 
 }  // namespace
 
-std::string with_valid_utf8(std::string text) {
-  if (needs_repair(text)) return repaired_utf8(text);
-  return text;
-}
-
-Encoder::Encoder(PacketType type, std::string_view nsp, std::optional<std::uint64_t> id,
+Encoder::Encoder(socketio::PacketType type, std::string_view nsp, std::optional<std::uint64_t> id,
                  std::size_t attachments, std::size_t size_hint)
     : builder_(size_hint + nsp.size()) {
-  if (attachments > kMaxAttachments)
+  if (attachments > socketio::kMaxAttachments)
     throw std::length_error("emit: more binary arguments than clients accept (10)");
   if (attachments > 0) {
-    type = type == PacketType::Event ? PacketType::BinaryEvent : PacketType::BinaryAck;
+    type = type == socketio::PacketType::Event ? socketio::PacketType::BinaryEvent
+                                               : socketio::PacketType::BinaryAck;
     attachments_.reserve(attachments + 1);
     attachments_.emplace_back();
   }
@@ -126,7 +84,7 @@ Encoder::Encoder(PacketType type, std::string_view nsp, std::optional<std::uint6
 }
 
 void Encoder::event(std::string_view name) {
-  if (is_reserved_event(name))
+  if (socketio::is_reserved_event(name))
     throw std::invalid_argument("emit: \"" + std::string(name) +
                                 "\" is a name that the protocol keeps for itself");
   string(name);
@@ -134,8 +92,8 @@ void Encoder::event(std::string_view name) {
 
 void Encoder::string(std::string_view text) {
   separate();
-  if (needs_repair(text))
-    append_string(builder_, repaired_utf8(text));
+  if (socketio::needs_repair(text))
+    append_string(builder_, socketio::repaired_utf8(text));
   else
     append_string(builder_, text);
 }
@@ -165,13 +123,13 @@ void Encoder::json(const Json& value) {
 
 void Encoder::json(const boost::json::value& value) {
   separate();
-  builder_.append(with_valid_utf8(boost::json::serialize(value)));
+  builder_.append(socketio::with_valid_utf8(boost::json::serialize(value)));
 }
 
 void Encoder::args(const Args& arguments) {
   for (std::size_t index = 0; index < arguments.size(); ++index) {
     separate();
-    relay(arguments.text(index), arguments.attachments());
+    relay(arguments.all().text(index), arguments.all().attachments());
   }
 }
 
@@ -189,11 +147,11 @@ void Encoder::placeholder(const loop::Buffer& frame) {
 
 /// Text of another packet, its attachments numbered anew.
 void Encoder::relay(std::string_view text, std::span<const loop::Buffer> attachments) {
-  std::vector<Placeholder> found;
+  std::vector<socketio::Placeholder> found;
   if (!attachments.empty())
-    (void)find_placeholders(text, static_cast<std::uint32_t>(attachments.size()), found);
+    (void)socketio::find_placeholders(text, static_cast<std::uint32_t>(attachments.size()), found);
   std::size_t copied = 0;
-  for (const Placeholder& place : found) {
+  for (const socketio::Placeholder& place : found) {
     builder_.append(text.substr(copied, place.begin - copied));
     placeholder(attachments[place.number]);
     copied = place.end;
@@ -215,10 +173,11 @@ std::span<const loop::Buffer> Encoder::finish() {
 std::size_t count_placeholders(const Json& value) { return count(value.text(), value.attachments()); }
 
 std::size_t count_placeholders(const Args& arguments) {
+  const socketio::Arguments& all = arguments.all();
+  if (all.attachments().empty()) return 0;
   std::size_t total = 0;
-  for (std::size_t index = 0; index < arguments.size(); ++index)
-    total += count(arguments.text(index), arguments.attachments());
+  for (std::size_t index = 0; index < all.size(); ++index) total += count(all.text(index), all.attachments());
   return total;
 }
 
-}  // namespace limpet::socketio
+}  // namespace limpet::detail

@@ -1,8 +1,24 @@
-#include "worker/socketio/http_routes.h"
+#include "worker/application/http_routes.h"
 
 #include <utility>
 
-namespace limpet::socketio {
+namespace limpet {
+
+std::string_view HttpRequest::header(std::string_view name) const noexcept {
+  for (const auto& [header_name, value] : headers)
+    if (http::equal_ignoring_case(header_name, name)) return value;
+  return {};
+}
+
+std::string HttpRequest::query(std::string_view name) const {
+  return http::query_value(query_string, name).value_or(std::string());
+}
+
+HttpResponse HttpResponse::text(std::string body, int status) {
+  return {status, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(body)};
+}
+
+namespace application {
 namespace {
 
 HttpRequest to_public(const http::Request& request, std::string address) {
@@ -53,4 +69,5 @@ std::optional<http::Response> HttpRoutes::answer(const http::Request& request, c
   return from_public(handler->second(for_handler));
 }
 
-}  // namespace limpet::socketio
+}  // namespace application
+}  // namespace limpet

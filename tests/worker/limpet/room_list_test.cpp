@@ -1,5 +1,5 @@
 // RoomList: a value, whatever it shares with others.
-#include "worker/limpet/room_list.h"
+#include "worker/limpet/detail/room_list.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@
 
 #include "tests/worker/socketio/world.h"
 
-namespace limpet::socketio {
+namespace limpet::detail {
 namespace {
 
 std::vector<std::string> names_of(const RoomList& list) {
@@ -23,7 +23,7 @@ std::vector<std::string> names_of(const RoomList& list) {
 }
 
 RoomList with(RoomList list, std::string_view name) {
-  list.add(name, kMostRooms);
+  list.add(name, socketio::kMostRooms);
   return list;
 }
 
@@ -35,11 +35,11 @@ TEST(RoomList, TwoThatGoDifferentWaysKeepTheirOwn) {
     const RoomList two = with(base, "d");
     const RoomList three = with(one, "e");
     const RoomList four = with(one, "f");
-    EXPECT_EQ(names_of(base), (Texts{first, "b"}));
-    EXPECT_EQ(names_of(one), (Texts{first, "b", "c"}));
-    EXPECT_EQ(names_of(two), (Texts{first, "b", "d"}));
-    EXPECT_EQ(names_of(three), (Texts{first, "b", "c", "e"}));
-    EXPECT_EQ(names_of(four), (Texts{first, "b", "c", "f"}));
+    EXPECT_EQ(names_of(base), (socketio::Texts{first, "b"}));
+    EXPECT_EQ(names_of(one), (socketio::Texts{first, "b", "c"}));
+    EXPECT_EQ(names_of(two), (socketio::Texts{first, "b", "d"}));
+    EXPECT_EQ(names_of(three), (socketio::Texts{first, "b", "c", "e"}));
+    EXPECT_EQ(names_of(four), (socketio::Texts{first, "b", "c", "f"}));
   }
 }
 
@@ -47,15 +47,15 @@ TEST(RoomList, OneThatIsMovedFromIsEmpty) {
   RoomList from = with(with(RoomList(), "a"), "b");
   const RoomList to = std::move(from);
   EXPECT_EQ(from.size(), 0u);  // NOLINT(bugprone-use-after-move): that is what is tested
-  from.add("c", kMostRooms);
-  EXPECT_EQ(names_of(from), (Texts{"c"}));
-  EXPECT_EQ(names_of(to), (Texts{"a", "b"}));
+  from.add("c", socketio::kMostRooms);
+  EXPECT_EQ(names_of(from), (socketio::Texts{"c"}));
+  EXPECT_EQ(names_of(to), (socketio::Texts{"a", "b"}));
 }
 
 TEST(RoomList, HasTheNamesOfAListOfItsOwnThroughAnyOrderOfCopiesAndAdditions) {
   std::mt19937 random(5);
   std::vector<RoomList> lists(8);
-  std::vector<Texts> wanted(8);
+  std::vector<socketio::Texts> wanted(8);
   for (int step = 0; step < 20'000; ++step) {
     const std::size_t from = random() % lists.size();
     const std::size_t to = random() % lists.size();
@@ -65,11 +65,11 @@ TEST(RoomList, HasTheNamesOfAListOfItsOwnThroughAnyOrderOfCopiesAndAdditions) {
       wanted[to].clear();
     } else if (act < 3) {
       lists[to] = lists[from];
-      wanted[to] = Texts(wanted[from]);
+      wanted[to] = socketio::Texts(wanted[from]);
     } else if (wanted[from].size() < 12) {
       const std::string name(random() % 40, static_cast<char>('a' + step % 26));
       lists[to] = with(lists[from], name);
-      wanted[to] = Texts(wanted[from]);
+      wanted[to] = socketio::Texts(wanted[from]);
       wanted[to].push_back(name);
     }
     for (std::size_t i = 0; i < lists.size(); ++i)
@@ -78,9 +78,9 @@ TEST(RoomList, HasTheNamesOfAListOfItsOwnThroughAnyOrderOfCopiesAndAdditions) {
 }
 
 TEST(RoomList, AsManyAsMayBeAreChosenOneByOneOrAllAtOnce) {
-  World world;
-  Texts names;
-  for (std::size_t i = 0; i < kMostRooms; ++i) names.push_back("room " + std::to_string(i));
+  socketio::World world;
+  socketio::Texts names;
+  for (std::size_t i = 0; i < socketio::kMostRooms; ++i) names.push_back("room " + std::to_string(i));
   auto all = world.io.to(names.front());
   const std::clock_t begun = std::clock();  // with a copy of all names each time: minutes
   for (std::size_t i = 1; i < names.size(); ++i) all = all.to(names[i]);
@@ -93,10 +93,10 @@ TEST(RoomList, AsManyAsMayBeAreChosenOneByOneOrAllAtOnce) {
 }
 
 TEST(RoomList, SeveralRoomsInBracesAreSeveralRooms) {
-  World world;
+  socketio::World world;
   Socket socket;
   world.io.on_connection([&socket](Socket& connected) { socket = connected; });
-  Client client = world.join();
+  socketio::Client client = world.join();
   socket.join("b");
   const auto reached = [&client](const BroadcastOperator& chosen) {
     (void)chosen.emit("e");
@@ -113,21 +113,21 @@ TEST(RoomList, SeveralRoomsInBracesAreSeveralRooms) {
 }
 
 TEST(RoomList, TheSenderIsOneOfTheExceptions) {
-  World world;
+  socketio::World world;
   Socket socket;
   world.io.on_connection([&socket](Socket& connected) { socket = connected; });
-  Client client = world.join();
-  const Texts most(kMostRooms - 1, "r");
+  socketio::Client client = world.join();
+  const socketio::Texts most(socketio::kMostRooms - 1, "r");
   EXPECT_EQ(socket.except(most).emit("e"), EmitResult::Published);
   EXPECT_THROW((void)socket.except(most).except("r"), std::length_error);
 }
 
 TEST(RoomList, ANameThatIsTooLongIsRefusedInWords) {
-  World world;
+  socketio::World world;
   Socket socket;
   world.io.on_connection([&socket](Socket& connected) { socket = connected; });
-  Client client = world.join();
-  const std::string longest(kLongestRoomName, 'n');
+  socketio::Client client = world.join();
+  const std::string longest(socketio::kLongestRoomName, 'n');
   EXPECT_TRUE(socket.join(longest));
   EXPECT_EQ(world.io.to(longest).emit("e"), EmitResult::Published);
   EXPECT_EQ(client.heard().size(), 1u);
@@ -141,17 +141,17 @@ TEST(RoomList, ANameThatIsTooLongIsRefusedInWords) {
   } catch (const std::length_error& error) {
     EXPECT_STREQ(error.what(), "the name of a room has 65536 bytes, the limit is 65535");
   }
-  EXPECT_EQ(socket.rooms(), (Texts{World::id(1), longest, "a"}));
+  EXPECT_EQ(socket.rooms(), (socketio::Texts{socketio::World::id(1), longest, "a"}));
 }
 
 TEST(RoomList, AHandlerThatNamesARoomTooLongIsToldOfInTheLogAndCounted) {
-  World world;
+  socketio::World world;
   world.io.on_connection([](Socket& socket) {
     socket.on("enter", [](Socket from, std::string_view room) { from.join(room); });
   });
-  Client client = world.join();
-  client.say(R"(2["enter",")" + std::string(kLongestRoomName + 1, 'n') + R"("])");
-  EXPECT_EQ(world.server.stats().handler_exceptions, 1u);
+  socketio::Client client = world.join();
+  client.say(R"(2["enter",")" + std::string(socketio::kLongestRoomName + 1, 'n') + R"("])");
+  EXPECT_EQ(world.application.handler_exceptions(), 1u);
   EXPECT_FALSE(client.closed_by_server());
 }
 
@@ -162,7 +162,7 @@ struct OddRooms {
     using value_type = std::string;
     using difference_type = std::ptrdiff_t;
     int number = 1;
-    std::string operator*() const { return "a room with a long name, number " + World::id(number); }
+    std::string operator*() const { return "a room with a long name, number " + socketio::World::id(number); }
     Iterator& operator++() {
       number += 2;
       return *this;
@@ -175,18 +175,18 @@ struct OddRooms {
 };
 
 TEST(RoomList, TakesNamesThatAreMadeOneByOne) {
-  World world;
-  std::vector<Client> clients;
+  socketio::World world;
+  std::vector<socketio::Client> clients;
   world.io.on_connection(
       [](Socket& socket) { socket.join("a room with a long name, number " + std::string(socket.id())); });
   for (int i = 0; i < 3; ++i) clients.push_back(world.join());
   world.io.to(OddRooms()).emit("e");
-  EXPECT_EQ(clients[0].heard(), (Texts{R"(2["e"])"}));
-  EXPECT_EQ(clients[1].heard(), Texts());
-  EXPECT_EQ(clients[2].heard(), (Texts{R"(2["e"])"}));
+  EXPECT_EQ(clients[0].heard(), (socketio::Texts{R"(2["e"])"}));
+  EXPECT_EQ(clients[1].heard(), socketio::Texts());
+  EXPECT_EQ(clients[2].heard(), (socketio::Texts{R"(2["e"])"}));
   world.io.except(OddRooms()).emit("e");
-  EXPECT_EQ(clients[1].heard(), (Texts{R"(2["e"])"}));
+  EXPECT_EQ(clients[1].heard(), (socketio::Texts{R"(2["e"])"}));
 }
 
 }  // namespace
-}  // namespace limpet::socketio
+}  // namespace limpet::detail

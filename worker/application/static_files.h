@@ -17,7 +17,7 @@
 #include "worker/http/response.h"
 #include "worker/loop/clock.h"
 
-namespace limpet::socketio {
+namespace limpet::application {
 
 class StaticFiles {
  public:
@@ -74,4 +74,4 @@ class StaticFiles {
 [[nodiscard]] bool percent_decode(std::string_view text, std::string& out);
 [[nodiscard]] std::string_view content_type_of(std::string_view file_name) noexcept;
 
-}  // namespace limpet::socketio
+}  // namespace limpet::application

@@ -8,12 +8,15 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "worker/application/static_files.h"
+#include "worker/http/request.h"
+#include "worker/http/response.h"
 #include "worker/limpet/io.h"
+#include "worker/loop/clock.h"
 #include "worker/loop/handler_clock.h"
-#include "worker/socketio/state.h"
-#include "worker/socketio/static_files.h"
+#include "worker/loop/keyed_hash.h"
 
-namespace limpet::socketio {
+namespace limpet::application {
 
 class HttpRoutes {
  public:
@@ -39,8 +42,8 @@ class HttpRoutes {
 
  private:
   std::string socketio_path_;
-  std::unordered_map<std::string, HttpHandler, NameHash, std::equal_to<>> handlers_;
+  std::unordered_map<std::string, HttpHandler, loop::KeyedHash, std::equal_to<>> handlers_;
   StaticFiles files_;
 };
 
-}  // namespace limpet::socketio
+}  // namespace limpet::application

@@ -15,14 +15,14 @@
 
 #include "worker/socketio/room_names.h"
 
-namespace limpet::socketio {
+namespace limpet::detail {
 
 /// What can be given in place of one room: anything that goes over names.
 template <typename R>
 concept RoomRange =
     std::ranges::input_range<R> && std::convertible_to<std::ranges::range_reference_t<R>, std::string_view>;
 
-/// Throws std::length_error for a name that is longer than kLongestRoomName.
+/// Throws std::length_error for a name that is longer than socketio::kLongestRoomName.
 void require_room_name(std::string_view name);
 
 class RoomList {
@@ -62,7 +62,7 @@ class RoomList {
   std::array<char, 31> first_{};
   std::uint8_t first_size_ = kNoFirst;
   std::size_t size_ = 0;
-  std::shared_ptr<RoomNames> shared_;  // its first size_of_shared() are ours; null: none
+  std::shared_ptr<socketio::RoomNames> shared_;  // its first size_of_shared() are ours; null: none
 };
 
-}  // namespace limpet::socketio
+}  // namespace limpet::detail
