@@ -56,9 +56,9 @@ struct ControlMessages::Row {
 };
 
 struct ControlMessages::Rows {
-  static constexpr Rule A = Rule::Allowed;
-  static constexpr Rule I = Rule::Ignored;
-  static constexpr Rule D = Rule::Drop;
+  static constexpr Rule kA = Rule::Allowed;
+  static constexpr Rule kI = Rule::Ignored;
+  static constexpr Rule kD = Rule::Drop;
 
   // Columns: spawned, attaching, ready, serving, draining, stopping, dead. A message without a row does not
   // compile.
@@ -66,12 +66,14 @@ struct ControlMessages::Rows {
       Row<ipc::Hello>{"hello", kHelloRules, &ControlMessages::welcome},
       Row<ipc::Ready>{"ready", kReadyRules, &ControlMessages::take_ready},
       // In every state: for the obituary of one that ends itself.
-      Row<ipc::Failed>{"failed", {A, A, A, A, A, A, A}, &ControlMessages::take_failure},
+      Row<ipc::Failed>{"failed", {kA, kA, kA, kA, kA, kA, kA}, &ControlMessages::take_failure},
       // While it serves: nobody has answered its Signalled in time.
-      Row<ipc::DrainProgress>{"drain progress", {D, D, A, A, A, I, I}, &ControlMessages::take_progress},
-      Row<ipc::Leaving>{"leaving", {A, A, A, A, A, A, A}, &ControlMessages::take_leaving},
-      Row<ipc::BucketsMoved>{"buckets moved", {D, D, D, A, A, I, I}, &ControlMessages::take_buckets_moved},
-      Row<ipc::Signalled>{"signalled", {D, A, A, A, I, I, I}, &ControlMessages::take_signalled},
+      Row<ipc::DrainProgress>{
+          "drain progress", {kD, kD, kA, kA, kA, kI, kI}, &ControlMessages::take_progress},
+      Row<ipc::Leaving>{"leaving", {kA, kA, kA, kA, kA, kA, kA}, &ControlMessages::take_leaving},
+      Row<ipc::BucketsMoved>{
+          "buckets moved", {kD, kD, kD, kA, kA, kI, kI}, &ControlMessages::take_buckets_moved},
+      Row<ipc::Signalled>{"signalled", {kD, kA, kA, kA, kI, kI, kI}, &ControlMessages::take_signalled},
   };
 };
 
