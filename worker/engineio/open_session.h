@@ -70,7 +70,7 @@ class OpenSession final : public Session, public loop::TimerHook {
   void hold_frames(std::ptrdiff_t bytes) noexcept override { note_held(bytes, 0); }
 
   /// The one there is.
-  [[nodiscard]] static constexpr const Dialect& dialect() noexcept { return kEngineIo4; }
+  [[nodiscard]] const Dialect& dialect() const noexcept { return kEngineIo4; }
   /// Bytes that the layer above keeps for it.
   [[nodiscard]] std::size_t held() const noexcept { return held_; }
   void forget_handshake() { handshake_ = HandshakeRecord({}, {}); }
