@@ -113,7 +113,7 @@ NAMED_FILE = re.compile(r"(?<![\w.:/<*-])((?:[\w-]+/)*[\w.-]*\w\.(?:h|cpp|md|cap
 # it to what does the work and ends when that says so, or stands here with what bounds it. The loops of the worker that are meant: those without a number of rounds in their head
 # (`while`, `for (;;)`, `for (a; b; c)` but not over the elements of something), and every receiver of a client's bytes.
 ASKS = re.compile(r"\bmay_go_on\(|\ballowance\w*(?:\.|->)(?:take|exhausted)\(|\ballowance_\b|\bwhile \(.*\ballowance\)|"
-                  r"\bif \(!\w+\((?:\w+, )?allowance\)\) return")
+                  r"\bif \(!(?:\w+\.)?\w+\((?:\w+, )?allowance\)\) return")
 LOOP = re.compile(r"\bwhile \(|\bfor \((?:[^;:]|::)*;")
 ONE_PIECE = "walks one head, body, packet or message, which was asked for as a whole and has a limit in bytes"
 TABLE = "walks a table, which has a constant number of places or grows with what is in it, once for the whole of it"
@@ -163,7 +163,7 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/migration/migration.cpp:Giver::obey": "parcels that were taken, each given for units of an allowance",
     "worker/migration/migration.cpp:Giver::take_back": "once, when the taker has died: at most kParcelsOnTheirWay batches",
     "worker/process/worker.cpp:Worker::Impl::shed_for_memory": "kShedPerTurn",
-    "worker/socketio/memberships.cpp:Server::take_ahead": "kEndedAtOnce",
+    "worker/socketio/memberships.cpp:Memberships::open_gate": "kEndedAtOnce",
     "worker/slot/front.cpp:Front::ProxyReader::on_bytes": "one header of at most kProxyHeaderLimitBytes",
     "worker/slot/relay.cpp:Relay::ClientSide::on_bytes": "passes on what one read has brought, in one piece",
     "worker/slot/relay.cpp:Relay::OwnerSide::on_bytes": "passes on what one read has brought, in one piece",
@@ -198,13 +198,13 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/application/guarded_handlers.cpp:GuardedHandlers::leaving": "the application's handlers",
     "worker/socketio/server.cpp:Server::disconnect": "the sockets of one client, one for each namespace of the application",
     "worker/socketio/server.cpp:Server::retire_all": "the sockets of one client, one for each namespace of the application",
-    "worker/socketio/sockets_of_clients.cpp:Server::socket_of": "kFewSockets",
-    "worker/socketio/sockets_of_clients.cpp:Server::unlink": "kFewSockets",
-    "worker/socketio/sockets_of_clients.cpp:Server::become_many": "kFewSockets, and one more",
+    "worker/socketio/client_sockets.cpp:ClientSockets::find": "kFewSockets",
+    "worker/socketio/client_sockets.cpp:ClientSockets::remove": "kFewSockets",
+    "worker/socketio/client_sockets.cpp:ClientSockets::become_many": "kFewSockets, and one more",
     "worker/socketio/endings.cpp:Server::tick": "kParts",
-    "worker/socketio/memberships.cpp:Server::become_many": "kFewRooms, and one more",
-    "worker/socketio/memberships.cpp:Server::remove_membership": "kFewRooms",
-    "worker/socketio/memberships.cpp:Server::leave_rooms": "kEndedAtOnce",
+    "worker/socketio/memberships.cpp:Memberships::become_many": "kFewRooms, and one more",
+    "worker/socketio/memberships.cpp:Memberships::remove": "kFewRooms",
+    "worker/socketio/memberships.cpp:Memberships::leave_all": "kEndedAtOnce",
     "worker/socketio/moving.cpp:Server::deliver_late": "one broadcast to the sockets of one batch of sessions",
     "worker/socketio/pending_replies.h:close_holes": "each hole is skipped once",
     "worker/application/static_files.cpp:path_below": ONE_PIECE,
@@ -212,7 +212,7 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/application/static_files.cpp:read_all": "a file of at most FileCache::kMaxFileBytes",
     "worker/application/io.cpp:Names": "the rooms of one emit, kMostRooms at most: the application's own call",
     "worker/limpet/detail/room_list.cpp:RoomList::go_own_way": "the rooms of one emit, kMostRooms at most: the application's own call",
-    "worker/socketio/broadcast.cpp:Server::deliver_to": "one emit to its members: the unit of work of an application",
+    "worker/socketio/delivery.cpp:Delivery::deliver_to": "one emit to its members: the unit of work of an application",
     "worker/adapter/retained.cpp:Retained::keep": "each broadcast is forgotten once",
     "worker/adapter/retained.cpp:Retained::replay": "what came while one batch was on its way: at most kRetainedBytes",
     "worker/adapter/ring_adapter.cpp:RingAdapter::catch_up": "what stands in the rings, which have a constant capacity; a "
@@ -543,7 +543,8 @@ class Shape(unittest.TestCase):
         self.assertTrue(ASKS.search(asks) and LOOP.search(asks))
         self.assertTrue(ASKS.search("while (allowance.take()) one();"))
         self.assertTrue(ASKS.search("while (has_room() && give_some(allowance)) {"))
-        self.assertTrue(ASKS.search("if (!leave_more_rooms(socket, allowance)) return;"))
+        self.assertTrue(ASKS.search("if (!leave_some(socket, allowance)) return;"))
+        self.assertTrue(ASKS.search("if (!memberships_.leave_more(socket, allowance)) return;"))
         self.assertFalse(ASKS.search("while (more) take(bytes);"))
         self.assertFalse(ASKS.search("void f(http::Allowance& allowance) {\n  while (more) take(bytes);"))
         for loops in ("while (more) f();", "for (;;) {", "for (bool more = true; more;) {", "for (std::size_t i = 0; i < n;) {"):

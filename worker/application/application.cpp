@@ -8,7 +8,7 @@
 
 namespace limpet::application {
 
-using Dispatch = socketio::Server::Dispatch;
+using socketio::Dispatch;
 
 Application::Application(const loop::Clock& clock, Options options, socketio::IdSource ids)
     : clock_(clock),
@@ -33,7 +33,7 @@ void Application::run_timers(loop::Allowance& allowance) {
 }
 
 void Application::tick(loop::Allowance& allowance) {
-  const Dispatch dispatch(socketio_);
+  const Dispatch dispatch(socketio_.discarded());
   // By turns: one that always has work must not use up what both have.
   if (timers_first_) run_timers(allowance);
   socketio_.tick(allowance);
@@ -48,7 +48,7 @@ std::optional<loop::TimePoint> Application::next_deadline() const {
 }
 
 void Application::report_gap(const Gap& gap) {
-  const Dispatch dispatch(socketio_);
+  const Dispatch dispatch(socketio_.discarded());
   for (std::size_t next = 0; next < gap_handlers_.size(); ++next)
     guard_.run({"gap", ""}, [&] { gap_handlers_[next](gap); });
 }
@@ -57,7 +57,7 @@ void Application::report_gap(const Gap& gap) {
 /// for it.
 std::string Application::choose_protocol(std::span<const std::string_view> offered) {
   if (!protocol_chooser_) return std::string(offered.front());
-  const Dispatch dispatch(socketio_);
+  const Dispatch dispatch(socketio_.discarded());
   std::optional<std::string> chosen;
   guard_.run({"protocols", ""}, [&] { chosen = protocol_chooser_(offered); });
   const bool was_offered = chosen && std::find(offered.begin(), offered.end(), *chosen) != offered.end();
@@ -66,7 +66,7 @@ std::string Application::choose_protocol(std::span<const std::string_view> offer
 
 std::optional<http::Response> Application::handle_http(const http::Request& request,
                                                        const HttpRoutes::Address& address) {
-  const Dispatch dispatch(socketio_);
+  const Dispatch dispatch(socketio_.discarded());
   std::optional<http::Response> response;
   bool failed = true;
   guard_.caught({request.head.path, ""}, [&] {

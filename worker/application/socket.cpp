@@ -110,16 +110,16 @@ const boost::json::value& Auth::value() const {
   socketio::SocketState* const socket = server_ == nullptr ? nullptr : server_->find(index_, epoch_);
   if (socket == nullptr || socket->extras == nullptr || socket->extras->auth.empty()) return nothing;
   const std::string& text = socket->extras->auth;
-  if (text.size() > socketio::kParsedAtEveryLook) return server_->parsed_auth(*socket);
+  if (text.size() > socketio::kParsedAtEveryLook) return socketio::parsed_auth(*socket, server_->charges());
   small_ = std::make_shared<const boost::json::value>(Json(text, {}).value());
-  server_->lend(small_);
+  server_->discarded().add(small_);  // a handler that runs may have a reference into it
   return *small_;
 }
 
 boost::json::value& Socket::data() const {
   static thread_local boost::json::value nobodys;
   socketio::SocketState* const socket = state();
-  if (socket != nullptr) return handle_.server->extras(*socket).data;
+  if (socket != nullptr) return socketio::extras_of(*socket, handle_.server->charges()).data;
   nobodys = nullptr;
   return nobodys;
 }
@@ -130,7 +130,7 @@ bool Socket::add_handler(std::string_view event, socketio::Handler handler, bool
     handler.destroy();
     return false;
   }
-  handle_.server->add_handler(*socket, handle_.server->event_number(event), handler, once);
+  handle_.server->handlers().add(*socket, event, handler, once);
   return true;
 }
 
@@ -140,21 +140,21 @@ bool Socket::add_special(Special special, socketio::Handler handler) const {
     handler.destroy();
     return false;
   }
-  const std::uint32_t event = special == Special::Any          ? socketio::kAnyEvent
-                              : special == Special::Disconnect ? socketio::kDisconnectEvent
-                                                               : socketio::kDisconnectingEvent;
-  handle_.server->add_handler(*socket, event, handler, false);
+  const std::uint32_t number = special == Special::Any          ? socketio::kAnyEvent
+                               : special == Special::Disconnect ? socketio::kDisconnectEvent
+                                                                : socketio::kDisconnectingEvent;
+  handle_.server->handlers().add(*socket, number, handler, false);
   return true;
 }
 
 bool Socket::off(std::string_view event) const {
   socketio::SocketState* const socket = state();
-  return socket != nullptr && handle_.server->remove_handlers(*socket, event);
+  return socket != nullptr && handle_.server->handlers().remove(*socket, event);
 }
 
 bool Socket::off_any() const {
   socketio::SocketState* const socket = state();
-  return socket != nullptr && handle_.server->remove_handlers(*socket, socketio::kAnyEvent);
+  return socket != nullptr && handle_.server->handlers().remove(*socket, socketio::kAnyEvent);
 }
 
 bool Socket::send(detail::Encoder& encoder, const EmitOptions& options) const {
@@ -168,7 +168,7 @@ bool Socket::send(detail::Encoder& encoder, const EmitOptions& options) const {
 
 std::optional<std::uint64_t> Socket::expect_reply(socketio::Handler handler,
                                                   const EmitOptions& options) const {
-  return handle_.server->expect_reply(*state(), handler, options.timeout);
+  return handle_.server->replies().expect(*state(), handler, options.timeout);
 }
 
 BroadcastOperator Socket::broadcast() const {
@@ -205,7 +205,7 @@ std::vector<std::string> Socket::rooms() const {
 
 bool Socket::in_room(std::string_view room) const noexcept {
   const socketio::SocketState* const socket = state();
-  return socket != nullptr && socketio::Server::is_in(*socket, room);
+  return socket != nullptr && socketio::Memberships::is_in(*socket, room);
 }
 
 bool Socket::disconnect(bool close) const {

@@ -168,7 +168,6 @@ class Socket {
     std::chrono::milliseconds timeout{0};  // 0: none
   };
 
-  friend class Ack;
   explicit Socket(const socketio::SocketHandle& handle) noexcept : handle_(handle) {}
   [[nodiscard]] socketio::SocketState* state() const noexcept;
   [[nodiscard]] bool can_send() const noexcept;

@@ -3,10 +3,9 @@
 // same order: the disconnecting handlers, no more broadcasts, the replies given up, the disconnect handlers.
 #include <array>
 #include <chrono>
+#include <memory>
 #include <utility>
 
-#include "worker/socketio/costs.h"
-#include "worker/socketio/dispatch.h"
 #include "worker/socketio/server.h"
 
 namespace limpet::socketio {
@@ -19,11 +18,6 @@ loop::Allowance at_once() noexcept {
   return allowance;
 }
 
-std::ptrdiff_t cost_of_auth(const SocketExtras& extras) noexcept {
-  const std::size_t parsed = extras.parsed_auth == nullptr ? 0 : extras.parsed_auth->bytes();
-  return static_cast<std::ptrdiff_t>(extras.auth.capacity() + parsed);
-}
-
 }  // namespace
 
 /// Ends a socket: handlers are told, and afterwards its handles are of no effect. Sends nothing.
@@ -32,55 +26,54 @@ void Server::retire_socket(SocketState& socket, std::string_view reason) {
   const bool was_connected = socket.phase == SocketState::Phase::Connected;
   socket.phase = SocketState::Phase::Closing;
   if (was_connected) {
-    run_special(socket, kDisconnectingEvent, reason);
+    handlers_.run_special(socket, kDisconnectingEvent, reason);
     leave_namespace(socket);
   }
   cut_off(socket);
   loop::Allowance allowance = at_once();
-  const bool gave_up = give_up_replies(socket, kDisconnectedReply, allowance);
+  const bool gave_up = replies_.give_up(socket, kDisconnectedReply, allowance);
   if (gave_up) end_socket(socket, was_connected, reason);
-  if (!gave_up || has_rooms_to_leave(socket))
+  if (!gave_up || Memberships::has_rooms_to_leave(socket))
     endings_.push_back({&socket, std::string(reason), !gave_up, was_connected});
 }
 
 /// From here on no broadcast reaches the socket, and its session is charged nothing for it.
 void Server::cut_off(SocketState& socket) {
-  const std::ptrdiff_t held = held_without_rooms(socket) + static_cast<std::ptrdiff_t>(held_by_rooms(socket));
-  charge(socket, -held);
+  const std::ptrdiff_t held =
+      held_without_rooms(socket) + static_cast<std::ptrdiff_t>(Memberships::held(socket));
+  charges_.charge(socket, -held);
   socket.ended = true;
-  charge(socket, held);
-  if (socket.extras != nullptr && socket.extras->many_rooms != nullptr)
-    socket.extras->many_rooms->gate.shut();
-  leave_rooms(socket);
+  charges_.charge(socket, held);
+  memberships_.leave_all(socket);
 }
 
 void Server::end_socket(SocketState& socket, bool was_connected, std::string_view reason) {
-  if (was_connected) run_special(socket, kDisconnectEvent, reason);
+  if (was_connected) handlers_.run_special(socket, kDisconnectEvent, reason);
   forget_socket(socket);
 }
 
 /// The last of it, but for the rooms that it has not left yet.
 void Server::forget_socket(SocketState& socket) {
   ClientState& client = *socket.client;
-  unlink(client, socket);
-  sockets_[socket.index] = nullptr;
-  free_indices_.push_back(socket.index);
-  charge(socket, -held_without_rooms(socket));
-  drop_handlers(socket);
-  if (!has_rooms_to_leave(socket)) graveyard_.sockets.emplace_back(&socket);
-  if (client.first == nullptr && client.session == nullptr) graveyard_.clients.emplace_back(&client);
+  client_sockets_.remove(client, socket);
+  sockets_.remove(socket);
+  charges_.charge(socket, -held_without_rooms(socket));
+  handlers_.drop_all(socket);
+  if (!Memberships::has_rooms_to_leave(socket)) discarded_.add(std::unique_ptr<SocketState>(&socket));
+  if (client.first == nullptr && client.session == nullptr)
+    discarded_.add(std::unique_ptr<ClientState>(&client));
 }
 
 void Server::go_on_with_endings(loop::Allowance& allowance) {
   while (!endings_.empty()) {
     SocketState& socket = *endings_.front().socket;
-    if (!leave_more_rooms(socket, allowance)) return;
-    if (endings_.front().is_awaited && !give_up_replies(socket, kDisconnectedReply, allowance)) return;
+    if (!memberships_.leave_more(socket, allowance)) return;
+    if (endings_.front().is_awaited && !replies_.give_up(socket, kDisconnectedReply, allowance)) return;
     const Ending last = endings_.pop_front();
     if (last.is_awaited)
       end_socket(socket, last.was_connected, last.reason);
-    else if (sockets_[socket.index] != &socket)  // forgotten meanwhile; else it has moved, and is known by id
-      graveyard_.sockets.emplace_back(&socket);
+    else if (!sockets_.has(socket))  // forgotten meanwhile; else it has moved, and is known by id
+      discarded_.add(std::unique_ptr<SocketState>(&socket));
   }
 }
 
@@ -88,8 +81,8 @@ void Server::go_on_forgetting(loop::Allowance& allowance) {
   while (!forgotten_.empty()) {
     MovedSockets& moved = forgotten_.front();
     while (!moved.empty()) {
-      SocketState& socket = *sockets_[moved.begin()->second];
-      if (!allowance.take() || !give_up_replies(socket, kMovedReply, allowance)) return;
+      SocketState& socket = sockets_.at(moved.begin()->second);
+      if (!allowance.take() || !replies_.give_up(socket, kMovedReply, allowance)) return;
       moved.erase(moved.begin());
       forget_socket(socket);
     }
@@ -99,51 +92,10 @@ void Server::go_on_forgetting(loop::Allowance& allowance) {
 
 void Server::forget_moved() {
   if (moved_.empty()) return;
-  const Dispatch dispatch(*this);
+  const Dispatch dispatch(discarded_);
   forgotten_.push_back(std::exchange(moved_, {}));
   loop::Allowance allowance = at_once();
   go_on_forgetting(allowance);
-}
-
-void Server::charge(SocketState& socket, std::ptrdiff_t bytes) noexcept {
-  if (socket.ended)
-    held_for_ended_ += static_cast<std::size_t>(bytes);
-  else
-    socket.client->session->hold(bytes);
-}
-
-std::ptrdiff_t Server::held_without_rooms(const SocketState& socket) noexcept {
-  std::ptrdiff_t held = kSocketBytes + static_cast<std::ptrdiff_t>(handler_count(socket)) * kHandlerBytes;
-  if (socket.extras == nullptr) return held;
-  held += kExtrasBytes + cost_of_auth(*socket.extras);
-  if (socket.extras->replies != nullptr) held += socket.extras->replies->held();
-  return held;
-}
-
-SocketExtras& Server::extras(SocketState& socket) {
-  if (socket.extras == nullptr) {
-    socket.extras = std::make_unique<SocketExtras>();
-    charge(socket, kExtrasBytes + cost_of_auth(*socket.extras));
-  }
-  return *socket.extras;
-}
-
-void Server::keep_auth(SocketState& socket, std::string_view auth) {
-  SocketExtras& more = extras(socket);
-  charge(socket, -cost_of_auth(more));
-  more.auth = auth;
-  more.parsed_auth.reset();
-  charge(socket, cost_of_auth(more));
-}
-
-const boost::json::value& Server::parsed_auth(SocketState& socket) {
-  SocketExtras& more = *socket.extras;
-  if (more.parsed_auth == nullptr) {
-    auto parsed = std::make_unique<const ParsedAuth>(more.auth);
-    charge(socket, static_cast<std::ptrdiff_t>(parsed->bytes()));
-    more.parsed_auth = std::move(parsed);
-  }
-  return more.parsed_auth->value();
 }
 
 void Server::close_unconnected(loop::Allowance& allowance) {
@@ -152,7 +104,7 @@ void Server::close_unconnected(loop::Allowance& allowance) {
 }
 
 void Server::tick(loop::Allowance& allowance) {
-  const Dispatch dispatch(*this);
+  const Dispatch dispatch(discarded_);
   using Part = void (Server::*)(loop::Allowance&);
   static constexpr std::array<Part, 3> kParts = {&Server::close_unconnected, &Server::go_on_with_endings,
                                                  &Server::go_on_forgetting};

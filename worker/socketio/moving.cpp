@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "base/log.h"
 #include "worker/socketio/costs.h"
-#include "worker/socketio/dispatch.h"
 #include "worker/socketio/server.h"
 
 namespace limpet::socketio {
@@ -55,7 +55,7 @@ std::vector<SocketState*> sockets_of(const ClientState& client) {
 
 bool Server::can_depart(const engineio::Session& session) const noexcept {
   const ClientState* const client = client_of(session);
-  if (client == nullptr || client->closing || dispatch_depth_ > 0) return false;
+  if (client == nullptr || client->closing || discarded_.is_dispatching()) return false;
   for (const SocketState* socket = client->first; socket != nullptr; socket = socket->next)
     if (socket->phase != SocketState::Phase::Connected) return false;
   return true;
@@ -69,7 +69,7 @@ bool Server::announced_departure(const engineio::Session& session) const noexcep
 void Server::announce_departure(engineio::Session& session) {
   // What the handlers emit may have to wait, and the client with it: not again in the next turn.
   if (std::exchange(client_of(session)->told_of_departure, true)) return;
-  const Dispatch dispatch(*this);
+  const Dispatch dispatch(discarded_);
   for (const SocketState* socket : sockets_of(*client_of(session)))
     socket->nsp->handlers->leaving(handle_of(*socket));
 }
@@ -99,10 +99,9 @@ ClientImage Server::depart(engineio::Session& session) {
     }
     leave_namespace(*socket);
     cut_off(*socket);
-    if (has_rooms_to_leave(*socket)) endings_.push_back({socket, {}, false, false});
+    if (Memberships::has_rooms_to_leave(*socket)) endings_.push_back({socket, {}, false, false});
     socket->phase = SocketState::Phase::Moved;
-    if (socket->extras != nullptr && socket->extras->replies != nullptr)
-      awaited_moved_ += socket->extras->replies->size();
+    replies_.count_moved(*socket);
     moved_.emplace(one.id, socket->index);
   }
   session.hold(-kClientBytes);
@@ -110,6 +109,62 @@ ClientImage Server::depart(engineio::Session& session) {
   session.user = nullptr;
   if (client.first == nullptr) delete &client;  // no handle can know it
   return image;
+}
+
+bool Server::join_ahead(const ClientImage& image, loop::Allowance& allowance) {
+  for (const SocketImage& one : image.sockets) {
+    if (one.rooms.size() <= kJoinedAtOnce || find_namespace(one.nsp) == nullptr) continue;
+    Ahead& ahead = ahead_[one.id];
+    if (ahead.socket == nullptr) ahead.socket = make_ahead(one);
+    SocketState& socket = *ahead.socket;
+    for (; ahead.joined < one.rooms.size(); ++ahead.joined) {
+      if (!allowance.take(units_of_room(one.rooms[ahead.joined]))) return false;
+      memberships_.join(socket, one.rooms[ahead.joined]);
+    }
+  }
+  return true;
+}
+
+/// In no list but that of its rooms, where its gate is shut; charged to the server, as if it had ended.
+std::unique_ptr<SocketState> Server::make_ahead(const SocketImage& image) {
+  auto socket = std::make_unique<SocketState>();
+  sockets_.give_index(*socket);
+  socket->id = id_of(image.id);
+  socket->client = nullptr;
+  socket->nsp = find_namespace(image.nsp);
+  socket->ended = true;
+  charges_.charge(*socket, kSocketBytes);
+  memberships_.become_many(*socket, image.rooms.size());
+  return socket;
+}
+
+/// Null: none has joined rooms before it came.
+SocketState* Server::take_ahead(ClientState& client, const SocketImage& image) {
+  auto found = ahead_.extract(image.id);
+  if (found.empty()) return nullptr;
+  SocketState& socket = *found.mapped().socket.release();
+  const std::ptrdiff_t held =
+      held_without_rooms(socket) + static_cast<std::ptrdiff_t>(Memberships::held(socket));
+  charges_.charge(socket, -held);
+  socket.ended = false;
+  socket.client = &client;
+  charges_.charge(socket, held);
+  memberships_.open_gate(socket);
+  client_sockets_.add(client, socket);
+  sockets_.add(socket);
+  return &socket;
+}
+
+void Server::forget_ahead(const ClientImage& image) {
+  for (const SocketImage& one : image.sockets) {
+    auto found = ahead_.extract(one.id);
+    if (found.empty()) continue;
+    SocketState& socket = *found.mapped().socket.release();
+    sockets_.take_index(socket);
+    charges_.charge(socket, -held_without_rooms(socket));
+    memberships_.leave_all(socket);
+    endings_.push_back({&socket, {}, false, false});
+  }
 }
 
 bool Server::arrive(engineio::Session& session, const ClientImage& image) {
@@ -134,26 +189,26 @@ bool Server::arrive(engineio::Session& session, const ClientImage& image) {
     enter_namespace(socket);
     socket.recovered = true;
     if (ahead == nullptr) {
-      if (one.rooms.size() > kFewRooms) become_many(socket, one.rooms.size());
-      for (const std::string_view room : one.rooms) (void)join(socket, room);
+      if (one.rooms.size() > kFewRooms) memberships_.become_many(socket, one.rooms.size());
+      for (const std::string_view room : one.rooms) memberships_.join(socket, room);
     }
     if (one.data.empty() && one.auth.empty() && one.next_reply_id == 0) continue;
     boost::system::error_code error;
-    extras(socket).data = value_of(one.data, error);
+    extras_of(socket, charges_).data = value_of(one.data, error);
     if (error) {
       base::log_at_most(lost_data_, clock_.now(), base::LogLevel::Warning, [&] {
         return fmt::format("migration: the data() of a socket is lost: {}", error.message());
       });
     }
-    keep_auth(socket, one.auth);
-    extras(socket).next_reply_id = one.next_reply_id;
+    keep_auth(socket, one.auth, charges_);
+    extras_of(socket, charges_).next_reply_id = one.next_reply_id;
   }
   session.user = owned.release();
   return true;
 }
 
 void Server::announce_arrival(engineio::Session& session) {
-  const Dispatch dispatch(*this);
+  const Dispatch dispatch(discarded_);
   std::vector<std::pair<std::uint32_t, std::uint32_t>> places;
   for (const SocketState* socket : sockets_of(*client_of(session)))
     places.emplace_back(socket->index, socket->epoch);
@@ -169,50 +224,51 @@ void Server::deliver_late(const Broadcast& broadcast, std::span<engineio::Sessio
     const ClientState* const client = client_of(*session);
     if (client == nullptr) continue;
     for (const SocketState* socket = client->first; socket != nullptr; socket = socket->next) {
-      if (!is_for(*socket, broadcast) || (broadcast.is_volatile && !session->writable())) continue;
+      if (!Delivery::is_for(*socket, broadcast) || (broadcast.is_volatile && !session->writable())) continue;
       session->send(broadcast.frames);
       ++stats_.packets_out;
     }
   }
 }
 
-bool Server::is_for(const SocketState& socket, const Broadcast& broadcast) const noexcept {
-  const auto in_any_of = [&socket](std::span<const std::string_view> rooms) {
-    return std::any_of(rooms.begin(), rooms.end(),
-                       [&socket](std::string_view room) { return is_in(socket, room); });
-  };
-  return socket.phase == SocketState::Phase::Connected && socket.nsp->name == broadcast.nsp &&
-         (broadcast.rooms.empty() || in_any_of(broadcast.rooms)) && !in_any_of(broadcast.except);
-}
-
 SocketState* Server::find_connected(std::string_view nsp, std::string_view id) const noexcept {
   const NamespaceState* const found = find_namespace(nsp);
-  return found == nullptr ? nullptr : socket_with_id(*found, id);
+  return found == nullptr ? nullptr : sockets_.find_connected(*found, id);
+}
+
+bool Server::resolve_moved_reply(std::string_view socket_id, const Packet& packet,
+                                 std::span<const loop::Buffer> attachments) {
+  const auto [first, last] = moved_.equal_range(socket_id);
+  return std::any_of(first, last, [&](const auto& entry) {
+    SocketState& socket = sockets_.at(entry.second);
+    Call call(handle_of(socket), Arguments(packet.json, packet.elements.view(), attachments));
+    return replies_.resolve(socket, *packet.id, call);
+  });
 }
 
 void Server::take_reply(std::string_view nsp, std::string_view id, std::string_view text,
                         std::span<const loop::Buffer> attachments) {
   const auto [first, last] = moved_.equal_range(id);
-  if (first == last || sockets_[first->second]->nsp->name != nsp) return;
+  if (first == last || sockets_.at(first->second).nsp->name != nsp) return;
   Packet packet;
   const bool is_reply = decode_packet(text, packet) && packet.id &&
                         (packet.type == PacketType::Ack || packet.type == PacketType::BinaryAck);
   if (!is_reply || packet.attachments != attachments.size()) return;
-  const Dispatch dispatch(*this);
+  const Dispatch dispatch(discarded_);
   if (resolve_moved_reply(id, packet, attachments) || elsewhere_ == nullptr) return;
   const bool came_from_elsewhere =
-      std::any_of(first, last, [this](const auto& entry) { return sockets_[entry.second]->recovered; });
+      std::any_of(first, last, [this](const auto& entry) { return sockets_.at(entry.second).recovered; });
   if (came_from_elsewhere) elsewhere_->reply(nsp, id, text, attachments);
 }
 
 void Server::give_up_moved_replies() {
-  const Dispatch dispatch(*this);
+  const Dispatch dispatch(discarded_);
   std::vector<SocketState*> sockets;
-  for (const auto& [id, index] : moved_) sockets.push_back(sockets_[index]);
+  for (const auto& [id, index] : moved_) sockets.push_back(&sockets_.at(index));
   for (const MovedSockets& forgotten : forgotten_)
-    for (const auto& [id, index] : forgotten) sockets.push_back(sockets_[index]);
+    for (const auto& [id, index] : forgotten) sockets.push_back(&sockets_.at(index));
   loop::Allowance all = loop::Allowance::unlimited();
-  for (SocketState* socket : sockets) (void)give_up_replies(*socket, kMovedReply, all);
+  for (SocketState* socket : sockets) (void)replies_.give_up(*socket, kMovedReply, all);
 }
 
 }  // namespace limpet::socketio

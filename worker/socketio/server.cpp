@@ -4,7 +4,6 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "worker/socketio/costs.h"
-#include "worker/socketio/dispatch.h"
 #include "worker/socketio/utf8_repair.h"
 #include "worker/websocket/frame.h"
 
@@ -30,39 +29,28 @@ ClientState* client_of(engineio::Session& session) noexcept {
 }  // namespace
 
 Server::Server(const loop::Clock& clock, loop::TimerQueue& timers, const Options& options, IdSource ids)
-    : clock_(clock), timers_(timers), options_(options), ids_(std::move(ids)) {}
+    : clock_(clock),
+      options_(options),
+      ids_(std::move(ids)),
+      replies_(clock, timers, sockets_, charges_, discarded_) {}
 
 Server::~Server() {
-  for (SocketState* socket : sockets_) {
-    if (socket == nullptr) continue;
-    ClientState* const client = socket->client;
-    if (client->first == socket) {  // once per client: its sockets are freed below
-      if (client->session != nullptr) client->session->user = nullptr;
-      client->first = nullptr;
-      graveyard_.clients.emplace_back(client);
-    }
-  }
-  for (const auto& [deadline, client] : unconnected_) {
-    client->session->user = nullptr;
-    graveyard_.clients.emplace_back(client);
-  }
+  const auto end_client = [this](ClientState* client) {
+    if (client->session != nullptr) client->session->user = nullptr;
+    discarded_.add(std::unique_ptr<ClientState>(client));
+  };
+  sockets_.for_each([&](SocketState& socket) {
+    // Once per client: its sockets are freed below.
+    if (socket.client->first == &socket) end_client(socket.client);
+  });
+  for (const auto& [deadline, client] : unconnected_) end_client(client);
   for (const Ending& ending : endings_)
-    if (sockets_[ending.socket->index] != ending.socket) graveyard_.sockets.emplace_back(ending.socket);
-  for (SocketState* socket : sockets_) {
-    if (socket == nullptr) continue;
-    destroy_callbacks(*socket);
-    delete socket;
-  }
-}
-
-NamespaceState& Server::add_namespace(std::string name, std::unique_ptr<NamespaceHandlers> handlers) {
-  CHECK(handlers != nullptr, "namespace " + name + ": has no handlers");
-  CHECK(find_namespace(name) == nullptr, "namespace " + name + ": is there already");
-  auto added = std::make_unique<NamespaceState>();
-  added->server = this;
-  added->name = name;
-  added->handlers = std::move(handlers);
-  return *namespaces_.emplace(std::move(name), std::move(added)).first->second;
+    if (!sockets_.has(*ending.socket)) discarded_.add(std::unique_ptr<SocketState>(ending.socket));
+  sockets_.for_each([this](SocketState& socket) {
+    EventHandlers::destroy_all(socket);
+    Replies::destroy_all(socket);
+    discarded_.add(std::unique_ptr<SocketState>(&socket));
+  });
 }
 
 void Server::on_open(engineio::Session& session) {
@@ -76,7 +64,7 @@ void Server::on_open(engineio::Session& session) {
 void Server::on_text(engineio::Session& session, std::string_view text) {
   ClientState* const client = client_of(session);
   if (client == nullptr || client->closing) return;
-  const Dispatch dispatch(*this);
+  const Dispatch dispatch(discarded_);
   Packet packet;
   if (client->assembly != nullptr || !decode_packet(text, packet)) {
     ++stats_.decode_errors;
@@ -89,7 +77,7 @@ void Server::on_text(engineio::Session& session, std::string_view text) {
 void Server::on_binary(engineio::Session& session, std::string_view bytes) {
   ClientState* const client = client_of(session);
   if (client == nullptr || client->closing) return;
-  const Dispatch dispatch(*this);
+  const Dispatch dispatch(discarded_);
   if (client->assembly == nullptr || client->assembly->bytes + bytes.size() > options_.max_packet_bytes) {
     ++stats_.decode_errors;
     return close_client(*client, "parse error", engineio::CloseReason::ParseError);
@@ -130,7 +118,7 @@ std::unique_ptr<ClientState::Assembly> Server::take_assembly(ClientState& client
 void Server::on_close(engineio::Session& session, engineio::CloseReason reason) {
   ClientState* const client = client_of(session);
   if (client == nullptr) return;
-  const Dispatch dispatch(*this);
+  const Dispatch dispatch(discarded_);
   client->closing = true;
   stop_waiting(*client);
   (void)take_assembly(*client);
@@ -139,12 +127,12 @@ void Server::on_close(engineio::Session& session, engineio::CloseReason reason) 
   session.user = nullptr;
   client->session = nullptr;
   // With a socket that has not ended yet it is kept, and freed with the last of these.
-  if (client->first == nullptr) graveyard_.clients.emplace_back(client);
+  if (client->first == nullptr) discarded_.add(std::unique_ptr<ClientState>(client));
 }
 
 void Server::receive(ClientState& client, const Packet& packet, std::span<const loop::Buffer> attachments) {
   ++stats_.packets_in;
-  SocketState* const socket = socket_of(client, packet.nsp);
+  SocketState* const socket = client_sockets_.find(client, packet.nsp);
   if (socket == nullptr && packet.type == PacketType::Connect) return receive_connect(client, packet);
   if (socket == nullptr || packet.type == PacketType::Connect || packet.type == PacketType::ConnectError) {
     ++stats_.out_of_order;
@@ -168,7 +156,7 @@ void Server::receive_connect(ClientState& client, const Packet& packet) {
   ids_(std::span<char, base::kIdBytes>(id));
   SocketState& socket = create_socket(client, *nsp, id);
   const SocketHandle handle = handle_of(socket);
-  if (!packet.json.empty()) keep_auth(socket, packet.json);
+  if (!packet.json.empty()) keep_auth(socket, packet.json, charges_);
 
   const std::optional<Error> refusal = nsp->handlers->admit(handle);
   if (find(handle.index, handle.epoch) == nullptr) return;  // a middleware has disconnected it
@@ -189,23 +177,13 @@ void Server::refuse(ClientState& client, std::string_view nsp, const Error& erro
 SocketState& Server::create_socket(ClientState& client, NamespaceState& nsp, const SocketId& id) {
   auto socket = std::make_unique<SocketState>();
   socket->id = id;
-  give_index(*socket);
+  sockets_.give_index(*socket);
   socket->client = &client;
   socket->nsp = &nsp;
-  link(client, *socket);
-  charge(*socket, kSocketBytes);
-  sockets_[socket->index] = socket.get();
+  client_sockets_.add(client, *socket);
+  charges_.charge(*socket, kSocketBytes);
+  sockets_.add(*socket);
   return *socket.release();
-}
-
-void Server::give_index(SocketState& socket) {
-  if (free_indices_.empty()) {
-    free_indices_.push_back(static_cast<std::uint32_t>(sockets_.size()));
-    sockets_.push_back(nullptr);
-  }
-  socket.index = free_indices_.back();
-  free_indices_.pop_back();
-  socket.epoch = ++last_epoch_;
 }
 
 void Server::accept(SocketState& socket) {
@@ -224,16 +202,19 @@ void Server::enter_namespace(SocketState& socket) {
   socket.phase = SocketState::Phase::Connected;
   socket.member_index = static_cast<std::uint32_t>(socket.nsp->members.size());
   socket.nsp->members.push_back({socket.client->session, &socket});
-  by_id_.insert(socket.index, [this](std::uint32_t index) { return view_of(sockets_[index]->id); });
+  sockets_.add_id(socket);
   ++stats_.sockets_open;
 }
 
 void Server::leave_namespace(SocketState& socket) {
   std::vector<Member>& members = socket.nsp->members;
+  CHECK(socket.member_index < members.size() && members[socket.member_index].socket == &socket,
+        "a socket and its namespace disagree about its place");
   members[socket.member_index] = members.back();
   members[socket.member_index].socket->member_index = socket.member_index;
   members.pop_back();
-  by_id_.erase(socket.index, [this](std::uint32_t index) { return view_of(sockets_[index]->id); });
+  sockets_.remove_id(socket);
+  CHECK(stats_.sockets_open > 0, "a socket leaves its namespace that was not counted");
   --stats_.sockets_open;
 }
 
@@ -242,7 +223,7 @@ void Server::disconnect(SocketState& socket, bool close) {
     if (elsewhere_ != nullptr) elsewhere_->disconnect(socket.nsp->name, view_of(socket.id), close);
     return;
   }
-  const Dispatch dispatch(*this);
+  const Dispatch dispatch(discarded_);
   ClientState& client = *socket.client;
   if (client.closing || socket.phase == SocketState::Phase::Closing) return;
   const auto say_goodbye = [this](SocketState& one) {
@@ -297,6 +278,59 @@ void Server::send(SocketState& socket, std::span<const loop::Buffer> frames) {
   if (socket.client->closing) return;
   socket.client->session->send(frames);
   ++stats_.packets_out;
+}
+
+void Server::receive_event(SocketState& socket, const Packet& packet,
+                           std::span<const loop::Buffer> attachments) {
+  std::string storage;
+  const std::string_view name = packet.event_name(storage);
+  const Arguments whole(packet.json, packet.elements.view(), attachments);
+  Call call(handle_of(socket), whole.from(1));
+  if (packet.id) call.ack = AckRef(new AckState{this, *packet.id, socket.index, socket.epoch, 1, false});
+  if (EventHandlers::has(socket, kAnyEvent)) {
+    Call any(call.socket, whole);
+    any.ack = call.ack;
+    handlers_.run(socket, kAnyEvent, any, name);
+  }
+  handlers_.run(socket, name, call);
+}
+
+void Server::receive_reply(SocketState& socket, const Packet& packet,
+                           std::span<const loop::Buffer> attachments) {
+  Call call(handle_of(socket), Arguments(packet.json, packet.elements.view(), attachments));
+  if (replies_.resolve(socket, *packet.id, call) || !socket.recovered) return;
+  // Where it came from somebody may wait; that can have been here, if it had to come back.
+  if (resolve_moved_reply(view_of(socket.id), packet, attachments)) return;
+  if (elsewhere_ != nullptr)
+    elsewhere_->reply(socket.nsp->name, view_of(socket.id), packet.text, attachments);
+}
+
+bool Server::join(SocketState& socket, std::string_view room) {
+  if (socket.phase == SocketState::Phase::Closing) return false;
+  if (socket.phase == SocketState::Phase::Moved) {
+    if (elsewhere_ != nullptr) elsewhere_->join(socket.nsp->name, view_of(socket.id), room);
+    return elsewhere_ != nullptr;
+  }
+  memberships_.join(socket, room);
+  return true;
+}
+
+bool Server::leave(SocketState& socket, std::string_view room) {
+  if (socket.phase == SocketState::Phase::Moved) {
+    if (elsewhere_ != nullptr) elsewhere_->leave(socket.nsp->name, view_of(socket.id), room);
+    return elsewhere_ != nullptr;
+  }
+  return memberships_.leave(socket, room);
+}
+
+EmitResult Server::broadcast(const NamespaceState& nsp, const Broadcast& broadcast, bool local) {
+  delivery_.deliver(nsp, broadcast);
+  if (local || adapter_ == nullptr) return EmitResult::Published;
+  return adapter_->publish(broadcast);
+}
+
+void Server::deliver(const Broadcast& broadcast) {
+  if (const NamespaceState* const nsp = find_namespace(broadcast.nsp)) delivery_.deliver(*nsp, broadcast);
 }
 
 }  // namespace limpet::socketio

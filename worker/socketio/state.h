@@ -106,7 +106,7 @@ struct SocketState {
   Phase phase = Phase::Connecting;
   bool recovered = false;  // came from another process
   bool ended = false;      // in no room any more, whatever stands in `rooms`; charged to the server
-  std::uint32_t index;     // in Server::sockets_
+  std::uint32_t index;     // in SocketTable
   std::uint32_t epoch;
   std::uint32_t member_index = 0;  // in nsp->members
   std::uint32_t mark = 0;          // last broadcast that counted this socket
@@ -117,6 +117,10 @@ struct SocketState {
   std::vector<Membership> rooms;
   std::unique_ptr<SocketExtras> extras;
 };
+
+inline SocketHandle handle_of(const SocketState& socket) noexcept {
+  return {socket.nsp->server, socket.index, socket.epoch, socket.id};
+}
 
 // There is one for each client: not one byte more by accident.
 static_assert(sizeof(ClientState) <= 40 && sizeof(SocketState) <= 120 && sizeof(SocketExtras) <= 96);

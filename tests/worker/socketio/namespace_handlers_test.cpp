@@ -122,8 +122,7 @@ TEST_F(Bare, OneThatIsDisconnectedWhileItIsAdmittedIsAnsweredNoMore) {
 TEST_F(Bare, HandlersAreRunByTheApplicationAndDestroyedByTheServer) {
   Counting handler;
   told->on_connected = [&](const SocketHandle& socket) {
-    server.add_handler(*server.find(socket.index, socket.epoch), server.event_number("e"), handler.handler(),
-                       false);
+    server.handlers().add(*server.find(socket.index, socket.epoch), "e", handler.handler(), false);
   };
   Client client(server, "");
   client.say("0").say(R"(2["e",1,2])").say(R"(2["other"])");
@@ -139,7 +138,7 @@ TEST_F(Bare, AReplyThatDoesNotComeIsATimerOfWhoeverRunsTheQueue) {
   Counting reply;
   Client client(server, "");
   client.say("0");
-  EXPECT_EQ(server.expect_reply(*server.find(0, 1), reply.handler(), 5s), 0u);
+  EXPECT_EQ(server.replies().expect(*server.find(0, 1), reply.handler(), 5s), 0u);
   EXPECT_EQ(timers.next_deadline(), clock.now() + 5s);
   clock.advance_to(clock.now() + 5s);
   server.tick(test::plenty());
@@ -149,18 +148,19 @@ TEST_F(Bare, AReplyThatDoesNotComeIsATimerOfWhoeverRunsTheQueue) {
   EXPECT_EQ(reply.error, "operation has timed out");
 }
 
-TEST(AckRef, TheLastCopyFreesWhatAllShare) {
-  AckRef first(new AckState{nullptr, 7, 0, 1, 1, false});
-  {
-    const AckRef second = first;
-    AckRef third;
-    third = second;
-    EXPECT_EQ(third.get(), first.get());
-    EXPECT_EQ(first.get()->references, 3u);
-    const AckRef fourth = std::move(third);
-    EXPECT_EQ(first.get()->references, 3u);
-  }
-  EXPECT_EQ(first.get()->references, 1u);
+// Not inlined: GCC 12 takes the counts that it can foresee for uses of freed memory.
+[[gnu::noinline]] AckRef new_ack() { return AckRef(new AckState{nullptr, 7, 0, 1, 1, false}); }
+[[gnu::noinline]] std::uint32_t references_with(const AckRef& ack, AckRef copy) {
+  EXPECT_EQ(ack.get(), copy.get());
+  AckRef assigned;
+  assigned = copy;
+  return ack.get()->references;
+}
+
+TEST(AckRef, IsCountedByItsCopies) {
+  const AckRef ack = new_ack();
+  EXPECT_EQ(references_with(ack, ack), 3u);
+  EXPECT_EQ(ack.get()->references, 1u) << "the copies are gone";
   EXPECT_EQ(AckRef().get(), nullptr);
 }
 

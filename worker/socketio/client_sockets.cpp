@@ -1,19 +1,17 @@
-// Which sockets a client has: a list, the last one that it joined first. Few have more than a handful, and
-// are searched; of those with many both searches are a look into ManySockets.
-//
-// Invariant: a client has ManySockets from the moment when it has more than kFewSockets until it has none.
+#include "worker/socketio/client_sockets.h"
+
 #include <utility>
 
-#include "worker/socketio/server.h"
+#include "base/check.h"
 
 namespace limpet::socketio {
 
-SocketState* Server::socket_of(const ClientState& client, std::string_view nsp) const noexcept {
+SocketState* ClientSockets::find(const ClientState& client, std::string_view nsp) const noexcept {
   if (client.sockets > kFewSockets) {
-    const auto found = namespaces_.find(nsp);
-    if (found == namespaces_.end()) return nullptr;
-    const auto& newest = many_sockets_.find(&client)->second.newest;
-    const auto socket = newest.find(found->second.get());
+    const NamespaceState* const found = namespaces_.find(nsp);
+    if (found == nullptr) return nullptr;
+    const auto& newest = many_.find(&client)->second.newest;
+    const auto socket = newest.find(found);
     const bool is_there = socket != newest.end() && socket->second->phase != SocketState::Phase::Closing;
     return is_there ? socket->second : nullptr;
   }
@@ -26,11 +24,11 @@ SocketState* Server::socket_of(const ClientState& client, std::string_view nsp) 
   return socket;
 }
 
-void Server::link(ClientState& client, SocketState& socket) {
+void ClientSockets::add(ClientState& client, SocketState& socket) {
   socket.next = std::exchange(client.first, &socket);
   ++client.sockets;
-  const auto many = many_sockets_.find(&client);
-  if (many == many_sockets_.end()) {
+  const auto many = many_.find(&client);
+  if (many == many_.end()) {
     if (client.sockets > kFewSockets) become_many(client);
     return;
   }
@@ -39,8 +37,8 @@ void Server::link(ClientState& client, SocketState& socket) {
   if (socket.next != nullptr) many->second.before[socket.next] = &socket;
 }
 
-void Server::become_many(const ClientState& client) {
-  ManySockets& many = many_sockets_[&client];
+void ClientSockets::become_many(const ClientState& client) {
+  ManySockets& many = many_[&client];
   SocketState* before = nullptr;
   for (SocketState* socket = client.first; socket != nullptr; before = std::exchange(socket, socket->next)) {
     many.newest.emplace(socket->nsp, socket);
@@ -48,10 +46,11 @@ void Server::become_many(const ClientState& client) {
   }
 }
 
-void Server::unlink(ClientState& client, SocketState& socket) noexcept {
+void ClientSockets::remove(ClientState& client, SocketState& socket) noexcept {
+  CHECK(client.sockets > 0, "a socket leaves a client that has none");
   --client.sockets;
-  const auto many = many_sockets_.find(&client);
-  if (many == many_sockets_.end()) {
+  const auto many = many_.find(&client);
+  if (many == many_.end()) {
     SocketState** place = &client.first;
     while (*place != &socket) place = &(*place)->next;
     *place = socket.next;
@@ -64,7 +63,7 @@ void Server::unlink(ClientState& client, SocketState& socket) noexcept {
   if (socket.next != nullptr) before.find(socket.next)->second = previous;
   if (const auto found = newest.find(socket.nsp); found != newest.end() && found->second == &socket)
     newest.erase(found);
-  if (client.sockets == 0) many_sockets_.erase(many);
+  if (client.sockets == 0) many_.erase(many);
 }
 
 }  // namespace limpet::socketio

@@ -1,5 +1,8 @@
-// Who gets a broadcast.
-#include "worker/socketio/server.h"
+#include "worker/socketio/delivery.h"
+
+#include <algorithm>
+
+#include "worker/socketio/memberships.h"
 
 namespace limpet::socketio {
 namespace {
@@ -9,49 +12,29 @@ constexpr std::size_t kPrefetchAhead = 6;
 
 }  // namespace
 
-EmitResult Server::broadcast(const NamespaceState& nsp, const Broadcast& broadcast, bool local) {
-  deliver_in(nsp, broadcast);
-  if (local || adapter_ == nullptr) return EmitResult::Published;
-  return adapter_->publish(broadcast);
-}
-
-SocketState* Server::socket_with_id(const NamespaceState& nsp, std::string_view id) const noexcept {
-  if (id.size() != sizeof(SocketId)) return nullptr;
-  const std::uint32_t index =
-      by_id_.find(id, [&](std::uint32_t candidate) { return view_of(sockets_[candidate]->id) == id; });
-  if (index == IdTable::kNone || sockets_[index]->nsp != &nsp) return nullptr;
-  return sockets_[index];
-}
-
-std::uint32_t Server::next_mark() {
+std::uint32_t Delivery::next_mark() {
   if (++last_mark_ == 0) {  // after 2^32 of them: an old mark must not look like a new one
-    for (SocketState* socket : sockets_)
-      if (socket != nullptr) socket->mark = 0;
+    sockets_.for_each([](SocketState& socket) { socket.mark = 0; });
     last_mark_ = 1;
   }
   return last_mark_;
 }
 
-void Server::mark_members(const NamespaceState& nsp, std::string_view room, std::uint32_t mark) {
-  if (SocketState* const socket = socket_with_id(nsp, room)) socket->mark = mark;
+void Delivery::mark_members(const NamespaceState& nsp, std::string_view room, std::uint32_t mark) {
+  if (SocketState* const socket = sockets_.find_connected(nsp, room)) socket->mark = mark;
   const RoomState* const state = nsp.rooms.find(room);
   if (state == nullptr) return;
   for (const Member& member : state->members) member.socket->mark = mark;
 }
 
-void Server::deliver(const Broadcast& broadcast) {
-  const auto found = namespaces_.find(broadcast.nsp);
-  if (found != namespaces_.end()) deliver_in(*found->second, broadcast);
-}
-
-void Server::deliver_in(const NamespaceState& nsp, const Broadcast& broadcast) {
+void Delivery::deliver(const NamespaceState& nsp, const Broadcast& broadcast) {
   if (nsp.members.empty()) return;
 
   // The two common forms, all but the sender and one room, look at no socket's state: only at the list.
   const SocketState* left_out = nullptr;
   std::uint32_t mark = 0;
   if (broadcast.except.size() == 1 && nsp.rooms.find(broadcast.except[0]) == nullptr) {
-    left_out = socket_with_id(nsp, broadcast.except[0]);
+    left_out = sockets_.find_connected(nsp, broadcast.except[0]);
   } else if (!broadcast.except.empty()) {
     mark = next_mark();
     for (const std::string_view room : broadcast.except) mark_members(nsp, room, mark);
@@ -61,7 +44,7 @@ void Server::deliver_in(const NamespaceState& nsp, const Broadcast& broadcast) {
   if (mark == 0 && broadcast.rooms.size() > 1) mark = next_mark();
   for (const std::string_view room : broadcast.rooms) {
     const RoomState* const state = nsp.rooms.find(room);
-    SocketState* const own = socket_with_id(nsp, room);
+    SocketState* const own = sockets_.find_connected(nsp, room);
     if (mark == 0 && own != nullptr && state != nullptr) mark = next_mark();
     if (own != nullptr) {
       const Member member{own->client->session, own};
@@ -71,8 +54,8 @@ void Server::deliver_in(const NamespaceState& nsp, const Broadcast& broadcast) {
   }
 }
 
-void Server::deliver_to(std::span<const Member> members, const Broadcast& broadcast,
-                        const SocketState* left_out, std::uint32_t mark) {
+void Delivery::deliver_to(std::span<const Member> members, const Broadcast& broadcast,
+                          const SocketState* left_out, std::uint32_t mark) {
   std::uint64_t sent = 0;
   for (std::size_t at = 0; at < members.size(); ++at) {
     // First the session, later what it sends to.
@@ -89,7 +72,16 @@ void Server::deliver_to(std::span<const Member> members, const Broadcast& broadc
     member.session->send(broadcast.frames);
     ++sent;
   }
-  stats_.packets_out += sent;
+  packets_out_ += sent;
+}
+
+bool Delivery::is_for(const SocketState& socket, const Broadcast& broadcast) noexcept {
+  const auto in_any_of = [&socket](std::span<const std::string_view> rooms) {
+    return std::any_of(rooms.begin(), rooms.end(),
+                       [&socket](std::string_view room) { return Memberships::is_in(socket, room); });
+  };
+  return socket.phase == SocketState::Phase::Connected && socket.nsp->name == broadcast.nsp &&
+         (broadcast.rooms.empty() || in_any_of(broadcast.rooms)) && !in_any_of(broadcast.except);
 }
 
 }  // namespace limpet::socketio
