@@ -74,8 +74,9 @@ TEST_F(MembershipsTest, AgreeAfterAnyJoinsAndLeaves) {
     const SocketState& socket = sockets[who]->socket;
     EXPECT_EQ(rooms_of(socket), expected[who]);
     expect_both_sides_agree(socket);
-    EXPECT_EQ(socket.extras != nullptr && socket.extras->many_rooms != nullptr,
-              socket.rooms.size() > kFewRooms)
+    // It is made above kFewRooms, and given up at half as many.
+    const bool has_many = socket.extras != nullptr && socket.extras->many_rooms != nullptr;
+    EXPECT_TRUE(has_many ? socket.rooms.size() > kFewRooms / 2 : socket.rooms.size() <= kFewRooms)
         << socket.rooms.size();
   }
   for (const auto& one : sockets) {
