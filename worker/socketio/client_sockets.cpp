@@ -6,22 +6,13 @@
 
 namespace limpet::socketio {
 
-SocketState* ClientSockets::find(const ClientState& client, std::string_view nsp) const noexcept {
-  if (client.sockets > kFewSockets) {
-    const NamespaceState* const found = namespaces_.find(nsp);
-    if (found == nullptr) return nullptr;
-    const auto& newest = many_.find(&client)->second.newest;
-    const auto socket = newest.find(found);
-    const bool is_there = socket != newest.end() && socket->second->phase != SocketState::Phase::Closing;
-    return is_there ? socket->second : nullptr;
-  }
-  // One that is ending is not seen any more: the client may have joined anew.
-  const auto is_it = [nsp](const SocketState& one) {
-    return one.phase != SocketState::Phase::Closing && one.nsp->name == nsp;
-  };
-  SocketState* socket = client.first;
-  while (socket != nullptr && !is_it(*socket)) socket = socket->next;
-  return socket;
+SocketState* ClientSockets::find_among_many(const ClientState& client, std::string_view nsp) const noexcept {
+  const NamespaceState* const found = namespaces_.find(nsp);
+  if (found == nullptr) return nullptr;
+  const auto& newest = many_.find(&client)->second.newest;
+  const auto socket = newest.find(found);
+  const bool is_there = socket != newest.end() && socket->second->phase != SocketState::Phase::Closing;
+  return is_there ? socket->second : nullptr;
 }
 
 void ClientSockets::add(ClientState& client, SocketState& socket) {

@@ -10,24 +10,20 @@
 namespace limpet::socketio {
 namespace {
 
-ManyHandlers* many_handlers_of(const SocketState& socket) noexcept {
-  return socket.extras == nullptr ? nullptr : socket.extras->many_handlers.get();
-}
-
 void keep(ManyHandlers& many, const HandlerEntry& entry) {
   many.by_event[entry.event].push_back(entry);
   ++many.count;
 }
 
+}  // namespace
+
 template <typename Visit>
-void for_each_handler(const SocketState& socket, Visit visit) {
+void EventHandlers::for_each(const SocketState& socket, Visit visit) {
   for (const HandlerEntry& entry : socket.handlers) visit(entry);
   if (const ManyHandlers* const many = many_handlers_of(socket))
     for (const auto& [event, entries] : many->by_event)
       for (const HandlerEntry& entry : entries) visit(entry);
 }
-
-}  // namespace
 
 void EventHandlers::add(SocketState& socket, std::uint32_t event, const Handler& handler, bool once) {
   charges_.charge(socket, kHandlerBytes);
@@ -42,13 +38,10 @@ void EventHandlers::add(SocketState& socket, std::uint32_t event, const Handler&
     socket.handlers.push_back({event, once, handler});
 }
 
-/// The handlers of that event are among these.
-std::span<const HandlerEntry> EventHandlers::candidates(const SocketState& socket,
-                                                        std::uint32_t event) noexcept {
-  const ManyHandlers* const many = many_handlers_of(socket);
-  if (many == nullptr) return socket.handlers;
-  const auto found = many->by_event.find(event);
-  return found == many->by_event.end() ? std::span<const HandlerEntry>() : found->second;
+std::span<const HandlerEntry> EventHandlers::candidates_among_many(const ManyHandlers& many,
+                                                                   std::uint32_t event) noexcept {
+  const auto found = many.by_event.find(event);
+  return found == many.by_event.end() ? std::span<const HandlerEntry>() : found->second;
 }
 
 std::size_t EventHandlers::count(const SocketState& socket) noexcept {
@@ -90,19 +83,13 @@ void EventHandlers::drop(const HandlerEntry& entry) {
 }
 
 void EventHandlers::drop_all(SocketState& socket) {
-  for_each_handler(socket, [this](const HandlerEntry& entry) { drop(entry); });
+  for_each(socket, [this](const HandlerEntry& entry) { drop(entry); });
   socket.handlers.clear();
   if (socket.extras != nullptr) socket.extras->many_handlers.reset();
 }
 
 void EventHandlers::destroy_all(const SocketState& socket) noexcept {
-  for_each_handler(socket, [](const HandlerEntry& entry) { entry.handler.destroy(); });
-}
-
-bool EventHandlers::has(const SocketState& socket, std::uint32_t event) noexcept {
-  const std::span<const HandlerEntry> entries = candidates(socket, event);
-  return std::any_of(entries.begin(), entries.end(),
-                     [event](const HandlerEntry& entry) { return entry.event == event; });
+  for_each(socket, [](const HandlerEntry& entry) { entry.handler.destroy(); });
 }
 
 void EventHandlers::run(SocketState& socket, std::string_view event, Call& call) {

@@ -2,6 +2,7 @@
 // event, whose names are here.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -31,7 +32,12 @@ class EventHandlers {
   /// All of a socket that ends, which is not charged with them any more.
   void drop_all(SocketState& socket);
 
-  [[nodiscard]] static bool has(const SocketState& socket, std::uint32_t event) noexcept;
+  /// Inline, for every event passes here.
+  [[nodiscard]] static bool has(const SocketState& socket, std::uint32_t event) noexcept {
+    const std::span<const HandlerEntry> entries = candidates(socket, event);
+    return std::any_of(entries.begin(), entries.end(),
+                       [event](const HandlerEntry& entry) { return entry.event == event; });
+  }
   [[nodiscard]] static std::size_t count(const SocketState& socket) noexcept;
   /// Calls those that are there now; what they add or remove is for the next event.
   void run(SocketState& socket, std::string_view event, Call& call);
@@ -44,8 +50,20 @@ class EventHandlers {
   static void destroy_all(const SocketState& socket) noexcept;
 
  private:
+  [[nodiscard]] static ManyHandlers* many_handlers_of(const SocketState& socket) noexcept {
+    return socket.extras == nullptr ? nullptr : socket.extras->many_handlers.get();
+  }
+  /// The handlers of that event are among these.
   [[nodiscard]] static std::span<const HandlerEntry> candidates(const SocketState& socket,
-                                                                std::uint32_t event) noexcept;
+                                                                std::uint32_t event) noexcept {
+    const ManyHandlers* const many = many_handlers_of(socket);
+    return many == nullptr ? std::span<const HandlerEntry>(socket.handlers)
+                           : candidates_among_many(*many, event);
+  }
+  [[nodiscard]] static std::span<const HandlerEntry> candidates_among_many(const ManyHandlers& many,
+                                                                           std::uint32_t event) noexcept;
+  template <typename Visit>
+  static void for_each(const SocketState& socket, Visit visit);
   template <typename Predicate>
   bool remove_if(SocketState& socket, std::uint32_t event, Predicate matches);
   void drop(const HandlerEntry& entry);
