@@ -198,7 +198,7 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/application/guarded_handlers.cpp:GuardedHandlers::leaving": "the application's handlers",
     "worker/socketio/server.cpp:Server::disconnect": "the sockets of one client, one for each namespace of the application",
     "worker/socketio/server.cpp:Server::retire_all": "the sockets of one client, one for each namespace of the application",
-    "worker/socketio/client_sockets.cpp:ClientSockets::find": "kFewSockets",
+    "worker/socketio/client_sockets.h:find": "kFewSockets",
     "worker/socketio/client_sockets.cpp:ClientSockets::remove": "kFewSockets",
     "worker/socketio/client_sockets.cpp:ClientSockets::become_many": "kFewSockets, and one more",
     "worker/socketio/endings.cpp:Server::tick": "kParts",
