@@ -1,4 +1,5 @@
 #include "worker/engineio/moving.h"
+#include "base/check.h"
 
 #include <algorithm>
 #include <chrono>
@@ -47,16 +48,16 @@ bool can_depart(const OpenSession& session) noexcept {
   // One that ended, or was closed in this turn and is not reported yet, is about to be freed or to linger.
   const bool settled =
       session.open() || (session.phase() == OpenSession::Phase::Lingering && session.reported);
-  if (!settled) return false;
+  // A list of this turn, or of one that had no time for all of it, names it: that is worked off first. So one
+  // that has something for its parked poll gives it that; so does one that has upgraded meanwhile.
+  if (!settled || session.listed()) return false;
   if (!session.polling) {
     const std::size_t fragments = session.fragments ? session.fragments->bytes.size() : 0;
     return !session.stream->closing() &&
            session.stream->unsent_bytes() + session.stream->unread_bytes() + fragments <= kMostMoved;
   }
-  // One that has something for its parked poll gives it that first, at the end of the turn.
   const Polling& polling = *session.polling;
-  return polling.queue.bytes() <= kMostMoved && !polling.has_post() && !session.flush_pending &&
-         !polling.probe.under_way();
+  return polling.queue.bytes() <= kMostMoved && !polling.has_post() && !polling.probe.under_way();
 }
 
 std::size_t bytes_of(const OpenSession& session) noexcept {
@@ -67,6 +68,7 @@ std::size_t bytes_of(const OpenSession& session) noexcept {
 }
 
 DepartedSession Moving::depart(OpenSession& session) {
+  CHECK(!session.listed(), "a session leaves that a list still names");
   DepartedSession departed;
   departed.image = image_of(session, clock_.now());
   if (session.polling) {

@@ -353,14 +353,28 @@ TEST_F(Moving, AParkedPollMovesWithWhatItsClientSaidBehindIt) {
   EXPECT_TRUE(moved.poll->paused()) << "it is parked";
 }
 
-TEST_F(Moving, APollThatWouldBeAnsweredInThisTurnIsAnsweredThere) {
+TEST_F(Moving, ASessionWhosePollIsAnsweredInThisTurnLeavesInTheNext) {
   const std::string query = from.open_polling();
   MemoryStream& poll = from.poll(query);
   send(last(), "hello");
-  const Moved moved = move(last());
+  EXPECT_FALSE(from.engine.can_depart(last()));
   from.engine.tick(test::plenty());
-  EXPECT_EQ(poll.sent(), "");
-  EXPECT_EQ(Rig::reply_of(*moved.poll).body, "4hello");
+  EXPECT_EQ(Rig::reply_of(poll).body, "4hello");
+  EXPECT_TRUE(from.engine.can_depart(last()));
+  EXPECT_EQ(move(last()).poll, nullptr);
+}
+
+TEST_F(Moving, ASessionThatUpgradesWithItsPollToBeAnsweredLeavesInTheNextTurnToo) {
+  const std::string query = from.open_polling();
+  from.poll(query);
+  MemoryStream& websocket = from.probe(query);
+  websocket.receive(test::text_frame("2probe"));
+  send(last(), "hello");
+  websocket.receive(test::text_frame("5"));
+  EXPECT_EQ(last().transport(), Transport::WebSocket);
+  EXPECT_FALSE(from.engine.can_depart(last())) << "the list of polls to answer still names it";
+  from.engine.tick(test::plenty());
+  EXPECT_TRUE(from.engine.can_depart(last()));
 }
 
 TEST_F(Moving, AClientThatGivesUpItsParkedPollEndsItsSessionThere) {
