@@ -12,10 +12,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-milliseconds left_until(steady_clock::time_point time) {
-  return std::max(std::chrono::duration_cast<milliseconds>(time - steady_clock::now()), milliseconds(0));
-}
-
 }  // namespace
 
 Cluster::Cluster(Loop& loop, ClusterEvents& events, Listeners listeners, ClusterSize size,

@@ -130,8 +130,7 @@ void Deaths::bury(std::unique_ptr<Worker> worker, const ipc::ExitStatus& status)
   log(level, fmt::format("{}; {}", obituary,
                          slots_.stopping() ? "nobody follows: everything stops"
                          : slot.closing    ? "nobody follows: its slot closes"
-                         : next            ? fmt::format("next start in {:.2f} s",
-                                                         seconds(slot.next_start - steady_clock::now()))
+                         : next            ? slot.next_start_text()
                                            : "the slot has another worker"));
   routes_.update();
   slots_.remove_closed();

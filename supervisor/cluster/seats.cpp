@@ -8,11 +8,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-milliseconds time_left(const Worker& worker) {
-  const auto left = std::chrono::duration_cast<milliseconds>(worker.drained_by - steady_clock::now());
-  return std::max(left, milliseconds(0));
-}
-
 }  // namespace
 
 Seats::Seats(const Slots& slots, Lending& lending, Routes& routes, Endings& endings, ClusterEvents& events,
@@ -70,13 +65,13 @@ void Seats::move_sessions(Worker& from, Worker& to) {
     limit_drain(from, options.drain_deadline);
   }
   // A second successor brings no second deadline.
-  const milliseconds left = time_left(from);
+  const milliseconds left = left_until(from.drained_by);
   from.tell(ipc::Migrate{std::min(options.drain_window, left), left}, {to.giver_end.get()});
 }
 
 void Seats::stop_moving(Worker& worker) {
   worker.is_moving = false;
-  const milliseconds left = time_left(worker);
+  const milliseconds left = left_until(worker.drained_by);
   worker.tell(ipc::Drain{std::min(program_->options.drain_window, left), left});
 }
 

@@ -1,5 +1,7 @@
 #include "supervisor/cluster/slot.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace limpet::supervisor {
@@ -82,6 +84,11 @@ ipc::SlotStatus Slot::status(TimePoint now) const {
   result.last_obituary = last_obituary;
   for (const auto& worker : workers) result.workers.push_back(status_of(*worker, now));
   return result;
+}
+
+std::string Slot::next_start_text() const {
+  const std::chrono::duration<double> left = next_start - std::chrono::steady_clock::now();
+  return fmt::format("next start in {:.2f} s", left.count());
 }
 
 }  // namespace limpet::supervisor

@@ -40,6 +40,8 @@ struct Slot {
   /// about to be taken: its clients wait in the accept queue.
   [[nodiscard]] bool takes_part(TimePoint now) const noexcept;
   [[nodiscard]] ipc::SlotStatus status(TimePoint now) const;
+  /// "next start in 0.11 s"
+  [[nodiscard]] std::string next_start_text() const;
 };
 
 }  // namespace limpet::supervisor

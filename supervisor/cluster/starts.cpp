@@ -69,12 +69,8 @@ void Starts::note_failure(Slot& slot, const std::string& why) {
   slot.last_obituary = fmt::format("slot {}: start a worker: {}", slot.number, why);
   const bool next = !slot.has_prospect();
   if (next) ensure_tenant(slot, milliseconds(0));
-  log(Level::Error,
-      fmt::format(
-          "{}; {}", slot.last_obituary,
-          next ? fmt::format("next start in {:.2f} s",
-                             std::chrono::duration<double>(slot.next_start - steady_clock::now()).count())
-               : "the slot has another worker"));
+  log(Level::Error, fmt::format("{}; {}", slot.last_obituary,
+                                next ? slot.next_start_text() : "the slot has another worker"));
 }
 
 }  // namespace limpet::supervisor

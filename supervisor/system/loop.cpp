@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include <algorithm>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -62,6 +63,12 @@ struct Timer::State {
   std::uint64_t round = 0;  ///< a handler of an earlier round finds that it is not meant
   bool running = false;
 };
+
+std::chrono::milliseconds left_until(std::chrono::steady_clock::time_point time) noexcept {
+  using std::chrono::milliseconds;
+  const auto left = std::chrono::duration_cast<milliseconds>(time - std::chrono::steady_clock::now());
+  return std::max(left, milliseconds(0));
+}
 
 Timer::Timer(Loop& loop)
     : state_(std::make_shared<State>(State{asio::steady_timer(loop.state().context), {}})) {}

@@ -48,6 +48,9 @@ class Readiness {
   std::shared_ptr<State> state_;
 };
 
+/// As Timer::start() takes it: 0 if the time has passed.
+[[nodiscard]] std::chrono::milliseconds left_until(std::chrono::steady_clock::time_point time) noexcept;
+
 /// One deadline at a time, on the monotonic clock.
 class Timer {
  public:

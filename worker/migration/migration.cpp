@@ -57,7 +57,7 @@ client::ConnectionImage image_of(const client::ClientConnection& connection,
 
 /// The kernel has no room for its socket, or a session of that sid is here already.
 void give_up(const MigrationParts& parts, const SessionRecord& record) {
-  parts.socketio.forget_ahead(record.client);
+  parts.socketio().forget_ahead(record.client);
   parts.counters.add(ipc::Counter::SessionsGivenUp);
   base::log_at_most(lines_of_sessions, std::chrono::steady_clock::now(), base::LogLevel::Warning, [] {
     return std::string("migration: a session cannot be taken in; its client has to come back");
@@ -93,7 +93,7 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<base::D
     }
     parts.counters.add(ipc::Counter::SessionsArrived);
     if (lingering) continue;
-    if (parts.socketio.arrive(*session, record.client)) {
+    if (parts.socketio().arrive(*session, record.client)) {
       arrived.push_back(session);
     } else {
       base::log_at_most(lines_of_sessions, std::chrono::steady_clock::now(), base::LogLevel::Warning, [&] {
@@ -104,7 +104,7 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<base::D
     }
   }
   const bool whole = parts.rings.replay(batch.positions, [&](const socketio::Broadcast& broadcast) {
-    parts.socketio.deliver_late(broadcast, arrived);
+    parts.socketio().deliver_late(broadcast, arrived);
   });
   if (!whole) {
     parts.counters.add(ipc::Counter::RingGaps);
@@ -115,7 +115,7 @@ void settle(const MigrationParts& parts, SessionBatch batch, std::vector<base::D
     parts.application.report_gap({});
   }
   for (engineio::Session* session : arrived)
-    if (session->user != nullptr) parts.socketio.announce_arrival(*session);
+    if (session->user != nullptr) parts.socketio().announce_arrival(*session);
 }
 
 // ---- the giver
@@ -217,7 +217,7 @@ void Giver::end_round() {
 
 bool Giver::can_leave(const engineio::Session& session) const {
   const bool lingers = parts_.engine.find(session.sid()) == nullptr;
-  return parts_.engine.can_depart(session) && (lingers || parts_.socketio.can_depart(session));
+  return parts_.engine.can_depart(session) && (lingers || parts_.socketio().can_depart(session));
 }
 
 /// Some that can leave, whose handlers have been told so.
@@ -238,7 +238,7 @@ std::vector<engineio::Session*> Giver::announced(loop::Allowance& allowance) {
   });
   (void)allowance.take(kUnitsOfMovedPage * loop::units_of_bytes(bytes));
   for (engineio::Session* session : sessions)
-    if (parts_.engine.find(session->sid()) == session) parts_.socketio.announce_departure(*session);
+    if (parts_.engine.find(session->sid()) == session) parts_.socketio().announce_departure(*session);
   // What those handlers emitted may wait: then so do these.
   if (parts_.rings.deferred()) {
     search_ = before;
@@ -247,7 +247,7 @@ std::vector<engineio::Session*> Giver::announced(loop::Allowance& allowance) {
   // And they may have closed sessions.
   search_.left += std::erase_if(sessions, [this](const auto* session) {
     const bool lingers = parts_.engine.find(session->sid()) == nullptr;
-    return !can_leave(*session) || !(lingers || parts_.socketio.announced_departure(*session));
+    return !can_leave(*session) || !(lingers || parts_.socketio().announced_departure(*session));
   });
   return sessions;
 }
@@ -286,7 +286,7 @@ std::pair<SessionRecord, base::Descriptor> Giver::take_out(
     engineio::Session& session, std::vector<std::pair<HttpConnection, base::Descriptor>>& polls) {
   std::pair<SessionRecord, base::Descriptor> leaving;
   auto& [record, socket] = leaving;
-  if (parts_.engine.find(session.sid()) == &session) record.client = parts_.socketio.depart(session);
+  if (parts_.engine.find(session.sid()) == &session) record.client = parts_.socketio().depart(session);
   engineio::DepartedSession departed = parts_.engine.depart(session);
   record.engine = std::move(departed.image);
   if (departed.websocket != nullptr) {
@@ -432,7 +432,7 @@ void Giver::obey(MigrationMessage message, std::vector<base::Descriptor> descrip
       ++parcels_taken_;
     }
   } else if (const auto* reply = std::get_if<SocketReply>(&message)) {
-    parts_.socketio.take_reply(reply->nsp, reply->id, reply->text, reply->attachments);
+    parts_.socketio().take_reply(reply->nsp, reply->id, reply->text, reply->attachments);
   } else if (const auto* http = std::get_if<HttpConnection>(&message)) {
     client::ClientConnection* const back =
         parts_.front.take_in(std::move(descriptors.front()), http->connection);
@@ -469,7 +469,7 @@ void Giver::take_back() {
     } else if (const auto* http = std::get_if<HttpConnection>(&*message)) {
       (void)parts_.front.take_in(std::move(datagram.descriptors.front()), http->connection);
     }
-    for (const SocketAct& act : parcel.acts) (void)carry_out(act, parts_.socketio);
+    for (const SocketAct& act : parcel.acts) (void)carry_out(act, parts_.socketio());
   }
   bytes_on_their_way_ = 0;
   sessions_on_their_way_ = 0;
@@ -605,7 +605,7 @@ bool Taker::joins_ahead(const Frame& frame, loop::Allowance& allowance) {
   const auto* const batch = std::get_if<SessionBatch>(&frame.message);
   if (batch == nullptr) return false;
   joins_ahead_ = !std::all_of(batch->sessions.begin(), batch->sessions.end(), [&](const SessionRecord& each) {
-    return parts_.socketio.join_ahead(each.client, allowance);
+    return parts_.socketio().join_ahead(each.client, allowance);
   });
   return joins_ahead_;
 }
@@ -729,7 +729,7 @@ bool Migration::has_taker_before(std::uint32_t number) const noexcept {
 
 bool Migration::buckets_are_quiet() const {
   return std::all_of(moves_.begin(), moves_.end(), [this](const BucketMove& move) {
-    return move.giver().broken() || (move.giver().given() && parts_.socketio.awaited_replies() == 0 &&
+    return move.giver().broken() || (move.giver().given() && parts_.socketio().awaited_replies() == 0 &&
                                      !has_taker_before(move.number()));
   });
 }
@@ -779,13 +779,13 @@ bool Migration::is_over(const BucketMove& move) const {
   if (move.giver().broken()) return true;
   if (!move.done() || !parts_.handovers.owns_a_bucket()) return false;
   return move.deadline() <= parts_.clock.now() ||
-         (parts_.socketio.awaited_replies() == 0 && !has_taker_before(move.number()));
+         (parts_.socketio().awaited_replies() == 0 && !has_taker_before(move.number()));
 }
 
 void Migration::end_moves() {
   if (moves_.empty()) return;
   moves_.remove_if([this](const BucketMove& move) { return is_over(move); });
-  if (moves_.empty() && !giver_) parts_.socketio.forget_moved();
+  if (moves_.empty() && !giver_) parts_.socketio().forget_moved();
 }
 
 bool Migration::busy() const noexcept {
@@ -825,7 +825,7 @@ bool Migration::pass_on(base::Descriptor& socket, const client::ClientConnection
 
 /// A socket that had to come back is here, although those that knew it before think it is not.
 void Migration::act(const SocketAct& act, std::uint32_t behind) {
-  if (carry_out(act, parts_.socketio)) return;
+  if (carry_out(act, parts_.socketio())) return;
   for (BucketMove& move : moves_)
     if (move.number() > behind) move.giver().send(act);
   if (giver_ && giver_number_ > behind) giver_->send(act);

@@ -44,13 +44,14 @@ struct MigrationParts {
   client::Clients& clients;
   engineio::Server& engine;
   application::Application& application;
-  socketio::Server& socketio;  ///< the application's
   adapter::RingAdapter& rings;
   slot::Router& router;
   slot::Front& front;
   slot::Handovers& handovers;
   ipc::CounterBlock& counters;
   const loop::Clock& clock;
+
+  [[nodiscard]] socketio::Server& socketio() const noexcept { return application.socketio(); }
 };
 
 /// What of broadcasts is retained for sessions on their way.

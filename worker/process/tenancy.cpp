@@ -24,9 +24,8 @@ Tenancy::Tenancy(const ipc::Incarnation& who, base::Descriptor channel, const Pa
       parts_(parts),
       callbacks_(std::move(callbacks)),
       migration_(
-          {parts.context, parts.clients, parts.engine, parts.application, parts.application.socketio(),
-           parts.peers.rings(), parts.router, parts.front, parts.peers.handovers(), parts.counters,
-           parts.clock},
+          {parts.context, parts.clients, parts.engine, parts.application, parts.peers.rings(), parts.router,
+           parts.front, parts.peers.handovers(), parts.counters, parts.clock},
           [this](const ipc::BucketsMoved& moved) { link_.send(moved); },
           [this](const std::string& why) { fail("take the sessions of the worker before: " + why); }),
       link_(

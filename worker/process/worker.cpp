@@ -59,6 +59,7 @@ constexpr std::chrono::microseconds kTimeForMoves{1500};
 constexpr std::chrono::microseconds kTimeForOutput{1500};
 /// Connections and sessions that are closed in one turn because limits.memory is exceeded.
 constexpr int kShedPerTurn = 64;
+
 std::uint64_t sum(const auto& numbers) {
   return std::accumulate(numbers.begin(), numbers.end(), std::uint64_t{0});
 }

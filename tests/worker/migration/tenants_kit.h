@@ -49,8 +49,7 @@ struct Tenant {
   void join(const Tenant& peer);
   void turn();
   [[nodiscard]] MigrationParts parts() {
-    return {*context, clients,   engine,   *application, application->socketio(), rings, router,
-            front,    handovers, counters, clock};
+    return {*context, clients, engine, *application, rings, router, front, handovers, counters, clock};
   }
   [[nodiscard]] std::uint64_t count(ipc::Counter counter) const { return counters.get(counter); }
 

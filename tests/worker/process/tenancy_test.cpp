@@ -96,7 +96,6 @@ class TenancyTest : public testing::Test {
   int setups_ = 0;
   std::vector<int> ended_;
   std::vector<ipc::WorkerMessage> heard_;
-  std::vector<ipc::Gap> gaps_;
   boost::asio::io_context context_;
   loop::Poller poller_;
   loop::Allowance allowance_ = loop::Allowance::unlimited();
@@ -129,7 +128,7 @@ class TenancyTest : public testing::Test {
                     [this](const socketio::Broadcast& broadcast) {
                       application_->socketio().deliver(broadcast);
                     },
-                .on_gap = [this](const ipc::Gap& gap) { gaps_.push_back(gap); },
+                .on_gap = [](const ipc::Gap&) {},
                 .on_arrival = [this](ipc::ReceivedHandover arrival) { front_.take_in(std::move(arrival)); }}),
         sids_(&peers_.buckets(), 0),
         application_(std::in_place, clock(), application::Options{},
