@@ -1,5 +1,5 @@
-// Debian's nginx and HAProxy in front of a cluster: plain processes in the foreground, on ports that were free, with
-// everything they write in a temporary directory of their own.
+// What stands in front of a cluster. Debian's nginx and HAProxy: plain processes in the foreground, on ports that were
+// free, with everything they write in a temporary directory of their own. And a relay in this process.
 import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
@@ -22,6 +22,28 @@ function accepts(port) {
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
     socket.once("connect", () => socket.destroy());
   });
+}
+
+/// Passes on the bytes of TCP connections: to a cluster's `port`, from the address `from`.
+export class AddressRelay {
+  static async start(port, from) {
+    const relay = new AddressRelay();
+    relay.sockets = new Set();
+    relay.server = net.createServer((near) => {
+      const far = net.connect({ port, host: "127.0.0.1", localAddress: from });
+      const end = () => [near, far].forEach((socket) => socket.destroy());
+      for (const socket of [near, far]) relay.sockets.add(socket.on("error", end).once("close", () => relay.sockets.delete(socket)));
+      near.pipe(far).pipe(near);
+    });
+    await new Promise((resolve, reject) => relay.server.once("error", reject).listen(0, "127.0.0.1", resolve));
+    relay.url = `http://127.0.0.1:${relay.server.address().port}`;
+    return relay;
+  }
+
+  close() {
+    this.server.close();
+    for (const socket of this.sockets) socket.destroy();
+  }
 }
 
 class Proxy {

@@ -7,7 +7,9 @@ import { Cluster, addresses } from "./cluster.mjs";
 
 describe("a reload that moves nobody", () => {
   let cluster;
-  before(async () => (cluster = await Cluster.start({ workers: 4, settings: { "reload.move": false } })));
+  // A connection that says nothing for as long as the window lasts is closed, so the window is longer than this process
+  // may have to wait for a CPU between its connect and its first byte.
+  before(async () => (cluster = await Cluster.start({ workers: 2, settings: { "reload.move": false, "reload.drain_window": "2s", "reload.drain_deadline": "10s" } })));
   after(() => cluster?.close());
 
   async function reload() {
@@ -15,7 +17,7 @@ describe("a reload that moves nobody", () => {
     const { code, text } = await cluster.ctl("reload");
     assert.equal(code, 0, text);
     const { slots } = await cluster.allServe({ after: before });
-    assert.deepEqual(slots.map((slot) => slot.deaths), [0, 0, 0, 0], cluster.process.tail());
+    assert.deepEqual(slots.map((slot) => slot.deaths), [0, 0], cluster.process.tail());
     assert.doesNotMatch(text, /died/);
   }
 
