@@ -72,7 +72,7 @@ describe("stderr and stdout are a pipe that nobody reads", () => {
     pipe.fill();
     cluster = await Cluster.start({ workers: 2, output: pipe.theirs, ready: false });
     await cluster.readyUnseen();
-    fleet = await Fleet.connect(cluster.url, addresses(8, 61));
+    fleet = await Fleet.connect(cluster.url, addresses(24, 61));
   });
   after(async () => {
     fleet?.leave();

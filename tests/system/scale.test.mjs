@@ -73,7 +73,7 @@ describe("scaling disconnects nobody", () => {
       await scale(workers);
       assert.equal((await cluster.status()).slots.length, workers);
       const open = new Set(Array.from({ length: workers }, (_, slot) => slot));
-      const answers = await Promise.all(addresses(60, 2).map(async (from) => (await request(cluster.port, { path: "/worker", from })).body));
+      const answers = await Promise.all(addresses(200, 2).map(async (from) => (await request(cluster.port, { path: "/worker", from })).body));
       assert.deepEqual(new Set(answers.map((answer) => Number(answer.match(/^worker: (\d+)$/m)[1]))), open);
       const joined = await Fleet.connect(cluster.url, addresses(12, 3), inThirds);
       try {
