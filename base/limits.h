@@ -17,6 +17,10 @@ inline constexpr std::uint16_t kSlotLimit = 4096;
 /// Lanes in messages are below this: two for each slot, and one.
 inline constexpr std::uint16_t kLaneLimit = 2 * kSlotLimit + 1;
 static_assert(kMostSlots < kSlotLimit);
+/// Numbers of bridges, which have no slot, begin here: where every build expects the number of a slot, and no
+/// slot has one.
+inline constexpr std::uint16_t kFirstBridge = kSlotLimit - 64;
+static_assert(kMostSlots < kFirstBridge);
 
 /// Characters of a session's sid and of a socket's id: other servers' sticky modules and adapters count them.
 inline constexpr std::size_t kIdBytes = 20;

@@ -91,25 +91,33 @@ Supervisor::Supervisor(Loop& loop, Listeners listeners, const upgrade::Superviso
   };
 }
 
-bool Supervisor::on_ready(Worker& worker) { return current_ && current_->on_ready(worker); }
+/// Operations are about slots: what happens to a bridge concerns none.
+Operation* Supervisor::operation_about(const Worker& worker) const noexcept {
+  return ipc::is_bridge(worker.who().slot) ? nullptr : current_.get();
+}
+
+bool Supervisor::on_ready(Worker& worker) {
+  Operation* const operation = operation_about(worker);
+  return operation != nullptr && operation->on_ready(worker);
+}
 
 void Supervisor::on_seated(const Worker& worker) {
-  if (current_) current_->on_seated(worker);
+  if (Operation* const operation = operation_about(worker)) operation->on_seated(worker);
   if (signalled_.contains(worker.who().generation)) on_signalled(worker);
 }
 
 void Supervisor::on_progress(const Worker& worker) {
-  if (current_) current_->on_progress(worker);
+  if (Operation* const operation = operation_about(worker)) operation->on_progress(worker);
 }
 
 void Supervisor::on_buckets_moved(const Worker& worker, const ipc::BucketsMoved& moved) {
-  if (current_) current_->on_buckets_moved(worker, moved);
+  if (Operation* const operation = operation_about(worker)) operation->on_buckets_moved(worker, moved);
 }
 
 void Supervisor::on_gone(const Worker& worker, Cause cause, const std::string& obituary) {
   strangers_.look();
   signalled_.erase(worker.who().generation);
-  if (current_) current_->on_gone(worker, cause, obituary);
+  if (Operation* const operation = operation_about(worker)) operation->on_gone(worker, cause, obituary);
 }
 
 void Supervisor::on_signalled(const Worker& worker) {

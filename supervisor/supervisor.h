@@ -54,6 +54,7 @@ class Supervisor final : private ClusterEvents {
   void restore_runtime_dir();
   void reload(const Reply& reply);
   void replace_signalled();
+  [[nodiscard]] Operation* operation_about(const Worker& worker) const noexcept;
   void roll_out(SharedProgram program, std::vector<std::uint16_t> slots, const Reply& reply);
   void finish_rollout(bool succeeded, const std::string& line, const Reply& reply);
   void end_operation(std::function<void()> then);

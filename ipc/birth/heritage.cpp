@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/limits.h"
+#include "ipc/birth/incarnation.h"
 
 namespace limpet::ipc {
 namespace {
@@ -85,7 +86,8 @@ std::optional<Heritage> heritage_from_environment(std::string_view text, std::st
   from.expect_end();
   from.require(heritage.slots >= 1 && heritage.slots <= base::kSlotLimit,
                "slots: not from 1 to " + std::to_string(base::kSlotLimit));
-  from.require(heritage.slot < heritage.slots, "slot: not below slots");
+  from.require(heritage.slot < heritage.slots || is_bridge(heritage.slot), "slot: not below slots");
+  from.require(heritage.listeners == 0 || !is_bridge(heritage.slot), "listeners: a bridge has none");
   from.require(heritage.lanes == 2 * heritage.slots + 1, "lanes: not 2 × slots + 1");
   from.require(heritage.lane < heritage.lanes, "lane: not below lanes");
   from.require(heritage.generation >= 1, "generation: begins with 1");

@@ -5,9 +5,12 @@
 //   kControlChannel   SOCK_SEQPACKET to the supervisor (ipc/messages/channel.h)
 //   kClusterPage      read-only memfd: bucket -> slot (ipc/shared/bucket_table.h)
 //   kSettings         sealed memfd: one JSON object (keys below)
-//   kInbox            SOCK_SEQPACKET, the receiving end of its slot's inbox (ipc/messages/inbox.h)
+//   kInbox            SOCK_SEQPACKET, the receiving end of its slot's inbox (ipc/messages/inbox.h); a
+//   bridge's
+//                     has no sender
 //   kSlotBoard        read-only memfd: which slots take part, and how full they are (ipc/shared/slot_board.h)
-//   kFirstListener …  its slot's listening sockets, non-blocking, one per address, in configured order
+//   kFirstListener …  its slot's listening sockets, non-blocking, one per address, in configured order; a
+//                     bridge has none
 //   behind those      the sending ends of every slot's inbox, in slot order, its own included
 // and the environment variable kVariable. Everything else it had is closed. stdin is /dev/null, stdout and
 // stderr are the supervisor's. Its process group is its own; its parent-death signal is SIGTERM.
@@ -31,8 +34,9 @@ inline constexpr const char* kHeritageVariable = "LIMPET_HERITAGE";
 /// Grows when a taker of the older number could not live with what is given.
 inline constexpr std::uint32_t kHeritageVersion = 1;
 
-/// Numbers of one worker incarnation. `slots`: that there can be (max_workers); the table of buckets says
-/// which are open, and that changes while a worker lives. `lane` < `lanes` = 2 × slots + 1.
+/// Numbers of one worker incarnation. `slot`: or the number of a bridge (ipc/birth/incarnation.h). `slots`:
+/// that there can be (max_workers); the table of buckets says which are open, and that changes while a worker
+/// lives. `lane` < `lanes` = 2 × slots + 1, a pool for all.
 struct Heritage {
   std::uint16_t slot = 0;
   std::uint16_t slots = 1;

@@ -16,6 +16,16 @@ std::pair<base::Descriptor, base::Descriptor> migration_stream() {
   return {base::Descriptor(ends[0]), base::Descriptor(ends[1])};
 }
 
+namespace {
+
+std::vector<std::uint16_t> lanes_of(const std::vector<upgrade::WorkerState>& workers) {
+  std::vector<std::uint16_t> lanes;
+  for (const upgrade::WorkerState& worker : workers) lanes.push_back(worker.who.lane);
+  return lanes;
+}
+
+}  // namespace
+
 Births::Births(Loop& loop, const Listeners& listeners, std::uint16_t capacity, std::vector<int> cpus)
     : loop_(loop),
       listeners_(listeners),
@@ -32,7 +42,7 @@ Births::Births(Loop& loop, const Listeners& listeners, std::vector<int> cpus,
       listeners_(listeners),
       buckets_(ipc::BucketTable::create(static_cast<std::uint16_t>(state.slots.size()))),
       board_(ipc::SlotBoard::create(static_cast<std::uint16_t>(state.slots.size()))),
-      lanes_(state.free_lanes),
+      lanes_(static_cast<std::uint16_t>(state.slots.size()), state.free_lanes, lanes_of(state.workers)),
       cpus_(std::move(cpus)),
       last_generation_(state.last_generation) {
   for (const upgrade::SlotState& each : state.slots)
@@ -55,14 +65,14 @@ void Births::save(upgrade::SupervisorState* into) const {
   }
 }
 
-std::unique_ptr<Worker> Births::start(std::uint16_t slot, const SharedProgram& program, bool succeeds,
+std::unique_ptr<Worker> Births::start(std::uint16_t seat, const SharedProgram& program, bool succeeds,
                                       std::string* why) {
   const auto lane = lanes_.take();
   if (!lane) {
     *why = "every lane is taken by a worker that still drains";
     return nullptr;
   }
-  const ipc::Incarnation who{slot, *lane, ++last_generation_};
+  const ipc::Incarnation who{seat, *lane, ++last_generation_};
   try {
     auto [ours, theirs] = ipc::Channel::pair();
     // Opened anew, for each worker a read position of its own.
@@ -89,11 +99,12 @@ std::unique_ptr<Worker> Births::start(std::uint16_t slot, const SharedProgram& p
 
 ipc::SpawnRequest Births::request_for(const ipc::Incarnation& who, const Program& program, int control,
                                       int settings) const {
+  const bool has_slot = !ipc::is_bridge(who.slot);
   const ipc::Heritage heritage{.slot = who.slot,
                                .slots = capacity(),
                                .lane = who.lane,
-                               .lanes = static_cast<std::uint16_t>(2 * capacity() + 1),
-                               .listeners = listeners_.count(),
+                               .lanes = lanes_.count(),
+                               .listeners = has_slot ? listeners_.count() : std::uint16_t{0},
                                .generation = who.generation};
   ipc::SpawnRequest request;
   request.executable = program.file.name;
@@ -106,14 +117,17 @@ ipc::SpawnRequest Births::request_for(const ipc::Incarnation& who, const Program
   request.descriptors = {{control, ipc::kControlChannel},
                          {buckets_.descriptor(), ipc::kClusterPage},
                          {settings, ipc::kSettings},
-                         {inboxes_[who.slot].receiving.get(), ipc::kInbox},
+                         {(has_slot ? inboxes_[who.slot] : bridge_inbox_).receiving.get(), ipc::kInbox},
                          {board_.descriptor(), ipc::kSlotBoard}};
-  int target = ipc::kFirstListener;
-  for (const int listener : listeners_.of_slot(who.slot)) request.descriptors.push_back({listener, target++});
+  if (has_slot) {
+    int target = ipc::kFirstListener;
+    for (const int listener : listeners_.of_slot(who.slot))
+      request.descriptors.push_back({listener, target++});
+  }
   for (std::uint16_t slot = 0; slot < capacity(); ++slot) {
     request.descriptors.push_back({inboxes_[slot].sending.get(), heritage.inbox_sender(slot)});
   }
-  if (!cpus_.empty()) request.cpu = cpus_[who.slot % cpus_.size()];
+  if (has_slot && !cpus_.empty()) request.cpu = cpus_[who.slot % cpus_.size()];
   return request;
 }
 

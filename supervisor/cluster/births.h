@@ -34,9 +34,9 @@ class Births {
          const upgrade::SupervisorState& state);
   void save(upgrade::SupervisorState* into) const;
 
-  /// Takes a lane and a new generation. `succeeds`: it is told so, and gets its end of a migration stream.
-  /// Null, with the reason in `*why`, if no process can be had.
-  [[nodiscard]] std::unique_ptr<Worker> start(std::uint16_t slot, const SharedProgram& program, bool succeeds,
+  /// Takes a lane and a new generation. `seat`: of a slot, or of a bridge. `succeeds`: it is told so, and
+  /// gets its end of a migration stream. Null, with the reason in `*why`, if no process can be had.
+  [[nodiscard]] std::unique_ptr<Worker> start(std::uint16_t seat, const SharedProgram& program, bool succeeds,
                                               std::string* why);
   /// The table of buckets. Workers see the change at once.
   [[nodiscard]] std::uint16_t owner(std::uint16_t bucket) const { return buckets_.owner(bucket); }
@@ -59,6 +59,7 @@ class Births {
   Loop& loop_;
   const Listeners& listeners_;
   std::vector<ipc::Inbox> inboxes_;
+  ipc::Inbox bridge_inbox_ = ipc::make_inbox();  ///< nobody has its sending end
   ipc::BucketTable buckets_;
   ipc::SlotBoard board_;
   Lanes lanes_;

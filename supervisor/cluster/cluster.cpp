@@ -103,6 +103,7 @@ void Cluster::tell_level(std::uint32_t level) {
 
 std::string Cluster::obstacle_to_exec() const {
   if (slots_.is_closing()) return "slots are still closing";
+  if (slots_.has_bridges()) return "a bridge is there, which an upgrade does not carry over";
   for (const auto& slot : slots_) {
     for (const auto& worker : slot->workers)
       if (worker->channel.wants_write()) return worker->name() + " does not read its control channel";
@@ -132,6 +133,30 @@ void Cluster::stop(Worker& worker, bool at_once) {
   }
 }
 
+std::uint16_t Cluster::open_bridge(SharedProgram program) {
+  Slot& seat = slots_.add_bridge(std::move(program));
+  starts_.ensure_tenant(seat, milliseconds(0));
+  return seat.number;
+}
+
+void Cluster::replace_bridge(std::uint16_t number, SharedProgram program) {
+  const Slot& seat = slots_.at(number);
+  for (const auto& worker : seat.workers) {
+    if (worker->is_booting())
+      put_down(*worker, Ending::ByMessage, Cause::Left, "withdrawn: another one follows");
+  }
+  std::string why;
+  (void)starts_.start(number, program, &why);
+}
+
+void Cluster::close_bridge(std::uint16_t number) {
+  Slot& seat = slots_.at(number);
+  seat.closing = true;
+  seat.respawn.cancel();
+  for (const auto& worker : seat.workers) stop(*worker, false);
+  slots_.remove_closed();
+}
+
 void Cluster::restore_listeners() {
   for (const std::string& line : listeners_.restore(addresses_of(program_->options)))
     log(Level::Warning, "listener: " + line);
@@ -159,7 +184,7 @@ void Cluster::open_slots(std::uint16_t slots) {
 void Cluster::close_slots(std::uint16_t slots) {
   slots_.close_from(slots);
   slots_.each_worker([&](Worker& worker) {
-    if (worker.who().slot >= slots)
+    if (worker.who().slot >= slots && !ipc::is_bridge(worker.who().slot))
       put_down(worker, Ending::ByMessage, Cause::Left, "withdrawn: its slot closes");
   });
   slots_.remove_closed();

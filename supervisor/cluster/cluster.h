@@ -58,6 +58,13 @@ class Cluster final : public ClusterSteps, private Watcher {
   /// From now on: no new worker, no new connection; everybody drains. `at_once`: SIGKILL for all. May be
   /// called again.
   void stop(bool at_once);
+  /// A worker without a slot, beside them all, and whoever follows it: of that program, until close_bridge().
+  /// Gives the number of its seat (ipc/birth/incarnation.h).
+  [[nodiscard]] std::uint16_t open_bridge(SharedProgram program);
+  /// One of that program takes the seat, and the one before leaves; if it cannot, that one stays.
+  void replace_bridge(std::uint16_t seat, SharedProgram program);
+  /// Nobody follows there.
+  void close_bridge(std::uint16_t seat);
   /// SIGCHLD came: a debugger may have given the status of a worker free.
   void take_held_ends() { deaths_.take_held_ends(); }
   /// Unix sockets whose files were swept: for the workers that start from now on. Says so in the log.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "ipc/messages/control.h"
@@ -163,7 +164,11 @@ void ControlMessages::take_ready(Worker& worker, const ipc::Ready&, ipc::Datagra
 void ControlMessages::take_signalled(Worker& worker, const ipc::Signalled&, ipc::Datagram&) {
   log(Level::Info, fmt::format("{}: somebody has sent it SIGTERM", worker.name()));
   worker.tell(ipc::GoOn{});
-  events_.on_signalled(worker);
+  if (!ipc::is_bridge(worker.who().slot)) return events_.on_signalled(worker);
+  const Slot& seat = slots_.at(worker.who().slot);
+  const bool has_successor = std::any_of(seat.workers.begin(), seat.workers.end(),
+                                         [](const auto& each) { return each->is_booting(); });
+  if (!has_successor && !seat.closing && !slots_.stopping()) starts_.start(seat);
 }
 
 void ControlMessages::take_progress(Worker& worker, const ipc::DrainProgress& progress, ipc::Datagram&) {

@@ -56,9 +56,7 @@ std::optional<std::string> interpreter_of(const std::string& path) {
   return line.substr(begin, line.find_first_of(" \t", begin) - begin);
 }
 
-}  // namespace
-
-Program find_program(const Options& options, const StartPlace& place) {
+Program look_for_program(const Options& options, const StartPlace& place) {
   Program result;
   result.options = options;
   result.directory = place.open_directory();
@@ -82,6 +80,15 @@ Program find_program(const Options& options, const StartPlace& place) {
                                          *interpreter, std::strerror(errno)));
   }
   return result;
+}
+
+}  // namespace
+
+Program find_program(const Options& options, const StartPlace& place) try {
+  return look_for_program(options, place);
+} catch (const std::exception& failure) {
+  if (options.application_place.empty()) throw;
+  throw std::runtime_error(options.application_place + ": " + failure.what());
 }
 
 Program with_settings(Program found, const std::vector<std::string>& listen, std::uint64_t placement_seed) {

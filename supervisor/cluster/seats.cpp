@@ -21,7 +21,8 @@ Seats::Seats(const Slots& slots, Lending& lending, Routes& routes, Endings& endi
       announced_(announced) {}
 
 void Seats::seat(Worker& worker) {
-  const Slot& slot = slots_.at(worker.who().slot);
+  Slot& slot = slots_.at(worker.who().slot);
+  if (slot.program) slot.program = worker.program;
   Worker* const predecessor = slot.seated();
   Worker* const giver = slot.giver();
   worker.happen(WorkerEvent::IsSeated, predecessor == nullptr ? "the seat is free" : "reload");

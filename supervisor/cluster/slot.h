@@ -1,9 +1,10 @@
-// A durable seat and its tenants. What is kept of it from one worker to the next.
+// A durable seat and its tenants: a slot's, or a bridge's. What is kept of it from one worker to the next.
 #pragma once
 
 #include <chrono>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ipc/messages/ctl.h"
@@ -16,9 +17,11 @@ namespace limpet::supervisor {
 struct Slot {
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  Slot(Loop& loop, std::uint16_t its_number) : number(its_number), respawn(loop) {}
+  Slot(Loop& loop, std::uint16_t its_number, SharedProgram its_program = nullptr)
+      : number(its_number), program(std::move(its_program)), respawn(loop) {}
 
-  const std::uint16_t number;
+  const std::uint16_t number;  ///< of the slot, or of the bridge (ipc/birth/incarnation.h)
+  SharedProgram program;       ///< a bridge's: of who was seated last, and follows; null: the cluster's
   std::vector<std::unique_ptr<Worker>> workers;  ///< living ones, oldest first
   RespawnPolicy policy;
   Timer respawn;

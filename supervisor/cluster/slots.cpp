@@ -72,16 +72,34 @@ void Slots::close_from(std::uint16_t first) {
 }
 
 void Slots::remove_closed() {
-  while (slots_.size() > open_ && slots_.back()->closing && slots_.back()->workers.empty()) slots_.pop_back();
+  const auto is_over = [](const Slot& seat) { return seat.closing && seat.workers.empty(); };
+  while (slots_.size() > open_ && is_over(*slots_.back())) slots_.pop_back();
+  std::erase_if(bridges_, [&is_over](const auto& bridge) { return is_over(*bridge.second); });
+}
+
+Slot& Slots::add_bridge(SharedProgram program) {
+  std::uint16_t number = base::kFirstBridge;
+  while (bridges_.contains(number)) ++number;
+  CHECK(number < base::kSlotLimit, "there are some bridges, not dozens");
+  auto seat = std::make_unique<Slot>(loop_, number, std::move(program));
+  return *bridges_.emplace(number, std::move(seat)).first->second;
+}
+
+Slot* Slots::find(std::uint16_t number) const noexcept {
+  if (!ipc::is_bridge(number)) return number < slots_.size() ? slots_[number].get() : nullptr;
+  const auto bridge = bridges_.find(number);
+  return bridge == bridges_.end() ? nullptr : bridge->second.get();
 }
 
 void Slots::stop() {
   stopping_ = true;
-  for (const auto& slot : slots_) slot->respawn.cancel();
+  each_seat([](Slot& seat) { seat.respawn.cancel(); });
 }
 
 bool Slots::are_empty() const noexcept {
-  return std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->workers.empty(); });
+  bool empty = true;
+  each_seat([&empty](Slot& seat) { empty = empty && seat.workers.empty(); });
+  return empty;
 }
 
 bool Slots::are_all_seated() const noexcept {
@@ -105,10 +123,9 @@ std::vector<std::uint16_t> Slots::seats_of(const std::set<std::uint64_t>& genera
 }
 
 bool Slots::has_process(pid_t pid) const noexcept {
-  return std::any_of(slots_.begin(), slots_.end(), [pid](const auto& slot) {
-    return std::any_of(slot->workers.begin(), slot->workers.end(),
-                       [pid](const auto& worker) { return worker->pid() == pid; });
-  });
+  bool found = false;
+  each_worker([&found, pid](const Worker& worker) { found = found || worker.pid() == pid; });
+  return found;
 }
 
 std::vector<ipc::SlotStatus> Slots::statuses() const {

@@ -1,7 +1,9 @@
 // All slots of a cluster and who is in them: which there are, which of them are open, who is seated where.
-// Owns the slots and, through them, the workers. Starts, tells and ends nobody.
+// And the seats of bridges, which get no clients and no buckets. Owns them and, through them, the workers.
+// Starts, tells and ends nobody.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <set>
 #include <utility>
@@ -38,16 +40,20 @@ class Slots {
   /// Nobody follows there; each goes with its last worker (remove_closed()).
   void close_from(std::uint16_t first);
   void remove_closed();
+  /// A new seat beside the slots, for workers of that program.
+  Slot& add_bridge(SharedProgram program);
+  [[nodiscard]] bool has_bridges() const noexcept { return !bridges_.empty(); }
   /// Nobody follows anywhere.
   void stop();
   [[nodiscard]] bool stopping() const noexcept { return stopping_; }
 
   // ---- who is in them ----
-  [[nodiscard]] Slot& at(std::uint16_t number) const { return *slots_.at(number); }
-  /// Null: there is none of that number by now, or yet.
-  [[nodiscard]] Slot* find(std::uint16_t number) const noexcept {
-    return number < slots_.size() ? slots_[number].get() : nullptr;
+  /// Of a slot, or of a bridge.
+  [[nodiscard]] Slot& at(std::uint16_t number) const {
+    return ipc::is_bridge(number) ? *bridges_.at(number) : *slots_.at(number);
   }
+  /// Null: there is none of that number by now, or yet.
+  [[nodiscard]] Slot* find(std::uint16_t number) const noexcept;
   /// Who has the seat of a slot that may be closed already.
   [[nodiscard]] Worker* tenant(std::uint16_t number) const noexcept {
     const Slot* const slot = find(number);
@@ -68,21 +74,30 @@ class Slots {
   /// It has ended: from now on it is in no list.
   [[nodiscard]] std::unique_ptr<Worker> take_out(const Worker& worker);
 
+  /// The slots alone.
   [[nodiscard]] auto begin() const noexcept { return slots_.begin(); }
   [[nodiscard]] auto end() const noexcept { return slots_.end(); }
+  /// Of slots and bridges.
   template <class Visit>
   void each_worker(Visit visit) const {
-    for (const auto& slot : slots_) {
-      // A copy: a visit may end a worker's membership.
-      std::vector<Worker*> workers;
-      for (const auto& worker : slot->workers) workers.push_back(worker.get());
-      for (Worker* worker : workers) visit(*worker);
-    }
+    // A copy: a visit may end a worker's membership.
+    std::vector<Worker*> workers;
+    each_seat([&workers](Slot& seat) {
+      for (const auto& worker : seat.workers) workers.push_back(worker.get());
+    });
+    for (Worker* worker : workers) visit(*worker);
   }
 
  private:
+  template <class Visit>
+  void each_seat(Visit visit) const {
+    for (const auto& slot : slots_) visit(*slot);
+    for (const auto& [number, bridge] : bridges_) visit(*bridge);
+  }
+
   Loop& loop_;
   std::vector<std::unique_ptr<Slot>> slots_;  ///< those with a worker, or about to have one
+  std::map<std::uint16_t, std::unique_ptr<Slot>> bridges_;
   std::uint16_t open_;
   std::uint16_t used_;
   bool stopping_ = false;

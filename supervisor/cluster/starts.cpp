@@ -26,7 +26,8 @@ Starts::Starts(const Slots& slots, Births& births, Totals& totals, Routes& route
 Worker* Starts::start(std::uint16_t number, const SharedProgram& program, std::string* why) {
   CHECK(!slots_.stopping(), "a worker is started while everything stops");
   Slot& slot = slots_.at(number);
-  const bool succeeds = program->options.move && slot.giver() != nullptr;
+  // A bridge has no sessions.
+  const bool succeeds = program->options.move && slot.giver() != nullptr && !ipc::is_bridge(number);
   auto worker = births_.start(number, program, succeeds, why);
   if (worker == nullptr) {
     note_failure(slot, *why);
@@ -43,7 +44,7 @@ Worker* Starts::start(std::uint16_t number, const SharedProgram& program, std::s
 
 void Starts::start(const Slot& slot) {
   std::string why;
-  (void)start(slot.number, program_, &why);
+  (void)start(slot.number, slot.program ? slot.program : program_, &why);
 }
 
 void Starts::ensure_tenant(Slot& slot, milliseconds served) {
@@ -66,7 +67,7 @@ void Starts::note_failure(Slot& slot, const std::string& why) {
   totals_.count_start(slot.number);
   totals_.count_end(slot.number, Cause::NotStarted);
   ++slot.deaths;
-  slot.last_obituary = fmt::format("slot {}: start a worker: {}", slot.number, why);
+  slot.last_obituary = fmt::format("{}: start a worker: {}", ipc::seat_name(slot.number), why);
   const bool next = !slot.has_prospect();
   if (next) ensure_tenant(slot, milliseconds(0));
   log(Level::Error, fmt::format("{}; {}", slot.last_obituary,

@@ -80,7 +80,7 @@ upgrade::WorkerState Worker::save() const {
 }
 
 std::string Worker::name() const {
-  return fmt::format("slot {} gen {} pid {}", who_.slot, who_.generation, pid_);
+  return fmt::format("{} gen {} pid {}", ipc::seat_name(who_.slot), who_.generation, pid_);
 }
 
 bool Worker::has_ended() const noexcept {
@@ -91,12 +91,12 @@ bool Worker::has_ended() const noexcept {
 void Worker::happen(WorkerEvent event, std::string_view why) {
   const LifeRow& row = life_row(state_, event);
   CHECK(row.verdict != Verdict::Impossible,
-        fmt::format("slot {} gen {}: {} when {}: {}", who_.slot, who_.generation, to_text(event),
+        fmt::format("{} gen {}: {} when {}: {}", ipc::seat_name(who_.slot), who_.generation, to_text(event),
                     to_text(state_), row.because));
   if (row.verdict == Verdict::Ignored) return;
   const WorkerState before = std::exchange(state_, row.next);
-  log(Level::Info, fmt::format("slot {} gen {}: {} -> {} ({})", who_.slot, who_.generation, to_text(before),
-                               to_text(state_), why));
+  log(Level::Info, fmt::format("{} gen {}: {} -> {} ({})", ipc::seat_name(who_.slot), who_.generation,
+                               to_text(before), to_text(state_), why));
 }
 
 void Worker::tell(const ipc::SupervisorMessage& message, std::initializer_list<int> descriptors) {

@@ -234,6 +234,7 @@ class Reader {
       if (value.find('\0') != std::string::npos)
         return mistake(key.source(), "application: has a zero byte in it; no value may");
     options_->application = *std::move(values);
+    options_->application_place = place_of(key.source().begin);
   }
 
   void take_section(const toml::key& key, const toml::node& node) {

@@ -97,7 +97,10 @@ LoadedOptions load_options(const CommandLine& command_line) {
     if (!why.empty()) append({fmt::format("{}: {}", row.flag, why)}, &result.mistakes);
     places[name_in_file(row)] = row.flag;
   }
-  if (!command_line.application.empty()) result.options.application = command_line.application;
+  if (!command_line.application.empty()) {
+    result.options.application = command_line.application;
+    result.options.application_place.clear();
+  }
   if (result.mistakes.empty()) append(contradictions(result.options, places), &result.mistakes);
   return result;
 }

@@ -22,6 +22,7 @@ struct Options {
   using Milliseconds = std::chrono::milliseconds;
 
   std::vector<std::string> application;  ///< path and arguments; empty: `chat` beside the limpet binary
+  std::string application_place;         ///< "limpet.toml:3", if the file names it
   std::vector<std::string> listen;
   /// What the [[listen]] tables say of those addresses, in their order; empty if they were given as a list.
   std::vector<std::vector<GivenFlag>> listen_tables;

@@ -18,16 +18,17 @@ const kPeerSeconds = 10; // then its attack is ended: others have waited long en
 
 const { values } = parseArgs({ options: { only: { type: "string", multiple: true, default: kAll }, attack: { type: "string", default: "" } } });
 
-/// Bystanders have machines of their own in truth: here they go first, and what stands before a server's command gives it its
-/// usual place again. Whoever may not (an ordinary user) measures what everybody waits for a CPU as well.
-function bystandersFirst() {
+/// Bystanders and attackers have machines of their own in truth. Here the bystanders go first and the attackers last: what
+/// stands before a server's command gives it its usual place again, and before an attacker's the last one. Whoever may not (an
+/// ordinary user) measures what everybody waits for a CPU as well.
+function prioritize() {
   try {
     // A priority is a thread's; those that collect garbage are here already.
     for (const thread of fs.readdirSync("/proc/self/task")) os.setPriority(Number(thread), -10);
-    return ["nice", "-n", "10"];
+    return { server: ["nice", "-n", "10"], attacker: ["nice", "-n", "29"] };
   } catch (error) {
     console.log(`bystanders wait for a CPU like everybody: ${error.message}`);
-    return [];
+    return { server: [], attacker: [] };
   }
 }
 
@@ -56,14 +57,14 @@ async function onPeer(row, { start, chats }) {
   let server;
   let crowd;
   try {
-    server = await start(row, directory, through);
+    server = await start(row, directory, through.server);
     if (chats) crowd = await Crowd.connect(server.url, addresses(20));
     crowd?.start();
     const pids = server.pids();
     const before = measured(pids);
     const watching = watch(crowd, server);
     const begun = performance.now();
-    const { result, problem } = await attack({ ...row, seconds: kPeerSeconds }, { port: server.port, workers: 2 });
+    const { result, problem } = await attack({ ...row, seconds: kPeerSeconds }, { port: server.port, workers: 2 }, through.attacker);
     const seconds = (performance.now() - begun) / 1_000;
     const after = measured(pids);
     await crowd?.stop(5_000);
@@ -80,7 +81,7 @@ async function onPeer(row, { start, chats }) {
   }
 }
 
-const through = bystandersFirst();
+const through = prioritize();
 const rows = attacksOf(undefined, values.attack);
 const begun = performance.now();
 const runs = [];

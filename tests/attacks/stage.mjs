@@ -39,9 +39,10 @@ function forgetPeaks(pids) {
   for (const pid of pids) fs.writeFileSync(`/proc/${pid}/clear_refs`, "5");
 }
 
-/// The attack of a row to its end, in a process of its own: {result} or {problem}.
-export async function attack({ group, number, seconds = 60 }, fields) {
-  const attacker = new Process(process.execPath, [path.join(here, "attacker.mjs"), group, String(number), JSON.stringify(fields)]);
+/// The attack of a row to its end, in a process of its own, with `through` before its command: {result} or {problem}.
+export async function attack({ group, number, seconds = 60 }, fields, through = []) {
+  const [command, ...args] = [...through, process.execPath, path.join(here, "attacker.mjs"), group, String(number), JSON.stringify(fields)];
+  const attacker = new Process(command, args);
   try {
     await within(attacker.exited, "the attack's end", seconds * 1_000);
     const line = attacker.lines.find((each) => each.startsWith("result: "));
@@ -83,8 +84,8 @@ function unreadPipe(file) {
 export const attacksOf = (groups = Object.keys(kAttacks), words = "") => groups.flatMap((group) => kAttacks[group].map((row, number) => ({ ...row, group, number }))).filter(({ name }) => name.includes(words));
 
 class Stage {
-  constructor(row, through) {
-    Object.assign(this, { row, through });
+  constructor(row, { server = [], attacker = [] }) {
+    Object.assign(this, { row, through: { server, attacker } });
     this.problems = [];
     this.tooMuchCpu = []; // problems that other work on the machine may cause as well
   }
@@ -94,7 +95,7 @@ class Stage {
     this.directory = fs.mkdtempSync(path.join(os.tmpdir(), "limpet-attack-"));
     const ours = app === "chat" ? { "app.public": pages(path.join(this.directory, "public")) } : {};
     this.pipe = unread && unreadPipe(path.join(this.directory, "stderr"));
-    this.cluster = await Cluster.start({ app, workers: 2, settings: { ...settings, ...ours }, defaults: true, stderr: this.pipe?.descriptor, through: this.through });
+    this.cluster = await Cluster.start({ app, workers: 2, settings: { ...settings, ...ours }, defaults: true, stderr: this.pipe?.descriptor, through: this.through.server });
     this.crowd = await Crowd.connect(this.cluster.url, addresses(kBystanders), transports);
     await this.#warm();
     this.workers = await this.cluster.seated();
@@ -130,7 +131,7 @@ class Stage {
     const watching = beside?.(this.crowd, this.cluster);
     const begun = performance.now();
     const { port, runtime, configuration, workers } = this.cluster;
-    const { result, problem } = await attack(this.row, { port, runtime, configuration, workers });
+    const { result, problem } = await attack(this.row, { port, runtime, configuration, workers }, this.through.attacker);
     this.seconds = (performance.now() - begun) / 1_000;
     this.during = measured(this.pids);
     this.result = result;
@@ -216,7 +217,7 @@ class Stage {
 
 /// One attack on a cluster of its own. {problems, tooMuchCpu, seconds, cpuMs, turnUs, grewMiB, crowd, watched}: problems are words,
 /// none if all is right; `watched` is what `beside` gave.
-export async function underAttack(row, beside, through = []) {
+export async function underAttack(row, beside, through = {}) {
   const stage = new Stage(row, through);
   try {
     await stage.open();

@@ -124,6 +124,8 @@ BOUNDED_LOOPS: dict[str, str] = {
     "worker/adapter/record.cpp": ONE_PIECE,
     "worker/engineio/packet.cpp": ONE_PIECE,
     "worker/http/body.cpp": ONE_PIECE,
+    "worker/loop/buffer.h": "one rendering of a message for each kind of connection, of which there are few",
+    "worker/loop/long_fifo.h:items": "the 32 that are few",
     "worker/loop/date.cpp": "a date has 29 characters, or 33",
     "worker/http/preconditions.cpp": ONE_PIECE,
     "worker/http/request.cpp": ONE_PIECE,

@@ -111,7 +111,7 @@ class FakeWorker {
     counters_.add(Counter::LoopTurns);
     counters_.set(Counter::SessionsOpen, sessions_.size());
     std::vector<pollfd> wait = {{kControlChannel, POLLIN, 0}};
-    if (seated_) wait.push_back({kFirstListener, POLLIN, 0});
+    if (seated_ && given_.listeners > 0) wait.push_back({kFirstListener, POLLIN, 0});
     for (const auto& [slot, sockets] : borrowed_) wait.push_back({sockets.at(1).get(), POLLIN, 0});
     const std::size_t listeners = wait.size();
     for (const Stream& each : streams_) wait.push_back({each.socket.get(), POLLIN, 0});

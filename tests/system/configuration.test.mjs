@@ -160,6 +160,16 @@ describe("a configuration with a mistake is refused", () => {
     assert.match(text, /did you mean -c .*limpet\.toml\?/);
   });
 
+  test("an application that the file names is told with its line; one of the command line is without", async () => {
+    const file = path.join(directory, "limpet.toml");
+    fs.writeFileSync(file, 'workers = 1\n\napplication = ["./gone", "--level", "3"]\n');
+    const check = (...more) => run(build("limpet"), ["serve", "-c", file, "--check", ...more]);
+    const { code, text } = await check();
+    assert.equal(code, 1, text);
+    assert.match(text, /limpet\.toml:3: application \S*gone: cannot be executed: No such file or directory/);
+    assert.match((await check("/no/such/app")).text, /^limpet: application \/no\/such\/app: cannot be executed/m);
+  });
+
   test("an application's name without a slash is one in PATH, and nothing else", async () => {
     const { code, text } = await run(build("limpet"), ["serve", "probe_app", "--listen", "tcp://127.0.0.1:0", "--runtime-dir", path.join(directory, "run")], { cwd: path.dirname(build("probe_app")) });
     assert.equal(code, 1, text);

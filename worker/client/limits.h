@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "worker/client/client_address.h"
@@ -25,8 +26,12 @@ struct Limits {
   bool operator==(const Limits&) const = default;
 };
 
+/// What clients speak on a listening address: slot::Front::serve has the one place that chooses by it.
+enum class Protocol : std::uint8_t { Http };
+
 /// Of one listening address.
 struct ListenerSettings {
+  Protocol protocol = Protocol::Http;
   std::chrono::milliseconds header_timeout{10000};
   std::chrono::milliseconds body_timeout{30000};
   std::chrono::milliseconds idle_timeout{60000};

@@ -137,13 +137,10 @@ constexpr std::array<std::int8_t, 256> make_digits() {
 }
 constexpr std::array<std::int8_t, 256> kDigits = make_digits();
 
-void append_frame(std::string& payload, const loop::Buffer& frame) {
-  if (websocket::opcode_of(frame) == websocket::Opcode::Binary) {
-    payload += 'b';
-    payload += base64(frame.payload());
-  } else {
-    payload += frame.payload();
-  }
+/// A text is the same in a payload and in a WebSocket's frame.
+std::string_view packet_of(const loop::Buffer& frame) {
+  if (websocket::opcode_of(frame) == websocket::Opcode::Text) return frame.payload();
+  return loop::rendering_of({&frame, 1}, render_binary_packet).view();
 }
 
 }  // namespace
@@ -168,26 +165,28 @@ std::string_view next_packet(const Dialect& dialect, std::string_view& payload, 
 std::string make_payload(const Dialect& dialect, std::span<const loop::Buffer> frames,
                          std::string_view last) {
   std::size_t size = last.size();
-  for (const auto& frame : frames) size += frame.size() + 1;
+  for (const auto& frame : frames) size += packet_of(frame).size() + 1;
   std::string payload;
   payload.reserve(size);
   for (const auto& frame : frames) {
     if (!payload.empty()) payload += dialect.separator;
-    append_frame(payload, frame);
+    payload += packet_of(frame);
   }
   if (!last.empty() && !payload.empty()) payload += dialect.separator;
   payload += last;
   return payload;
 }
 
-std::string base64(std::string_view bytes) {
+loop::Buffer render_binary_packet(std::span<const loop::Buffer> frame) {
+  const std::string_view bytes = frame.front().payload();
+  const std::size_t size = 1 + (bytes.size() + 2) / 3 * 4;
   // EVP_EncodeBlock adds a terminating zero.
-  std::string encoded((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int size =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
-                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  encoded.resize(static_cast<std::size_t>(size));
-  return encoded;
+  loop::Buffer packet = loop::Buffer::allocate(size + 1);
+  packet.data()[0] = 'b';
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(packet.data() + 1),
+                  reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  packet.narrow(0, size);
+  return packet;
 }
 
 std::string from_base64(std::string_view text) {

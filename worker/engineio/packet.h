@@ -25,12 +25,14 @@ struct Packet {
 [[nodiscard]] std::string_view next_packet(const Dialect& dialect, std::string_view& payload,
                                            bool& more) noexcept;
 
-/// The polling rendering of messages made by websocket::FrameBuilder, then `last` (a whole packet) if not
+/// The renderer of a polling payload's packet with bytes (`b`, then base64): of the one frame that has them.
+[[nodiscard]] loop::Buffer render_binary_packet(std::span<const loop::Buffer> frame);
+
+/// The polling payload of messages made by websocket::FrameBuilder, then `last` (a whole packet) if not
 /// empty.
 [[nodiscard]] std::string make_payload(const Dialect& dialect, std::span<const loop::Buffer> frames,
                                        std::string_view last);
 
-[[nodiscard]] std::string base64(std::string_view bytes);
 /// As Node decodes: both alphabets, ends at `=`, ignores what is no base64.
 [[nodiscard]] std::string from_base64(std::string_view text);
 

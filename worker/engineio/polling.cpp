@@ -17,12 +17,13 @@ constexpr std::uint32_t kCopies = 2;
 constexpr std::uint32_t kCopiesOfBase64 = 4;
 constexpr std::uint32_t kCopiesOfJsonp = 8;
 
-/// What was done for an answer, beside what every answer costs.
+/// What is to be done for an answer, beside what every answer costs.
 std::uint32_t units_of_answer(bool jsonp, std::span<const loop::Buffer> frames) {
   std::size_t bytes = 0, encoded = 0;
   for (const loop::Buffer& frame : frames) {
     bytes += frame.size();
-    if (websocket::opcode_of(frame) == websocket::Opcode::Binary) encoded += frame.size();
+    const bool is_binary = websocket::opcode_of(frame) == websocket::Opcode::Binary;
+    if (is_binary && frame.find_rendering(render_binary_packet) == nullptr) encoded += frame.size();
   }
   return loop::units_of_bytes(bytes) * (jsonp ? kCopiesOfJsonp : kCopies) +
          loop::units_of_bytes(encoded) * kCopiesOfBase64;
@@ -82,8 +83,9 @@ std::uint32_t Polling::answer(const Dialect& dialect, std::string_view last, loo
   const bool is_jsonp = poll.jsonp().has_value();
   const std::vector<loop::Buffer> frames = queue.take(is_jsonp ? kMostPerJsonpPoll : kMostPerPoll);
   taken_at_ = now;
+  const std::uint32_t units = units_of_answer(is_jsonp, frames);
   poll.answer(make_payload(dialect, frames, last));
-  return units_of_answer(is_jsonp, frames);
+  return units;
 }
 
 void Polling::answer_with_noop() {

@@ -1,5 +1,9 @@
 // A reference-counted run of bytes that many client connections share: one frame, thousands of sockets. The
 // count is not atomic: buffers belong to the worker's one thread. Immutable once more than one handle exists.
+//
+// What is sent is kept in one form, the canonical one: a message is the frame of its Socket.IO packet, then
+// those of its attachments. What connections of another kind are sent instead is a rendering of it, made when
+// the first of them needs it, and kept with the message for all others (law 6).
 #pragma once
 
 #include <algorithm>
@@ -16,6 +20,10 @@
 
 namespace limpet::loop {
 
+class Buffer;
+/// Makes one form of a message: see rendering_of(). Never empty.
+using Renderer = Buffer (*)(std::span<const Buffer> message);
+
 class Buffer {
  public:
   Buffer() = default;
@@ -27,6 +35,7 @@ class Buffer {
     base::make_resident(block, sizeof(Block) + size);
     live_bytes_ += cost;
     block->references = 1;
+    block->renderings = nullptr;
     block->end = static_cast<std::uint32_t>(size);
     block->payload = 0;
     block->begin = 0;
@@ -49,6 +58,8 @@ class Buffer {
   ~Buffer() {
     if (block_ == nullptr || --block_->references != 0) return;
     live_bytes_ -= std::uint64_t{block_->cost} * kGrain;
+    if (block_->renderings != nullptr) [[unlikely]]
+      drop_renderings();
     std::free(block_);
   }
   /// What all buffers of the process take in memory, each once however many have it queued.
@@ -81,8 +92,15 @@ class Buffer {
   }
   [[nodiscard]] std::string_view payload() const noexcept { return view().substr(payload_offset()); }
 
+  /// nullptr: nobody has needed it yet.
+  [[nodiscard]] const Buffer* find_rendering(Renderer renderer) const noexcept;
+  /// Kept as long as these bytes are. Only one for each renderer.
+  const Buffer& keep_rendering(Renderer renderer, Buffer rendering) const;
+
  private:
+  struct Rendering;
   struct Block {
+    Rendering* renderings;  ///< a list, mostly empty
     std::uint32_t references;
     std::uint32_t end;
     std::uint32_t payload;
@@ -102,8 +120,37 @@ class Buffer {
   }
 
   explicit Buffer(Block* block) noexcept : block_(block) {}
+  void drop_renderings() noexcept;
   inline static std::uint64_t live_bytes_ = 0;
   Block* block_ = nullptr;
 };
+
+struct Buffer::Rendering {
+  Renderer renderer;
+  Buffer bytes;
+  Rendering* next;
+};
+
+inline const Buffer* Buffer::find_rendering(Renderer renderer) const noexcept {
+  const Rendering* each = block_->renderings;
+  while (each != nullptr && each->renderer != renderer) each = each->next;
+  return each == nullptr ? nullptr : &each->bytes;
+}
+
+inline const Buffer& Buffer::keep_rendering(Renderer renderer, Buffer rendering) const {
+  block_->renderings = new Rendering{renderer, std::move(rendering), block_->renderings};
+  return block_->renderings->bytes;
+}
+
+inline void Buffer::drop_renderings() noexcept {
+  for (Rendering* each = block_->renderings; each != nullptr;) delete std::exchange(each, each->next);
+}
+
+/// `message` in the form that `renderer` makes: once, for all connections of this worker. Good as long as the
+/// first of the message's buffers.
+inline const Buffer& rendering_of(std::span<const Buffer> message, Renderer renderer) {
+  const Buffer* const kept = message.front().find_rendering(renderer);
+  return kept != nullptr ? *kept : message.front().keep_rendering(renderer, renderer(message));
+}
 
 }  // namespace limpet::loop

@@ -23,6 +23,14 @@ class Fifo {
   [[nodiscard]] auto end() const noexcept { return items_.end(); }
 
   void push_back(T item) { items_.push_back(std::move(item)); }
+  /// Moves all others if nothing was taken from the front before: for few.
+  void push_front(T item) {
+    if (head_ > 0) {
+      items_[--head_] = std::move(item);
+    } else {
+      items_.insert(items_.begin(), std::move(item));
+    }
+  }
   /// The first one, which is gone from here.
   T pop_front() {
     T item = std::move(items_[head_]);

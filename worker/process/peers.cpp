@@ -65,7 +65,7 @@ Peers::Peers(boost::asio::io_context& context, const ipc::Heritage& heritage, Pe
                  settings.placement) {}
 
 std::uint64_t Peers::sessions_of_own_slot() const noexcept {
-  return board_ ? board_->sessions(own_slot_) : 0;
+  return board_ && own_slot_ < board_->slots() ? board_->sessions(own_slot_) : 0;
 }
 
 }  // namespace limpet::process

@@ -48,7 +48,7 @@ class Peers {
   [[nodiscard]] adapter::RingAdapter& rings() noexcept { return rings_; }
   [[nodiscard]] slot::Handovers& handovers() noexcept { return handovers_; }
   [[nodiscard]] slot::Placement& placement() noexcept { return placement_; }
-  /// As the board says; 0 without one.
+  /// As the board says; 0 without one, and without a slot.
   [[nodiscard]] std::uint64_t sessions_of_own_slot() const noexcept;
 
   // Once per turn, in this order.

@@ -78,11 +78,21 @@ void Front::welcome(base::Descriptor socket, const client::PeerAddress& peer, st
   if (listeners_.of(*connection).proxy_protocol) {
     connection->set_receiver(&proxy_reader_);
     connection->set_waiting(loop::Stream::Waiting::Header);
-  } else if (admits_one_more_of(*connection)) {
-    http_.adopt(*connection);
   } else {
-    refuse_as_busy(*connection);
+    let_in(*connection);
   }
+}
+
+/// What its client speaks is the listener's to say: it is chosen here, and nowhere else.
+void Front::serve(client::ClientConnection& client) {
+  switch (listeners_.of(client).protocol) {
+    case client::Protocol::Http:
+      return http_.adopt(client);
+  }
+}
+
+void Front::let_in(client::ClientConnection& client) {
+  admits_one_more_of(client) ? serve(client) : refuse_as_busy(client);
 }
 
 /// A proxy's own address counts for nobody.
@@ -130,11 +140,7 @@ std::size_t Front::ProxyReader::on_bytes(loop::Stream& stream, std::span<char> b
       break;
   }
   if (header.client) client.set_peer_by_proxy(*header.client);
-  if (front.admits_one_more_of(client)) {
-    front.http_.adopt(stream);
-  } else {
-    front.refuse_as_busy(client);
-  }
+  front.let_in(client);
   return header.bytes;
 }
 
@@ -154,13 +160,13 @@ void Front::take_in(ipc::ReceivedHandover arrival) {
   }
   if (connection->serves_one_request() || asks_for_session(image.unread)) {
     count_arrived(*connection);
-    return http_.adopt(*connection);
+    return serve(*connection);
   }
   if (clients_.open() > most) {
     counters_.add(ipc::Counter::RefusedConnections);
     return clients_.open() > most + kRefusalsAtOnce ? connection->abort() : refuse_as_busy(*connection);
   }
-  admits_one_more_of(*connection) ? http_.adopt(*connection) : refuse_as_busy(*connection);
+  let_in(*connection);
 }
 
 /// For one that is here, or on its way here: a client with a session is let in whatever the caps say.
@@ -175,7 +181,7 @@ client::ClientConnection* Front::take_in(base::Descriptor socket, const client::
   client::ClientConnection* connection = restore(clients_, std::move(socket), image);
   if (connection == nullptr) return nullptr;
   count_arrived(*connection);
-  http_.adopt(*connection);
+  serve(*connection);
   return connection;
 }
 

@@ -57,6 +57,9 @@ class Front final : public http::RequestHandler {
   [[nodiscard]] bool counts_for_its_address(const client::ClientConnection& client) const;
   [[nodiscard]] bool asks_for_session(std::string_view request) const;
   [[nodiscard]] bool admits_one_more_of(client::ClientConnection& client);
+  /// Unless its address has too many.
+  void let_in(client::ClientConnection& client);
+  void serve(client::ClientConnection& client);
   void refuse_as_busy(client::ClientConnection& client);
   [[nodiscard]] bool admits_handshake(const http::Exchange& exchange, const http::RequestHead& head);
   [[nodiscard]] Route send_away(client::ClientConnection& client, const Router::Decision& decision,

@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "ipc/birth/incarnation.h"
+
 namespace limpet::ipc {
 namespace {
 
@@ -20,7 +22,7 @@ TEST(Heritage, ReadsAsItsHeaderSays) {
 
 TEST(Heritage, IsTheSameForGiverAndTaker) {
   const Heritage lowest{};
-  const Heritage highest{.slot = 4095,
+  const Heritage highest{.slot = 4031,
                          .slots = 4096,
                          .lane = 8192,
                          .lanes = 8193,
@@ -30,6 +32,16 @@ TEST(Heritage, IsTheSameForGiverAndTaker) {
     std::string why;
     EXPECT_EQ(heritage_from_environment(to_environment(given), &why), given) << why;
   }
+}
+
+TEST(Heritage, OfABridgeHasNoListeners) {
+  const Heritage given{.slot = base::kFirstBridge + 1, .slots = 4, .lane = 8, .lanes = 9, .listeners = 0};
+  std::string why;
+  EXPECT_EQ(heritage_from_environment(to_environment(given), &why), given) << why;
+  EXPECT_EQ(refusal("version=1 slot=4032 slots=4 lane=0 lanes=9 listeners=1 generation=1"),
+            "listeners: a bridge has none");
+  EXPECT_EQ(refusal("version=1 slot=4031 slots=4 lane=0 lanes=9 listeners=0 generation=1"),
+            "slot: not below slots");
 }
 
 TEST(Heritage, NamesTheDescriptorsBehindTheListeners) {

@@ -3,11 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "tests/worker/engineio/rig.h"
 #include "tests/worker/plenty.h"
-#include "worker/engineio/packet.h"
 
 namespace limpet::engineio {
 namespace {
@@ -750,62 +748,6 @@ TEST(EngineServer, MayBeDestroyedWithSessionsInEveryState) {
   // Open: the first and the parked one. What the destructor does with them all, the sanitizers say.
   EXPECT_EQ(rig.engine.session_count(), 2U);
   EXPECT_TRUE(rig.engine.has_lingering());
-}
-
-// Packets
-
-/// Byte by byte, as it is written down in ECMA-262 and RFC 8259.
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const std::string three = text.substr(i, 3);
-    char code[8];
-    std::snprintf(code, sizeof code, "\\u%04x", c);
-    if (three == "\xe2\x80\xa8" || three == "\xe2\x80\xa9") {
-      out += three[2] == '\xa8' ? "\\u2028" : "\\u2029";
-      i += 2;
-    } else if (const auto at = std::string_view("\b\f\n\r\t\"\\").find(text[i]);
-               at != std::string_view::npos) {
-      out += std::string("\\") + "bfnrt\"\\"[at];
-    } else {
-      out += c < 0x20 ? std::string(code) : std::string(1, text[i]);
-    }
-  }
-  return out + "\"";
-}
-
-TEST(EnginePackets, AreQuotedForJsonpWhateverTheyAre) {
-  std::string all;
-  for (int c = 0; c < 256; ++c) all += static_cast<char>(c);
-  const std::string plain(5000, 'x');
-  for (const std::string& text :
-       {std::string("\xe2\x80\xa8"), std::string("\xe2\x80\xa9 \xe2\x82\xac"), std::string("\xe2"),
-        std::string("\xe2\x80"), std::string("\"\\\x1f\x7f/"), all, plain, std::string(5000, '\x01')}) {
-    for (std::size_t before = 0; before < 20; ++before) {
-      const std::string moved = plain.substr(0, before) + text + text + plain.substr(0, before);
-      ASSERT_EQ(wrap_jsonp("0", moved), "___eio[0](" + quoted(moved) + ");") << before;
-    }
-  }
-}
-
-TEST(EnginePackets, AreTakenOutOfAJsonpForm) {
-  EXPECT_EQ(unwrap_jsonp("d=a%5Cnb%5C%5Cnc%5Cd%5C%5Ce+%"), "a\nb\\nc\\d\\\\e %");
-  EXPECT_EQ(unwrap_jsonp("x=1&d=%5C"), "\\");
-  EXPECT_EQ(unwrap_jsonp("x=1"), "");
-}
-
-TEST(EnginePackets, DecodeBase64AsNodeDoes) {
-  EXPECT_EQ(from_base64("AQIDBA=="), "\x01\x02\x03\x04");
-  EXPECT_EQ(from_base64("AQIDBA"), "\x01\x02\x03\x04");
-  EXPECT_EQ(from_base64("-_-_"), from_base64("+/+/"));
-  EXPECT_EQ(from_base64("A Q\nI D"), "\x01\x02\x03");
-  EXPECT_EQ(from_base64(""), "");
-  for (std::size_t size = 0; size < 100; ++size) {
-    std::string bytes;
-    for (std::size_t i = 0; i < size; ++i) bytes += static_cast<char>(i * 37 + size);
-    EXPECT_EQ(from_base64(base64(bytes)), bytes);
-  }
 }
 
 }  // namespace

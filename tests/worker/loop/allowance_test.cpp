@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
+#include <vector>
 
 #include "worker/loop/accounts.h"
 #include "worker/loop/fifo.h"
@@ -90,6 +92,52 @@ TEST(Fifo, IsAQueueWhateverIsPutInAndTakenOut) {
 struct Holder {
   Noted noted;
 };
+
+TEST(LongFifo, IsAQueueWhateverIsPutInAndTakenOutShortOrLong) {
+  std::uint32_t seed = 1;
+  // Mostly short; then one that grows past where its elements stand in blocks, and shrinks again.
+  for (const std::uint32_t odds : {110u, 140u, 110u}) {
+    LongFifo<int> fifo;
+    std::deque<int> model;
+    for (int step = 0; step < 20'000; ++step) {
+      seed = seed * 1664525u + 1013904223u;
+      const std::uint32_t choice = seed >> 24;
+      if (choice < odds || model.empty()) {
+        fifo.push_back(step);
+        model.push_back(step);
+      } else if (choice < odds + 10) {
+        fifo.push_front(step);
+        model.push_front(step);
+      } else if (choice < odds + 14) {
+        const std::size_t some = model.size() / 2;
+        fifo.drop(some);
+        model.erase(model.begin(), model.begin() + static_cast<std::ptrdiff_t>(some));
+      } else {
+        ASSERT_EQ(fifo.pop_front(), model.front());
+        model.pop_front();
+      }
+      ASSERT_EQ(fifo.size(), model.size());
+      ASSERT_EQ(fifo.empty(), model.empty());
+      if (model.empty()) continue;
+      ASSERT_EQ(fifo.front(), model.front());
+      ASSERT_EQ(fifo[fifo.size() - 1], model.back());
+    }
+    std::vector<int> rest;
+    for (const int each : fifo) rest.push_back(each);
+    EXPECT_TRUE(std::equal(rest.begin(), rest.end(), model.begin(), model.end()));
+    fifo.clear();
+    EXPECT_TRUE(fifo.empty());
+    fifo.push_back(7);
+    EXPECT_EQ(fifo.pop_front(), 7);
+  }
+}
+
+TEST(LongFifo, WithOneElementOwnsLittle) {
+  LongFifo<std::uint64_t> fifo;
+  EXPECT_EQ(fifo.footprint(), 0u);
+  fifo.push_back(1);
+  EXPECT_LE(fifo.footprint(), 2 * sizeof(std::uint64_t)) << "every session that polls has one of these";
+}
 
 TEST(LongFifo, GivesItsMemoryBackWhenItHasBecomeEmpty) {
   LongFifo<std::uint64_t> fifo;
