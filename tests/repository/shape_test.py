@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """The code base's own shape (docs/testing.md): each test is one rule, and names the lines that break it."""
 
+import collections
 import json
 import re
+import statistics
 import subprocess
 import unittest
 from pathlib import Path
@@ -272,6 +274,21 @@ def functions(path):
         head = []
 
 
+# Lines of a function, its signature among them.
+MOST_LINES = 60
+MEDIAN_LINES = 8
+# Files in which one class's functions are defined.
+MOST_FILES_OF_A_CLASS = 3
+
+
+def functions_of_the_product():
+    """(path, name, number of its first line, lines)"""
+    for path in files():
+        if is_cpp(path) and not path.startswith(("tests/", "examples/")):
+            for name, number, text in functions(path):
+                yield path, name, number, text.count("\n") + 1
+
+
 def loops_that_ask_nobody():
     """{file:function: line} of the worker's functions that loop, or receive a client's bytes, and ask no allowance."""
     found = {}
@@ -512,6 +529,21 @@ class Shape(unittest.TestCase):
                     if name not in ends:
                         found.append(f"{path}:{number}: {name}")
         self.assert_none(found, "no such file in the project")
+
+    def test_functions_are_short(self):
+        found = list(functions_of_the_product())
+        self.assertGreater(len(found), 1000)
+        self.assert_none([f"{path}:{number}: {name} has {count}" for path, name, number, count in found if count > MOST_LINES],
+                         f"a function has at most {MOST_LINES} lines")
+        self.assertLessEqual(statistics.median(count for _, _, _, count in found), MEDIAN_LINES)
+
+    def test_a_class_is_defined_in_few_files(self):
+        places = collections.defaultdict(set)
+        for path, name, _, _ in functions_of_the_product():
+            if path.endswith(".cpp") and "::" in name:
+                places[path.rsplit("/", 1)[0], name.split("::")[0]].add(path)
+        self.assert_none([f"{folder}: {name}: {', '.join(sorted(where))}" for (folder, name), where in sorted(places.items())
+                          if len(where) > MOST_FILES_OF_A_CLASS], "a class that wants more files is several classes")
 
     def test_the_top_level_is_what_the_design_names(self):
         entries = {path.split("/")[0] for path in files()}
