@@ -23,7 +23,7 @@
 # Limits, enforced by the reader (a message beyond them is refused as a whole)
 #   text                 64 KiB (writers cut longer ones)
 #   bytes of a handover  48 KiB
-#   slot                 < 4096 (there are not more buckets)      lane  <= 8192 (2 x slots + 1 of them)
+#   slot                 < 4096 (there are not more buckets); a bridge has a number from 4032 on      lane  <= 8192 (2 x slots + 1 of them)
 #   durations            milliseconds, 0 to 100 years; signed so that a negative one can be told from a large one
 #   lists                slots and numbers by slot 4096; workers of a slot 64; listeners 1024; counters 4096
 #   body                 the struct of the chosen union member must be there (not a null pointer)
@@ -39,7 +39,7 @@ $Cxx.namespace("limpet::wire");
 using Milliseconds = Int64;
 
 struct Incarnation {
-  # One life of one worker.
+  # One life of one worker. slot: or the number of a bridge, which has none.
   slot @0 :UInt16;
   lane @1 :UInt16;
   generation @2 :UInt64;  # only grows, over all slots
@@ -150,7 +150,7 @@ struct Leave {
 }
 
 struct PeerJoined {
-  # Another worker (or the bridge) has a ring. Attach to it before anything else is read.
+  # Another worker (or a bridge) has a ring. Attach to it before anything else is read.
   # Descriptors, 3: ring, reader page (sealed memfds), doorbell (eventfd).
   who @0 :Incarnation;
 }
@@ -215,7 +215,7 @@ struct BorrowSlot {
 }
 
 struct ReturnSlot {
-  # That slot has a worker again, or another heir.
+  # That slot has been opened again, or has another heir.
   slot @0 :UInt16;
 }
 

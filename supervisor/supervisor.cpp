@@ -91,7 +91,7 @@ Supervisor::Supervisor(Loop& loop, Listeners listeners, const upgrade::Superviso
   };
 }
 
-/// Operations are about slots: what happens to a bridge concerns none.
+/// Operations are about slots: what a bridge does concerns none.
 Operation* Supervisor::operation_about(const Worker& worker) const noexcept {
   return ipc::is_bridge(worker.who().slot) ? nullptr : current_.get();
 }
@@ -117,7 +117,8 @@ void Supervisor::on_buckets_moved(const Worker& worker, const ipc::BucketsMoved&
 void Supervisor::on_gone(const Worker& worker, Cause cause, const std::string& obituary) {
   strangers_.look();
   signalled_.erase(worker.who().generation);
-  if (Operation* const operation = operation_about(worker)) operation->on_gone(worker, cause, obituary);
+  // Of a bridge as well: its lane is free.
+  if (current_) current_->on_gone(worker, cause, obituary);
 }
 
 void Supervisor::on_signalled(const Worker& worker) {
@@ -197,6 +198,12 @@ void Supervisor::reload_by_signal() {
 /// The workers to which somebody has sent SIGTERM: like a reload of their slots. While something else is
 /// under way they wait for its end.
 void Supervisor::replace_signalled() {
+  if (cluster_.stopping()) return;
+  for (const Slot* const seat : cluster_.slots().bridges_of(signalled_)) {
+    const std::string why = cluster_.replace_bridge(seat->number, seat->program);
+    if (!why.empty())
+      log(Level::Warning, fmt::format("{}: not replaced: {}", ipc::seat_name(seat->number), why));
+  }
   if (!operation().empty()) return;
   std::vector<std::uint16_t> slots = cluster_.slots().seats_of(signalled_);
   if (slots.empty()) return;
@@ -365,6 +372,8 @@ void Supervisor::upgrade(const Reply& reply) {
     log_refusal([&] { return fmt::format("upgrade: refused: busy: {}", busy); });
     return reply(ipc::Done{1, fmt::format("busy: {}", busy)});
   }
+  if (const std::string why = cluster_.obstacle_to_exec(); !why.empty())
+    return reply(ipc::Done{1, fmt::format("upgrade refused: {}; nothing changes", why)});
   begin_operation("upgrade");
   upgrade_reply_ = reply;
   log(Level::Info, fmt::format("upgrade: trying {}", command_line_.place.binary));

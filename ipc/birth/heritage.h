@@ -5,9 +5,8 @@
 //   kControlChannel   SOCK_SEQPACKET to the supervisor (ipc/messages/channel.h)
 //   kClusterPage      read-only memfd: bucket -> slot (ipc/shared/bucket_table.h)
 //   kSettings         sealed memfd: one JSON object (keys below)
-//   kInbox            SOCK_SEQPACKET, the receiving end of its slot's inbox (ipc/messages/inbox.h); a
-//   bridge's
-//                     has no sender
+//   kInbox            SOCK_SEQPACKET, the receiving end of its slot's inbox (ipc/messages/inbox.h); to that
+//                     of a bridge nobody sends
 //   kSlotBoard        read-only memfd: which slots take part, and how full they are (ipc/shared/slot_board.h)
 //   kFirstListener …  its slot's listening sockets, non-blocking, one per address, in configured order; a
 //                     bridge has none

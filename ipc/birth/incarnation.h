@@ -10,7 +10,10 @@
 
 namespace limpet::ipc {
 
-[[nodiscard]] constexpr bool is_bridge(std::uint16_t seat) noexcept { return seat >= base::kFirstBridge; }
+/// That is the number of a bridge, not of a slot.
+[[nodiscard]] constexpr bool is_bridge(std::uint16_t seat) noexcept {
+  return seat >= base::kFirstBridge && seat < base::kSlotLimit;
+}
 
 /// "slot 3", "bridge 0"
 [[nodiscard]] inline std::string seat_name(std::uint16_t seat) {

@@ -112,12 +112,12 @@ struct MoveBuckets {
   std::chrono::milliseconds window{0};
   std::chrono::milliseconds deadline{0};
 };
-/// A slot without a worker: accept what waits at its listening sockets and read its inbox, beside one's own.
+/// A closed slot: accept what waits at its listening sockets and read its inbox, beside one's own.
 /// Descriptors: its inbox, then its listening sockets, as in the heritage.
 struct BorrowSlot {
   std::uint16_t slot = 0;
 };
-/// It has a worker again, or another heir: stop that.
+/// It has been opened again, or has another heir: stop that.
 struct ReturnSlot {
   std::uint16_t slot = 0;
 };

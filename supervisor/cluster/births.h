@@ -43,6 +43,7 @@ class Births {
   void assign(const std::vector<std::uint16_t>& owners);
   [[nodiscard]] int inbox(std::uint16_t slot) const { return inboxes_.at(slot).receiving.get(); }
 
+  [[nodiscard]] bool has_free_lane() const noexcept { return lanes_.has_free(); }
   /// The worker is dead and its peers were told.
   void bury(const Worker& worker) { lanes_.give_back(worker.who().lane); }
   /// What the workers are told of all slots.
@@ -59,7 +60,7 @@ class Births {
   Loop& loop_;
   const Listeners& listeners_;
   std::vector<ipc::Inbox> inboxes_;
-  ipc::Inbox bridge_inbox_ = ipc::make_inbox();  ///< nobody has its sending end
+  ipc::Inbox bridge_inbox_ = ipc::make_inbox();  ///< of all bridges; nobody is given its sending end
   ipc::BucketTable buckets_;
   ipc::SlotBoard board_;
   Lanes lanes_;

@@ -134,19 +134,24 @@ void Cluster::stop(Worker& worker, bool at_once) {
 }
 
 std::uint16_t Cluster::open_bridge(SharedProgram program) {
-  Slot& seat = slots_.add_bridge(std::move(program));
-  starts_.ensure_tenant(seat, milliseconds(0));
+  const Slot& seat = slots_.add_bridge(std::move(program));
+  starts_.start(seat);
   return seat.number;
 }
 
-void Cluster::replace_bridge(std::uint16_t number, SharedProgram program) {
-  const Slot& seat = slots_.at(number);
-  for (const auto& worker : seat.workers) {
+std::string Cluster::replace_bridge(std::uint16_t number, const SharedProgram& program) {
+  Slot* const seat = slots_.find(number);
+  if (seat == nullptr || seat->closing || stopping()) return ipc::seat_name(number) + " closes";
+  if (!has_free_lane()) return "every lane is taken";
+  for (const auto& worker : seat->workers) {
     if (worker->is_booting())
       put_down(*worker, Ending::ByMessage, Cause::Left, "withdrawn: another one follows");
   }
+  // The back-off of a program that crashed is not that of the one that replaces it.
+  seat->policy.forget();
   std::string why;
   (void)starts_.start(number, program, &why);
+  return why;
 }
 
 void Cluster::close_bridge(std::uint16_t number) {

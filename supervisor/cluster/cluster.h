@@ -58,12 +58,14 @@ class Cluster final : public ClusterSteps, private Watcher {
   /// From now on: no new worker, no new connection; everybody drains. `at_once`: SIGKILL for all. May be
   /// called again.
   void stop(bool at_once);
-  /// A worker without a slot, beside them all, and whoever follows it: of that program, until close_bridge().
-  /// Gives the number of its seat (ipc/birth/incarnation.h).
+  /// Makes the seat of a bridge and starts a worker of that program there. If it dies another one follows,
+  /// until close_bridge(). Gives the number of the seat (ipc/birth/incarnation.h). Not while everything
+  /// stops.
   [[nodiscard]] std::uint16_t open_bridge(SharedProgram program);
-  /// One of that program takes the seat, and the one before leaves; if it cannot, that one stays.
-  void replace_bridge(std::uint16_t seat, SharedProgram program);
-  /// Nobody follows there.
+  /// A worker of that program is started, takes the seat when it is ready, and the one before leaves; if it
+  /// ends before that, that one stays. "" or why it could not be started; then nothing has changed.
+  [[nodiscard]] std::string replace_bridge(std::uint16_t seat, const SharedProgram& program);
+  /// The workers of that seat leave, and no new one is started.
   void close_bridge(std::uint16_t seat);
   /// SIGCHLD came: a debugger may have given the status of a worker free.
   void take_held_ends() { deaths_.take_held_ends(); }
@@ -84,6 +86,7 @@ class Cluster final : public ClusterSteps, private Watcher {
   [[nodiscard]] bool move_buckets(std::uint16_t from, std::uint16_t to) override;
 
   // ---- books ----
+  [[nodiscard]] bool has_free_lane() const noexcept override { return births_.has_free_lane(); }
   [[nodiscard]] const Slots& slots() const noexcept override { return slots_; }
   [[nodiscard]] std::uint16_t capacity() const noexcept override { return births_.capacity(); }
   [[nodiscard]] std::uint16_t listener_count() const noexcept override { return listeners_.count(); }

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <tuple>
 
 #include "ipc/messages/control.h"
@@ -116,12 +115,11 @@ void ControlMessages::take_buckets_moved(Worker& worker, const ipc::BucketsMoved
 
 void ControlMessages::welcome(Worker& worker, const ipc::Hello& hello, ipc::Datagram& datagram) {
   if (hello.protocol_version != ipc::kProtocolVersion || hello.who != worker.who()) {
-    return endings_.put_down(
-        worker, Ending::ByMessage, Cause::Misbehaved,
-        fmt::format("says hello with protocol {} of build {} as slot {} lane {} gen {}; this "
-                    "supervisor speaks protocol {}",
-                    hello.protocol_version, hello.build, hello.who.slot, hello.who.lane, hello.who.generation,
-                    ipc::kProtocolVersion));
+    return endings_.put_down(worker, Ending::ByMessage, Cause::Misbehaved,
+                             fmt::format("says hello with protocol {} of build {} as {} lane {} gen {}; this "
+                                         "supervisor speaks protocol {}",
+                                         hello.protocol_version, hello.build, ipc::seat_name(hello.who.slot),
+                                         hello.who.lane, hello.who.generation, ipc::kProtocolVersion));
   }
   std::string why;
   worker.counters = ipc::CounterView::map(datagram.descriptors[2], worker.who(), &why);
@@ -164,11 +162,7 @@ void ControlMessages::take_ready(Worker& worker, const ipc::Ready&, ipc::Datagra
 void ControlMessages::take_signalled(Worker& worker, const ipc::Signalled&, ipc::Datagram&) {
   log(Level::Info, fmt::format("{}: somebody has sent it SIGTERM", worker.name()));
   worker.tell(ipc::GoOn{});
-  if (!ipc::is_bridge(worker.who().slot)) return events_.on_signalled(worker);
-  const Slot& seat = slots_.at(worker.who().slot);
-  const bool has_successor = std::any_of(seat.workers.begin(), seat.workers.end(),
-                                         [](const auto& each) { return each->is_booting(); });
-  if (!has_successor && !seat.closing && !slots_.stopping()) starts_.start(seat);
+  events_.on_signalled(worker);
 }
 
 void ControlMessages::take_progress(Worker& worker, const ipc::DrainProgress& progress, ipc::Datagram&) {

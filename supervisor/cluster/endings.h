@@ -20,7 +20,7 @@ class Endings {
   /// All are borrowed for life.
   Endings(Watcher& watcher, Routes& routes, ClusterEvents& events);
 
-  /// Ends it: so now, by SIGKILL a second later.
+  /// Ends it in that way; if it is still there a second later, by SIGKILL.
   void put_down(Worker& worker, Ending ending, Cause cause, std::string why);
 
   /// One that is not ready in `left` is put down.

@@ -15,8 +15,8 @@ class Lanes {
   explicit Lanes(std::uint16_t slots) : count_(count_for(slots)) {
     for (std::uint16_t lane = 0; lane < count_; ++lane) free_.push_back(lane);
   }
-  /// Of the image before an upgrade. `taken`: by the workers that live. One that the image before kept back
-  /// joins the pool.
+  /// Of the image before an upgrade. `taken`: by the workers that live. A lane that is in neither list (older
+  /// builds kept the last one for themselves) is free.
   Lanes(std::uint16_t slots, const std::vector<std::uint16_t>& free, const std::vector<std::uint16_t>& taken)
       : count_(count_for(slots)), free_(free.begin(), free.end()) {
     const auto is_in = [](const auto& lanes, std::uint16_t lane) {
@@ -31,6 +31,7 @@ class Lanes {
   }
   [[nodiscard]] std::uint16_t count() const noexcept { return count_; }
   [[nodiscard]] std::vector<std::uint16_t> free() const { return {free_.begin(), free_.end()}; }
+  [[nodiscard]] bool has_free() const noexcept { return !free_.empty(); }
   [[nodiscard]] std::optional<std::uint16_t> take() {
     if (free_.empty()) return std::nullopt;
     const std::uint16_t lane = free_.front();

@@ -56,10 +56,8 @@ std::optional<std::string> interpreter_of(const std::string& path) {
   return line.substr(begin, line.find_first_of(" \t", begin) - begin);
 }
 
-Program look_for_program(const Options& options, const StartPlace& place) {
-  Program result;
-  result.options = options;
-  result.directory = place.open_directory();
+void look_for_application(const Options& options, const StartPlace& place, Program* into) {
+  Program& result = *into;
   const std::string path = find_application(options.application, place);
   if (!options.application.empty())
     result.arguments.assign(options.application.begin() + 1, options.application.end());
@@ -79,16 +77,21 @@ Program look_for_program(const Options& options, const StartPlace& place) {
     throw std::runtime_error(fmt::format("application {}: its interpreter {} cannot be executed: {}", path,
                                          *interpreter, std::strerror(errno)));
   }
-  return result;
 }
 
 }  // namespace
 
-Program find_program(const Options& options, const StartPlace& place) try {
-  return look_for_program(options, place);
-} catch (const std::exception& failure) {
-  if (options.application_place.empty()) throw;
-  throw std::runtime_error(options.application_place + ": " + failure.what());
+Program find_program(const Options& options, const StartPlace& place) {
+  Program result;
+  result.options = options;
+  result.directory = place.open_directory();
+  try {
+    look_for_application(options, place, &result);
+  } catch (const std::exception& failure) {
+    if (options.application_place.empty()) throw;
+    throw std::runtime_error(options.application_place + ": " + failure.what());
+  }
+  return result;
 }
 
 Program with_settings(Program found, const std::vector<std::string>& listen, std::uint64_t placement_seed) {

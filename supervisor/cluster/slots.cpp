@@ -80,7 +80,7 @@ void Slots::remove_closed() {
 Slot& Slots::add_bridge(SharedProgram program) {
   std::uint16_t number = base::kFirstBridge;
   while (bridges_.contains(number)) ++number;
-  CHECK(number < base::kSlotLimit, "there are some bridges, not dozens");
+  CHECK(number < base::kSlotLimit, "no number is left for another bridge");
   auto seat = std::make_unique<Slot>(loop_, number, std::move(program));
   return *bridges_.emplace(number, std::move(seat)).first->second;
 }
@@ -119,6 +119,15 @@ std::vector<std::uint16_t> Slots::seats_of(const std::set<std::uint64_t>& genera
     const Worker* const seated = at(slot).seated();
     return seated == nullptr || !generations.contains(seated->who().generation);
   });
+  return result;
+}
+
+std::vector<const Slot*> Slots::bridges_of(const std::set<std::uint64_t>& generations) const {
+  std::vector<const Slot*> result;
+  for (const auto& [number, bridge] : bridges_) {
+    const Worker* const seated = bridge->seated();
+    if (seated != nullptr && generations.contains(seated->who().generation)) result.push_back(bridge.get());
+  }
   return result;
 }
 

@@ -68,6 +68,8 @@ class Slots {
   [[nodiscard]] std::vector<std::uint16_t> all_open() const;
   /// The open slots in which one of these generations is seated.
   [[nodiscard]] std::vector<std::uint16_t> seats_of(const std::set<std::uint64_t>& generations) const;
+  /// The same of bridges.
+  [[nodiscard]] std::vector<const Slot*> bridges_of(const std::set<std::uint64_t>& generations) const;
   [[nodiscard]] bool has_process(pid_t pid) const noexcept;
   [[nodiscard]] std::vector<ipc::SlotStatus> statuses() const;
   [[nodiscard]] std::vector<Totals::Living> living() const;

@@ -49,7 +49,7 @@ void Starts::start(const Slot& slot) {
 
 void Starts::ensure_tenant(Slot& slot, milliseconds served) {
   if (!slots_.wants_worker(slot)) return;
-  const bool first = totals_.starts(slot.number) == 0;
+  const bool first = !ipc::is_bridge(slot.number) && totals_.starts(slot.number) == 0;
   if (first) return start(slot);
   const double chance = std::uniform_real_distribution<double>(0, 1)(chance_);
   schedule(slot, slot.policy.delay_after_death(served, chance));

@@ -26,7 +26,7 @@ class Starts {
   /// Of a program that may be another than the cluster's. Null, with the reason in `*why`, if it could not be
   /// started; that is told and counted.
   Worker* start(std::uint16_t slot, const SharedProgram& program, std::string* why);
-  /// One of the cluster's program, now. A failure is told and counted.
+  /// One of the cluster's program, or of the bridge's own, now. A failure is told and counted.
   void start(const Slot& slot);
   /// Unless the slot wants none: now, or after a death when the policy says so. `served`: by the one that has
   /// died.

@@ -24,7 +24,7 @@ class ClusterSteps {
   /// The worker is ready. Who had the seat gives it up; its sessions move, or are drained.
   virtual void seat(Worker& worker) = 0;
   virtual void drain(Worker& worker, std::string_view why) = 0;
-  /// Ends it: so now, by SIGKILL a second later.
+  /// Ends it in that way; if it is still there a second later, by SIGKILL.
   virtual void put_down(Worker& worker, Ending ending, Cause cause, std::string why) = 0;
   /// From now on whoever dies is replaced by a worker of this program.
   virtual void adopt(SharedProgram program) = 0;
@@ -39,6 +39,8 @@ class ClusterSteps {
   /// Once more for one pair, whose taker has died. False if one of them has no worker.
   [[nodiscard]] virtual bool move_buckets(std::uint16_t from, std::uint16_t to) = 0;
 
+  /// One more worker can be started: else those that leave have every lane.
+  [[nodiscard]] virtual bool has_free_lane() const noexcept = 0;
   [[nodiscard]] virtual const Slots& slots() const noexcept = 0;
   /// The most slots that there can be.
   [[nodiscard]] virtual std::uint16_t capacity() const noexcept = 0;

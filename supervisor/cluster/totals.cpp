@@ -19,9 +19,10 @@ ipc::CounterReport finished_peak(ipc::CounterReport report) {
 }  // namespace
 
 void Totals::retire(std::uint16_t seat, const ipc::CounterView& counters) {
+  if (ipc::is_bridge(seat)) return;
   for (std::size_t index = 0; index < ipc::kCounterCount; ++index) {
     const std::uint64_t last = counters.get(static_cast<ipc::Counter>(index));
-    std::uint64_t& retired = of(seat).retired[index];
+    std::uint64_t& retired = slots_.at(seat).retired[index];
     if (ipc::kCounters[index].kind == ipc::CounterKind::Total) retired += last;
     if (ipc::kCounters[index].kind == ipc::CounterKind::Peak) retired = std::max(retired, last);
   }

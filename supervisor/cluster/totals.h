@@ -1,11 +1,10 @@
 // The counters of all workers, living and dead, folded so that totals never decrease: what a worker had
-// counted when it died is added to its slot. Gauges die with their worker. Of bridges it is known how many
-// were started and how they ended; the report is of slots.
+// counted when it died is added to its slot. Gauges die with their worker. Of slots alone: what becomes
+// of a bridge is told in the log.
 #pragma once
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <vector>
 
 #include "ipc/messages/ctl.h"
@@ -24,9 +23,13 @@ class Totals {
   /// Once per worker, when its process is gone (its block is final) and before it leaves the list of the
   /// living.
   void retire(std::uint16_t seat, const ipc::CounterView& counters);
-  void count_start(std::uint16_t seat) { ++of(seat).starts; }
-  [[nodiscard]] std::uint64_t starts(std::uint16_t seat) { return of(seat).starts; }
-  void count_end(std::uint16_t seat, Cause cause) { ++of(seat).ends[static_cast<std::size_t>(cause)]; }
+  void count_start(std::uint16_t seat) {
+    if (!ipc::is_bridge(seat)) ++slots_.at(seat).starts;
+  }
+  [[nodiscard]] std::uint64_t starts(std::uint16_t slot) const { return slots_.at(slot).starts; }
+  void count_end(std::uint16_t seat, Cause cause) {
+    if (!ipc::is_bridge(seat)) ++slots_.at(seat).ends[static_cast<std::size_t>(cause)];
+  }
 
   /// What an upgrade carries over, by names; a name that this build does not know is passed over.
   void save(std::uint16_t slot, upgrade::SlotState* into) const;
@@ -44,12 +47,7 @@ class Totals {
     std::array<std::uint64_t, kCauses> ends{};
     std::uint64_t starts = 0;
   };
-  [[nodiscard]] Slot& of(std::uint16_t seat) {
-    return ipc::is_bridge(seat) ? bridges_[seat] : slots_.at(seat);
-  }
-
   std::vector<Slot> slots_;
-  std::map<std::uint16_t, Slot> bridges_;
 };
 
 }  // namespace limpet::supervisor

@@ -44,9 +44,10 @@ void Rollout::advance() {
 }
 
 std::string Rollout::obstacle() const {
-  // A third worker in a slot would need a lane that is another's.
+  // A third worker in a slot would need a lane that is kept for another one.
   if (const Worker* worker = current_slot().leaving())
     return fmt::format("pid {} has not left yet", worker->pid());
+  if (!cluster_.has_free_lane()) return "every lane is taken";
   const auto moving = std::count_if(leaving_.begin(), leaving_.end(),
                                     [](const auto& each) { return each.second.has_sessions; });
   return moving >= kMovingAtOnce ? fmt::format("{} old workers still have sessions", moving) : "";

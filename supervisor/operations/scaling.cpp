@@ -114,8 +114,8 @@ void Scaling::close_what_is_empty() {
 }
 
 void Scaling::on_gone(const Worker& worker, Cause cause, const std::string& obituary) {
-  if (over_) return;
   const std::uint16_t slot = worker.who().slot;
+  if (over_ || ipc::is_bridge(slot)) return;
   if (!buckets_are_dealt_ && slot >= before_ && cause != Cause::Left) return fail(obituary);
   if (cause != Cause::Left) {
     say_(obituary);

@@ -70,9 +70,9 @@ TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "CHANGES.md", "base", "sc
 # one goes through base::log_at_most. What a worker prints past its log blocks if nobody reads it.
 UNLIMITED_LINES = {
     "worker/adapter/ring_adapter.cpp": {
-        "ring: join slot {} gen {}: {}; it may": "once for each birth of a worker",
-        "ring: join slot {} gen {}: {}; its": "once for each birth of a worker",
-        "ring: slot {} gen {}: {}; its broadcasts are read no more": "once for each ring: it is left then",
+        "ring: join {} gen {}: {}; it may": "once for each birth of a worker",
+        "ring: join {} gen {}: {}; its": "once for each birth of a worker",
+        "ring: {} gen {}: {}; its broadcasts are read no more": "once for each ring: it is left then",
     },
     "worker/application/static_files.cpp": {"files: {}: is no directory": "once for each folder of an application"},
     "worker/slot/handovers.cpp": {"inbox: receive: {}; this worker reads it no more": "once for each inbox"},

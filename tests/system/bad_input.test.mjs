@@ -16,8 +16,10 @@ describe("bad input", () => {
   let chatting;
   let over = false;
   before(async () => {
-    cluster = await Cluster.start({ workers: 2, settings: { "limits.header_timeout": "500ms", "limits.body_timeout": "500ms", connectTimeout: 60_000 } });
-    bystanders = await Fleet.connect(cluster.url, addresses(4));
+    // Short time limits are for the bad: a bystander that has no CPU for a while is not cut off.
+    const listen = [{ address: "tcp://127.0.0.1:0", header_timeout: "500ms", body_timeout: "500ms" }, { address: "tcp://127.0.0.1:0" }];
+    cluster = await Cluster.start({ workers: 2, listen: [], settings: { listen, connectTimeout: 60_000 } });
+    bystanders = await Fleet.connect(`http://127.0.0.1:${cluster.ports[1]}`, addresses(4));
     chatting = (async () => {
       while (!over) await bystanders.chat(3);
     })();

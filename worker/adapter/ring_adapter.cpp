@@ -31,8 +31,8 @@ class RingAdapter::Sink final : public ipc::RingSink {
     const socketio::Broadcast* broadcast = adapter_.record_reader_.read(message);
     if (broadcast == nullptr) {
       base::log_at_most(adapter_.bad_records_, std::chrono::steady_clock::now(), base::LogLevel::Error, [&] {
-        return fmt::format("ring: slot {} gen {}: record {} is no broadcast; it is dropped", writer_.slot,
-                           writer_.generation, sequence);
+        return fmt::format("ring: {} gen {}: record {} is no broadcast; it is dropped",
+                           ipc::seat_name(writer_.slot), writer_.generation, sequence);
       });
       return;
     }
@@ -44,8 +44,8 @@ class RingAdapter::Sink final : public ipc::RingSink {
   void on_gap(const ipc::Gap& gap) override {
     adapter_.counters_.add(ipc::Counter::RingGaps);
     base::log_at_most(adapter_.gaps_, std::chrono::steady_clock::now(), base::LogLevel::Warning, [&] {
-      return fmt::format("ring: slot {} gen {}: at least {} broadcasts missed: this worker was too slow",
-                         gap.writer.slot, gap.writer.generation, gap.lost_at_least);
+      return fmt::format("ring: {} gen {}: at least {} broadcasts missed: this worker was too slow",
+                         ipc::seat_name(gap.writer.slot), gap.writer.generation, gap.lost_at_least);
     });
     adapter_.on_gap_(gap);
   }
@@ -72,13 +72,13 @@ void RingAdapter::join(const ipc::Incarnation& peer, base::Descriptor ring, base
   auto view = ipc::ReaderPageView::map(page, peer, &why);
   if (!view || !writer_.attach_reader(std::move(*view), std::move(doorbell), &why)) {
     base::log(base::LogLevel::Error,
-              fmt::format("ring: join slot {} gen {}: {}; it may miss broadcasts of this worker", peer.slot,
-                          peer.generation, why));
+              fmt::format("ring: join {} gen {}: {}; it may miss broadcasts of this worker",
+                          ipc::seat_name(peer.slot), peer.generation, why));
   }
   auto reader = ipc::RingReader::attach(ring, peer, page_, &why);
   if (!reader) {
-    base::log(base::LogLevel::Error, fmt::format("ring: join slot {} gen {}: {}; its broadcasts are not read",
-                                                 peer.slot, peer.generation, why));
+    base::log(base::LogLevel::Error, fmt::format("ring: join {} gen {}: {}; its broadcasts are not read",
+                                                 ipc::seat_name(peer.slot), peer.generation, why));
     return;
   }
   peers_.push_back({std::move(*reader)});
@@ -150,9 +150,9 @@ ipc::PollResult RingAdapter::read(Peer& peer, const ipc::PollBudget& budget) {
   const ipc::PollResult result = peer.reader.poll(budget, sink);
   peer.being_read = false;
   if (result != ipc::PollResult::Corrupt) return result;
-  base::log(base::LogLevel::Error,
-            fmt::format("ring: slot {} gen {}: {}; its broadcasts are read no more",
-                        peer.reader.writer().slot, peer.reader.writer().generation, peer.reader.why()));
+  base::log(base::LogLevel::Error, fmt::format("ring: {} gen {}: {}; its broadcasts are read no more",
+                                               ipc::seat_name(peer.reader.writer().slot),
+                                               peer.reader.writer().generation, peer.reader.why()));
   counters_.add(ipc::Counter::RingGaps);
   on_gap_({peer.reader.writer(), 1});
   peer.gone = true;

@@ -123,6 +123,8 @@ void append_quoted(std::string& text, std::string_view plain) {
   quoted.put('"');
 }
 
+constexpr std::size_t base64_size(std::size_t bytes) noexcept { return (bytes + 2) / 3 * 4; }
+
 constexpr std::array<std::int8_t, 256> make_digits() {
   std::array<std::int8_t, 256> digits{};
   for (auto& digit : digits) digit = -1;
@@ -137,10 +139,19 @@ constexpr std::array<std::int8_t, 256> make_digits() {
 }
 constexpr std::array<std::int8_t, 256> kDigits = make_digits();
 
-/// A text is the same in a payload and in a WebSocket's frame.
-std::string_view packet_of(const loop::Buffer& frame) {
+/// What stands in a payload for that frame: a text is the same as in a WebSocket's. Its own rendering goes to
+/// `alone` if nobody else has the frame.
+std::string_view packet_of(const loop::Buffer& frame, loop::Buffer& alone) {
   if (websocket::opcode_of(frame) == websocket::Opcode::Text) return frame.payload();
-  return loop::rendering_of({&frame, 1}, render_binary_packet).view();
+  const std::span<const loop::Buffer> message(&frame, 1);
+  if (frame.shared()) return loop::rendering_of(message, render_binary_packet).view();
+  alone = render_binary_packet(message);
+  return alone.view();
+}
+
+std::size_t packet_size(const loop::Buffer& frame) {
+  const std::size_t bytes = frame.payload().size();
+  return websocket::opcode_of(frame) == websocket::Opcode::Text ? bytes : 1 + base64_size(bytes);
 }
 
 }  // namespace
@@ -165,12 +176,13 @@ std::string_view next_packet(const Dialect& dialect, std::string_view& payload, 
 std::string make_payload(const Dialect& dialect, std::span<const loop::Buffer> frames,
                          std::string_view last) {
   std::size_t size = last.size();
-  for (const auto& frame : frames) size += packet_of(frame).size() + 1;
+  for (const auto& frame : frames) size += packet_size(frame) + 1;
   std::string payload;
   payload.reserve(size);
   for (const auto& frame : frames) {
     if (!payload.empty()) payload += dialect.separator;
-    payload += packet_of(frame);
+    loop::Buffer alone;
+    payload += packet_of(frame, alone);
   }
   if (!last.empty() && !payload.empty()) payload += dialect.separator;
   payload += last;
@@ -179,7 +191,7 @@ std::string make_payload(const Dialect& dialect, std::span<const loop::Buffer> f
 
 loop::Buffer render_binary_packet(std::span<const loop::Buffer> frame) {
   const std::string_view bytes = frame.front().payload();
-  const std::size_t size = 1 + (bytes.size() + 2) / 3 * 4;
+  const std::size_t size = 1 + base64_size(bytes.size());
   // EVP_EncodeBlock adds a terminating zero.
   loop::Buffer packet = loop::Buffer::allocate(size + 1);
   packet.data()[0] = 'b';

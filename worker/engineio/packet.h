@@ -25,7 +25,7 @@ struct Packet {
 [[nodiscard]] std::string_view next_packet(const Dialect& dialect, std::string_view& payload,
                                            bool& more) noexcept;
 
-/// The renderer of a polling payload's packet with bytes (`b`, then base64): of the one frame that has them.
+/// `b`, then base64 of the payload of the one frame in `frame`: as a polling payload has bytes.
 [[nodiscard]] loop::Buffer render_binary_packet(std::span<const loop::Buffer> frame);
 
 /// The polling payload of messages made by websocket::FrameBuilder, then `last` (a whole packet) if not

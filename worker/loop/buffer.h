@@ -21,7 +21,7 @@
 namespace limpet::loop {
 
 class Buffer;
-/// Makes one form of a message: see rendering_of(). Never empty.
+/// Makes one form of a message, which has a buffer at least: see rendering_of().
 using Renderer = Buffer (*)(std::span<const Buffer> message);
 
 class Buffer {

@@ -57,7 +57,7 @@ int run_in_cluster(const char* inherited, process::Worker::Setup setup) {
   std::string why;
   const auto heritage = ipc::heritage_from_environment(inherited, &why);
   if (!heritage) throw std::runtime_error(std::string(ipc::kHeritageVariable) + ": " + why);
-  set_up_log("slot " + std::to_string(heritage->slot) + " gen " + std::to_string(heritage->generation) + " ");
+  set_up_log(ipc::seat_name(heritage->slot) + " gen " + std::to_string(heritage->generation) + " ");
   // A child of the application must not take itself for a worker.
   ::unsetenv(ipc::kHeritageVariable);
   keep_heritage_from_children(*heritage);

@@ -89,6 +89,7 @@ void Tenancy::on_message(const ipc::SupervisorMessage& message, Descriptors desc
 
 template <class Message>
 void Tenancy::take(const Message& message, Descriptors descriptors) {
+  if (ended_) return;
   const Row<Message>& row = std::get<Row<Message>>(Messages::kRows);
   if (row.counts.at(static_cast<std::size_t>(state()))) (this->*row.take)(message, std::move(descriptors));
 }

@@ -83,7 +83,8 @@ void Front::welcome(base::Descriptor socket, const client::PeerAddress& peer, st
   }
 }
 
-/// What its client speaks is the listener's to say: it is chosen here, and nowhere else.
+/// What its client speaks is the listener's to say: it is chosen here, for all but the connections of
+/// sessions that have moved, whose transport the session knows.
 void Front::serve(client::ClientConnection& client) {
   switch (listeners_.of(client).protocol) {
     case client::Protocol::Http:

@@ -25,7 +25,8 @@ class Front final : public http::RequestHandler {
         Router& router, client::Admission& admission, const client::Limits& limits,
         const client::Listeners& listeners, const loop::Clock& clock, ipc::CounterBlock& counters);
 
-  /// A fresh connection: HTTP from its first byte on, or a PROXY protocol header if its listener wants one.
+  /// A fresh connection: what its listener says is spoken on it, from the first byte on, or from behind a
+  /// PROXY protocol header if that listener wants one.
   void welcome(base::Descriptor socket, const client::PeerAddress& peer, std::uint16_t listener);
   /// A connection or a request that another slot handed over.
   void take_in(ipc::ReceivedHandover arrival);
@@ -46,7 +47,7 @@ class Front final : public http::RequestHandler {
   void on_request(http::Exchange exchange, const http::Request& request) override;
 
  private:
-  /// Reads the header in front of HTTP. Keeps nothing of a connection: unread bytes stay in the stream.
+  /// Reads the header in front of all else. Keeps nothing of a connection: unread bytes stay in the stream.
   struct ProxyReader final : loop::StreamReceiver {
     explicit ProxyReader(Front& owner) : front(owner) {}
     std::size_t on_bytes(loop::Stream& stream, std::span<char> bytes) override;

@@ -26,14 +26,16 @@ class Scene : private ClusterEvents {
   explicit Scene(const std::string& executable) : executable_(executable) {}
 
   using Act = std::function<void()>;
-  Scene& at(std::string event, Act act) {
-    awaited_.emplace_back(std::move(event), std::move(act));
+  /// `look`: in the middle of the event, when nothing may be changed.
+  Scene& at(std::string event, Act act, Act look = {}) {
+    awaited_.push_back({std::move(event), std::move(act), std::move(look)});
     return *this;
   }
   /// Ends with the last event.
   void run() {
     watchdog_.start(30s, [this] {
-      ADD_FAILURE() << "waited for " << awaited_.at(at_).first << "; heard " << testing::PrintToString(heard);
+      ADD_FAILURE() << "waited for " << awaited_.at(heard_to_).event << "; heard "
+                    << testing::PrintToString(heard);
       loop_.stop();
     });
     cluster.start_all();
@@ -79,13 +81,14 @@ class Scene : private ClusterEvents {
  private:
   void hear(const std::string& event) {
     heard.push_back(event);
-    if (at_ == awaited_.size() || awaited_[at_].first != event) return;
-    // In a turn of its own: see ClusterEvents.
-    next_.start(0ms, [this] {
-      const Act act = awaited_[at_++].second;
-      act();
-      if (at_ == awaited_.size()) loop_.stop();
-    });
+    if (heard_to_ == awaited_.size() || awaited_[heard_to_].event != event) return;
+    if (const Act& look = awaited_[heard_to_++].look) look();
+    if (!next_.running()) next_.start(0ms, [this] { act(); });
+  }
+  /// In a turn of its own: see ClusterEvents. More may have been heard by then.
+  void act() {
+    while (at_ < heard_to_) awaited_[at_++].act();
+    if (at_ == awaited_.size()) loop_.stop();
   }
   static std::string number(const Worker& worker) { return std::to_string(worker.who().generation); }
   bool on_ready(Worker&) override { return false; }
@@ -103,8 +106,14 @@ class Scene : private ClusterEvents {
   void on_all_seated() override {}
   void on_empty() override { hear("empty"); }
 
-  std::vector<std::pair<std::string, Act>> awaited_;
-  std::size_t at_ = 0;
+  struct Awaited {
+    std::string event;
+    Act act;
+    Act look;
+  };
+  std::vector<Awaited> awaited_;
+  std::size_t heard_to_ = 0;  ///< of awaited_
+  std::size_t at_ = 0;        ///< that were acted on
   Timer next_{loop_};
   Timer watchdog_{loop_};
 };
@@ -140,12 +149,15 @@ TEST_P(ABridge, is_born_replaced_watched_and_buried) {
             EXPECT_EQ(cluster.stats().counters.front().by_slot.size(), 1U);
             EXPECT_THAT(cluster.obstacle_to_exec(), testing::HasSubstr("bridge"));
             second = scene.make_program();
-            cluster.replace_bridge(seat, second);
+            EXPECT_EQ(cluster.replace_bridge(seat, second), "");
           })
-      .at("seated 3",
+      .at(
+          "seated 3", [] {},
           [&] {
-            // Three of three lanes: two workers of the slot could not overlap now, two bridges can.
+            // Three of three lanes.
             EXPECT_THAT(scene.generations(seat), testing::ElementsAre(2, 3));
+            EXPECT_FALSE(cluster.has_free_lane());
+            EXPECT_EQ(cluster.replace_bridge(seat, second), "every lane is taken");
             EXPECT_EQ(tenant().program, second);
           })
       .at("gone 2 left",
@@ -165,6 +177,7 @@ TEST_P(ABridge, is_born_replaced_watched_and_buried) {
       .at("gone 5 left",
           [&] {
             EXPECT_EQ(cluster.slots().find(seat), nullptr);
+            EXPECT_EQ(cluster.replace_bridge(seat, second), "bridge 0 closes");
             EXPECT_EQ(cluster.obstacle_to_exec(), "");
             EXPECT_THAT(scene.generations(0), testing::ElementsAre(1)) << "the slot's worker did not notice";
             cluster.stop(false);
@@ -175,7 +188,7 @@ TEST_P(ABridge, is_born_replaced_watched_and_buried) {
 
 TEST_P(ABridge, that_cannot_be_replaced_stays) {
   scene.at("seated 1", [&] { seat = cluster.open_bridge(scene.make_program()); })
-      .at("seated 2", [&] { cluster.replace_bridge(seat, scene.make_program("/bin/false")); })
+      .at("seated 2", [&] { EXPECT_EQ(cluster.replace_bridge(seat, scene.make_program("/bin/false")), ""); })
       .at("gone 3 died",
           [&] {
             EXPECT_THAT(scene.generations(seat), testing::ElementsAre(2));
@@ -199,8 +212,10 @@ TEST_P(ABridge, that_closes_while_it_waits_for_its_next_start_is_gone_at_once) {
             EXPECT_TRUE(cluster.slots().at(seat).respawn.running());
             cluster.close_bridge(seat);
             EXPECT_EQ(cluster.slots().find(seat), nullptr);
-            cluster.stop(true);
+            // The next one has its number, and nothing of its past.
+            EXPECT_EQ(cluster.open_bridge(scene.make_program()), seat);
           })
+      .at("seated 3", [&] { cluster.stop(true); })
       .at("empty", [] {})
       .run();
 }
@@ -221,6 +236,13 @@ TEST(ABridgeThatGetsASigterm, is_replaced_like_any_worker) {
   std::uint16_t seat = 0;
   scene.at("seated 1", [&] { seat = scene.cluster.open_bridge(scene.make_program()); })
       .at("seated 2", [&] { ::kill(scene.cluster.slots().tenant(seat)->pid(), SIGTERM); })
+      .at("signalled 2",
+          [&] {
+            // As the supervisor does, a moment later.
+            EXPECT_THAT(scene.cluster.slots().bridges_of({1, 2}),
+                        testing::ElementsAre(&scene.cluster.slots().at(seat)));
+            EXPECT_EQ(scene.cluster.replace_bridge(seat, scene.cluster.slots().at(seat).program), "");
+          })
       .at("seated 3", [] {})
       .at("gone 2 left", [&] { scene.cluster.stop(false); })
       .at("empty", [] {})

@@ -27,6 +27,7 @@ class FakeCluster final : public ClusterSteps {
   Worker& add(std::uint16_t slot, WorkerState state = WorkerState::Serving) {
     return kit.add(slots_, slot, program_, state);
   }
+  std::uint16_t add_bridge() { return slots_.add_bridge(old_program).number; }
   /// Whoever has that generation.
   Worker& worker(std::uint64_t generation) {
     Worker* found = nullptr;
@@ -60,6 +61,7 @@ class FakeCluster final : public ClusterSteps {
   }
 
   // ---- steps ----
+  [[nodiscard]] bool has_free_lane() const noexcept override { return lanes_are_free; }
   Worker* start_worker(std::uint16_t slot, const SharedProgram& program, std::string* why) override {
     steps.push_back("start in slot " + std::to_string(slot) + " " + program->file.name);
     if (!cannot_start_because.empty()) {
@@ -126,6 +128,7 @@ class FakeCluster final : public ClusterSteps {
   Operation* operation = nullptr;  ///< null: nobody hears
   std::vector<std::string> steps;
   std::string cannot_start_because;
+  bool lanes_are_free = true;
   std::uint16_t listeners = 1;
   bool stops_the_loop_at_a_seat = false;
 

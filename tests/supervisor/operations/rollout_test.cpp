@@ -208,6 +208,19 @@ TEST(Rollout, waits_while_two_old_workers_have_sessions) {
   EXPECT_EQ(three.cluster.steps.back(), "start in slot 2 /new/app");
 }
 
+TEST(Rollout, waits_for_a_lane_until_somebody_has_gone_be_it_a_bridge) {
+  RolloutOf two(2);
+  two.cluster.lanes_are_free = false;
+  two.begin();
+  EXPECT_THAT(two.report.lines, ElementsAre("slot 0: waits: every lane is taken"));
+  EXPECT_THAT(two.cluster.steps, IsEmpty());
+  two.cluster.lanes_are_free = true;
+  Worker& bridge =
+      two.cluster.kit.add(two.cluster.slots(), two.cluster.add_bridge(), two.cluster.old_program);
+  two.cluster.dies(bridge.who().generation, Cause::Left);
+  EXPECT_THAT(two.cluster.steps, ElementsAre("start in slot 0 /new/app"));
+}
+
 TEST(Rollout, waits_for_a_worker_that_still_leaves_the_slot) {
   RolloutOf one(1);
   (void)one.cluster.add(0, WorkerState::Draining);
