@@ -75,7 +75,7 @@ void add_option(CLI::App* serve, std::size_t index, ServeWords* words) {
   const std::string help = help_of(row);
   CLI::Option* option = nullptr;
   if (row.unit == Unit::Switch) {
-    option = serve->add_flag(std::string(row.flag), help);
+    option = serve->add_flag(std::string(row.flag), help)->disable_flag_override();
   } else {
     option = serve->add_option(std::string(row.flag), words->values[index], help);
     option->expected(1)->allow_extra_args(false)->type_name(unit_hint(row));
@@ -93,7 +93,8 @@ CLI::App* add_serve(CLI::App* app, ServeWords* words) {
       ->type_name("[APP [ARGS...]]");
   serve->add_option("-c,--config", words->result.file, "read options from this file (limpet.toml)")
       ->type_name("FILE");
-  serve->add_flag("--check", words->result.check_only, "check the options and the file, say so, and exit");
+  serve->add_flag("--check", words->result.check_only, "check the options and the file, say so, and exit")
+      ->disable_flag_override();
   for (std::size_t index = 0; index < option_table().size(); ++index) add_option(serve, index, words);
   serve->footer(kServeFooter);
   return serve;
@@ -143,8 +144,10 @@ CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
   for (const CtlVerb& verb : ctl_verbs()) {
     CLI::App* each = ctl->add_subcommand(std::string(verb.name), std::string(verb.help));
     each->add_option("--runtime-dir", command->runtime_dir, "as before the verb")->type_name("DIR");
-    if (verb.has_json) each->add_flag("--json", command->json, "as JSON, with a schema_version");
-    if (verb.has_now) each->add_flag("--now", command->now, "do not drain: kill the workers");
+    if (verb.has_json)
+      each->add_flag("--json", command->json, "as JSON, with a schema_version")->disable_flag_override();
+    if (verb.has_now)
+      each->add_flag("--now", command->now, "do not drain: kill the workers")->disable_flag_override();
     if (verb.has_count) {
       each->add_option("workers", command->count, "how many")
           ->type_name("N")
@@ -152,8 +155,8 @@ CLI::App* add_ctl(CLI::App* app, CtlCommand* command) {
           ->check(number_of_workers());
     }
     if (verb.waits) {
-      each->add_flag("--no-wait", command->no_wait,
-                     "exit as soon as the operation has begun, or was refused");
+      each->add_flag("--no-wait", command->no_wait, "exit as soon as the operation has begun, or was refused")
+          ->disable_flag_override();
       each->add_option("--timeout", command->timeout_s, "stop waiting after this time; the operation goes on")
           ->type_name("SECONDS")
           ->check(number_of_seconds());
@@ -187,10 +190,13 @@ std::vector<std::string> names_of_options(const CLI::App& command) {
   return result;
 }
 
-/// An option that stands at the end without its value; "" if that is not what is wrong.
+/// An option that stands at the end without its value, or one that has none with one; "" if that is not what
+/// is wrong.
 std::string missing_value(const CLI::App& command, const CLI::ParseError& error) {
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) == nullptr) return "";
   const std::string text = error.what();  // "--timeout: 1 required SECONDS missing"
+  if (text.ends_with("disallowed flag override"))
+    return fmt::format("--{} takes no value: it is there, or it is not", text.substr(0, text.find(' ')));
   const std::string name = text.substr(0, text.find(':'));
   const CLI::Option* option = command.get_option_no_throw(name);
   if (option == nullptr) return "";

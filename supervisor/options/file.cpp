@@ -226,8 +226,10 @@ class Reader {
   }
 
   void take_application(const toml::key& key, const toml::node& node) {
+    const toml::array* const words = node.as_array();
     auto values = values_of(node);
-    if (!values || values->empty()) {
+    const bool has_numbers = words != nullptr && !words->is_homogeneous(toml::node_type::string);
+    if (!values || values->empty() || has_numbers) {
       return mistake(key.source(), "'application' is no program; [\"./app\", \"argument\"] is right");
     }
     for (const std::string& value : *values)

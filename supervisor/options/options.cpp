@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "base/address.h"
 #include "base/check.h"
 #include "base/plain_line.h"
 #include "supervisor/options/file.h"
@@ -53,7 +54,10 @@ std::vector<std::string> contradictions(const Options& options, const Places& pl
   std::set<std::string> listens;
   for (const std::string& address : options.listen) {
     // Port 0 is another free one each time.
-    if (!address.ends_with(":0") && !listens.insert(address).second)
+    std::string why;
+    const auto parsed = base::parse_address(address, &why);
+    const std::string written = parsed ? base::to_text(*parsed) : address;
+    if (!written.ends_with(":0") && !listens.insert(written).second)
       add({"listen"}, fmt::format("{} stands twice in listen", address));
   }
   return result;

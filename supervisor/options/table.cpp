@@ -233,7 +233,7 @@ std::string assign_text(const OptionRow& row, const std::string& text, std::stri
   if (row.unit == Unit::AddressHeader) return one_of(kAddressHeaders, "header that names clients", text);
   if (row.unit == Unit::Placement) return one_of(kPlacements, "placement", text);
   if (row.key == "path" && (!text.starts_with('/') || text.size() < 2)) {
-    return fmt::format("'{}' is no path; it begins with /, as /socket.io", text);
+    return fmt::format("'{}' is no path; / and a name is one, as /socket.io", text);
   }
   return "";
 }

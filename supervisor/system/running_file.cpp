@@ -39,7 +39,7 @@ std::string to_text(const RunningFile& file) {
 std::string to_text(const RunningFile& file, const FileMark& before) {
   if (before == FileMark{}) return to_text(file);
   return fmt::format("{} ({})", to_text(file),
-                     file.mark == before ? "the same file as before" : "another file than before");
+                     file.mark == before ? "the same file as before runs" : "another file than before runs");
 }
 
 }  // namespace limpet::supervisor

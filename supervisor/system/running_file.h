@@ -25,8 +25,8 @@ struct RunningFile {
 /// "/srv/app/current/chat -> /srv/app/7/chat"; the name alone if it has no symlink in it.
 [[nodiscard]] std::string to_text(const RunningFile& file);
 
-/// The same, with " (the same file as before)" or " (another file than before)"; nothing if `before` is not
-/// known.
+/// The same, with " (the same file as before runs)" or " (another file than before runs)"; nothing if
+/// `before` is not known.
 [[nodiscard]] std::string to_text(const RunningFile& file, const FileMark& before);
 
 }  // namespace limpet::supervisor

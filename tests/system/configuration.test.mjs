@@ -160,6 +160,26 @@ describe("a configuration with a mistake is refused", () => {
     assert.match(text, /did you mean -c .*limpet\.toml\?/);
   });
 
+  test("an option without a value gets none", async () => {
+    for (const flag of ["--pin=maybe", "--proxy-protocol=false", "--no-move=0"]) {
+      const { code, text } = await run(build("limpet"), ["serve", "--check", flag]);
+      assert.equal(code, 2, text);
+      assert.match(text, new RegExp(`limpet: ${flag.split("=")[0]} takes no value: it is there, or it is not`));
+    }
+    assert.match((await run(build("limpet"), ["ctl", "status", "--json=no"])).text, /--json takes no value/);
+  });
+
+  test("one address written twice in different ways, words of an application that are no text", async () => {
+    const check = (toml) => {
+      const file = path.join(directory, "limpet.toml");
+      fs.writeFileSync(file, toml);
+      return run(build("limpet"), ["serve", "-c", file, "--check"]);
+    };
+    assert.match((await check('listen = ["tcp://[::1]:3450", "tcp://[0:0:0:0:0:0:0:1]:3450"]\n')).text, /tcp:\/\/\[0:0:0:0:0:0:0:1\]:3450 stands twice in listen/);
+    assert.match((await check("application = [1, 2]\n")).text, /limpet\.toml:1: 'application' is no program/);
+    assert.match((await check('[socketio]\npath = "/"\n')).text, /'\/' is no path; \/ and a name is one, as \/socket\.io/);
+  });
+
   test("an application that the file names is told with its line; one of the command line is without", async () => {
     const file = path.join(directory, "limpet.toml");
     fs.writeFileSync(file, 'workers = 1\n\napplication = ["./gone", "--level", "3"]\n');

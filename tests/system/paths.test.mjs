@@ -71,19 +71,19 @@ describe("a switched symlink", () => {
     deployment.switch(7);
     const reload = await cluster.ctl("reload");
     assert.equal(reload.code, 0, reload.text);
-    assert.ok(reload.text.includes(`; ${app} -> ${deployment.release(7, "app")} (another file than before)`), reload.text);
+    assert.ok(reload.text.includes(`; ${app} -> ${deployment.release(7, "app")} (another file than before runs)`), reload.text);
     assert.deepEqual(await runs(), { ...before, app: deployment.release(7, "app"), directory: directory(7) });
     const again = await cluster.ctl("reload");
-    assert.ok(again.text.includes(`${deployment.release(7, "app")} (the same file as before)`), again.text);
+    assert.ok(again.text.includes(`${deployment.release(7, "app")} (the same file as before runs)`), again.text);
     const upgrade = await cluster.ctl("upgrade");
     assert.equal(upgrade.code, 0, upgrade.text);
-    assert.ok(upgrade.text.includes(`; limpet ${limpet} -> ${deployment.release(7, "limpet")} (another file than before)`), upgrade.text);
-    assert.ok(upgrade.text.includes(`; application ${app} -> ${deployment.release(7, "app")} (the same file as before)`), upgrade.text);
+    assert.ok(upgrade.text.includes(`; limpet ${limpet} -> ${deployment.release(7, "limpet")} (another file than before runs)`), upgrade.text);
+    assert.ok(upgrade.text.includes(`; application ${app} -> ${deployment.release(7, "app")} (the same file as before runs)`), upgrade.text);
     assert.deepEqual(await runs(), { app: deployment.release(7, "app"), limpet: deployment.release(7, "limpet"), directory: directory(7) });
     // What an upgrade carried over is followed as well.
     deployment.switch(6);
     const back = await cluster.ctl("upgrade");
-    assert.ok(back.text.includes(`${deployment.release(6, "limpet")} (another file than before)`), back.text);
+    assert.ok(back.text.includes(`${deployment.release(6, "limpet")} (another file than before runs)`), back.text);
     assert.deepEqual(await runs(), before);
     const status = await cluster.status();
     assert.equal(status.binary, `${limpet} -> ${deployment.release(6, "limpet")}`);
@@ -114,9 +114,9 @@ describe("a switched symlink", () => {
     deployment.switch(7);
     const reload = await cluster.ctl("reload");
     assert.equal(reload.code, 0, reload.text);
-    assert.ok(reload.text.includes(`; ${deployment.release(6, "app")} (the same file as before)`), reload.text);
+    assert.ok(reload.text.includes(`; ${deployment.release(6, "app")} (the same file as before runs)`), reload.text);
     const upgrade = await cluster.ctl("upgrade");
-    assert.ok(upgrade.text.includes(`; limpet ${deployment.release(6, "limpet")} (the same file as before)`), upgrade.text);
+    assert.ok(upgrade.text.includes(`; limpet ${deployment.release(6, "limpet")} (the same file as before runs)`), upgrade.text);
     assert.deepEqual(await runs(), { app: deployment.release(6, "app"), limpet: deployment.release(6, "limpet"), directory: of(6) });
   });
 

@@ -88,9 +88,9 @@ TEST(RunningFile, another_file_of_the_same_name_is_known) {
   };
   std::ofstream(path) << "one";
   const RunningFile before = look();
-  EXPECT_EQ(to_text(look(), before.mark), path + " (the same file as before)");
+  EXPECT_EQ(to_text(look(), before.mark), path + " (the same file as before runs)");
   std::ofstream(path, std::ios::app) << " more";
-  EXPECT_EQ(to_text(look(), before.mark), path + " (another file than before)");
+  EXPECT_EQ(to_text(look(), before.mark), path + " (another file than before runs)");
   EXPECT_EQ(to_text(look(), {}), path) << "of a build that told no mark";
   const std::string link = directory.path() + "/link";
   fs::create_symlink(path, link);
