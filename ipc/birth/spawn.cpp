@@ -1,7 +1,9 @@
 #include "ipc/birth/spawn.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -12,10 +14,9 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/io_context.hpp>
-#include <boost/process/v2/posix/default_launcher.hpp>
-#include <boost/process/v2/process.hpp>
+#include <chrono>
 #include <cstring>
+#include <stdexcept>
 
 #include "base/descriptor_limit.h"
 #include "base/signals.h"
@@ -25,14 +26,17 @@ extern char** environ;
 namespace limpet::ipc {
 namespace {
 
-namespace process = boost::process::v2;
-
 constexpr int kLowestParkingPlace = 64;
+/// A child that has not come to its exec after the first is continued, for somebody may have stopped it,
+/// again and again; after the second it is ended.
+constexpr std::chrono::milliseconds kExecLook{100};
+constexpr std::chrono::milliseconds kExecPatience{5000};
 
 /// What the child needs between fork and exec, where nothing may be allocated: made before the fork.
 struct Plan {
   const char* executable = nullptr;
   int image = -1;  ///< parked; -1: the path
+  std::vector<char*> arguments;
   std::vector<char*> environment;
   std::vector<base::Descriptor> parked;  ///< duplicates of the sources, above every target
   std::vector<Inherited> moves;          ///< parked number -> target
@@ -40,6 +44,9 @@ struct Plan {
   pid_t parent = -1;
   std::optional<int> cpu;
   int directory = -1;
+  /// The parent reads from the first what went wrong, or its end by exec; the second is the child's, parked.
+  base::Descriptor reading;
+  base::Descriptor report;
 };
 
 // ---- in the child: async-signal-safe calls only; each step returns false with errno set ----
@@ -101,39 +108,26 @@ bool pin_to(const std::optional<int>& cpu) {
   return true;
 }
 
-/// Never returns. `report` is the pipe on which the parent waits for an errno, or for its end by exec.
-[[noreturn]] void become(const Plan& plan, int report, char* const* arguments) {
-  // Away from the targets first, or a dup2 onto its number would cut the line to the parent.
-  const int parked_report = ::fcntl(report, F_DUPFD_CLOEXEC, plan.lowest_free);
+/// Never returns.
+[[noreturn]] void become(const Plan& plan) {
   int step = kPrepareFailed;
-  if (parked_report != -1 && ::setpgid(0, 0) == 0 && pin_to(plan.cpu)) {
+  if (::setpgid(0, 0) == 0 && pin_to(plan.cpu)) {
     const bool entered = enter(plan.directory);
     if (!entered) step = kEnterFailed;
     if (entered && settle_descriptors(plan) && leave_signals_behind() && die_with_parent(plan.parent) &&
         // Behind the descriptors: their numbers may lie above it.
         base::give_descriptor_limit_back()) {
       step = kExecFailed;
-      if (plan.image == -1) ::execve(plan.executable, arguments, plan.environment.data());
-      if (plan.image != -1) ::execveat(plan.image, "", arguments, plan.environment.data(), AT_EMPTY_PATH);
+      if (plan.image == -1) ::execve(plan.executable, plan.arguments.data(), plan.environment.data());
+      if (plan.image != -1)
+        ::execveat(plan.image, "", plan.arguments.data(), plan.environment.data(), AT_EMPTY_PATH);
     }
   }
   const int error = errno | step;
-  const auto written = ::write(parked_report == -1 ? report : parked_report, &error, sizeof error);
+  const auto written = ::write(plan.report.get(), &error, sizeof error);
   // Not exit(): it would flush the parent's buffered output a second time.
   ::_exit(written == sizeof error ? 127 : 126);
 }
-
-/// The initializer that Boost.Process calls in the child. It execs by itself, because what the launcher does
-/// after it (closing descriptors, reporting an error, exit) is at fault in Boost 1.81.
-struct Initializer {
-  const Plan& plan;
-
-  process::error_code on_exec_setup(process::posix::default_launcher& launcher,
-                                    const process::filesystem::path&, const char* const*& arguments) const {
-    // The launcher has put the writing end of its error pipe last.
-    become(plan, launcher.fd_whitelist.back(), const_cast<char* const*>(arguments));
-  }
-};
 
 // ---- in the parent ----
 
@@ -169,6 +163,9 @@ int park(Plan* plan, int source) {
 Plan plan_for(const SpawnRequest& request) {
   Plan plan;
   plan.executable = request.executable.c_str();
+  plan.arguments.push_back(const_cast<char*>(request.executable.c_str()));
+  for (const std::string& each : request.arguments) plan.arguments.push_back(const_cast<char*>(each.c_str()));
+  plan.arguments.push_back(nullptr);
   plan.environment = environment_of(request);
   plan.parent = ::getpid();
   plan.cpu = request.cpu;
@@ -180,6 +177,12 @@ Plan plan_for(const SpawnRequest& request) {
   for (const Inherited& each : request.descriptors)
     plan.moves.push_back({park(&plan, each.source), each.target});
   if (request.image != -1) plan.image = park(&plan, request.image);
+  int ends[2];
+  base::require(::pipe2(ends, O_CLOEXEC), "pipe to a child");
+  plan.reading = base::Descriptor(ends[0]);
+  const base::Descriptor writing(ends[1]);
+  plan.report = base::Descriptor(base::require(::fcntl(writing.get(), F_DUPFD_CLOEXEC, plan.lowest_free),
+                                               "park a descriptor for a child"));
   return plan;
 }
 
@@ -189,33 +192,51 @@ void kill_and_reap(pid_t pid) noexcept {
   }
 }
 
-Child launch(const SpawnRequest& request, const Plan& plan) {
-  // A context of its own, that has never waited for anything: the child of a fork rebuilds its parent's epoll
-  // set.
-  boost::asio::io_context nothing_to_rebuild;
-  process::posix::default_launcher launcher;
-  process::error_code error;
+/// 0, or the step that failed and its errno. Throws std::runtime_error if the child comes to no exec.
+int wait_for_exec(const base::Descriptor& reading, pid_t pid) {
+  const auto until = std::chrono::steady_clock::now() + kExecPatience;
+  pollfd wait{reading.get(), POLLIN, 0};
+  for (;;) {
+    const int ready = ::poll(&wait, 1, static_cast<int>(kExecLook.count()));
+    if (ready == -1 && errno != EINTR) base::throw_system_error("wait for the exec of a child");
+    if (ready > 0) break;
+    if (std::chrono::steady_clock::now() > until)
+      throw std::runtime_error(
+          fmt::format("process {} has come to no exec for {} ms, and is ended", pid, kExecPatience.count()));
+    ::kill(pid, SIGCONT);
+  }
+  int error = 0;
+  return ::read(reading.get(), &error, sizeof error) == sizeof error ? error : 0;
+}
+
+/// By hand: Boost.Process waits for the exec without a limit, and its launcher's child is at fault in 1.81
+/// (closing descriptors, reporting an error, exit).
+pid_t fork_into(const Plan& plan) {
+  // One that reached the child between fork and exec would run a handler of ours there, which writes into a
+  // pipe that the parent reads: one Ctrl-C would count twice.
+  const base::SignalsBlocked guard;
+  const pid_t pid = ::fork();
+  if (pid == 0) become(plan);
+  return base::require(pid, "fork");
+}
+
+/// Without a pidfd there is no child.
+Child owned(pid_t pid) {
   try {
-    // One that reached the child between fork and exec would run a handler of ours there, which writes into a
-    // pipe that the parent reads: one Ctrl-C would count twice.
-    const base::SignalsBlocked guard;
-    auto started =
-        launcher(nothing_to_rebuild.get_executor(), error, process::filesystem::path(request.executable),
-                 request.arguments, Initializer{plan});
-    // The process object would kill the child in its destructor, and wait.
-    if (!error) {
-      started.detach();
-      return Child(launcher.pid);
-    }
+    return Child(pid);
   } catch (...) {
-    if (launcher.pid > 0) kill_and_reap(launcher.pid);
+    kill_and_reap(pid);
     throw;
   }
-  // Boost reaps no child whose exec failed.
-  if (launcher.pid > 0) kill_and_reap(launcher.pid);
-  if (launcher.pid <= 0) base::throw_system_error("fork", error.value());
+}
+
+Child launch(const SpawnRequest& request, Plan plan) {
+  Child child = owned(fork_into(plan));
+  plan.report = {};
+  const int failure = wait_for_exec(plan.reading, child.pid());
+  if (failure == 0) return child;
   constexpr int kErrno = kEnterFailed - 1;
-  base::throw_system_error(words_for(error.value() & ~kErrno, request.executable), error.value() & kErrno);
+  base::throw_system_error(words_for(failure & ~kErrno, request.executable), failure & kErrno);
 }
 
 }  // namespace

@@ -9,7 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "base/descriptor_limit.h"
 
@@ -232,6 +236,55 @@ TEST(Spawn, a_child_is_told_when_its_parent_dies) {
     text.append(buffer, static_cast<std::size_t>(got));
   }
   EXPECT_EQ(text, "up\nterm\n");
+}
+
+/// Sends a signal to every new child of the main thread that runs this test's program still: between its fork
+/// and its exec.
+class Stopper {
+ public:
+  explicit Stopper(int signal) : signal_(signal), thread_([this] { run(); }) {}
+  ~Stopper() {
+    over_ = true;
+    thread_.join();
+  }
+  [[nodiscard]] int stopped() const { return stopped_; }
+
+ private:
+  void run() {
+    const std::string list = "/proc/self/task/" + std::to_string(::getpid()) + "/children";
+    const auto ours = std::filesystem::read_symlink("/proc/self/exe");
+    while (!over_) {
+      std::ifstream children(list);
+      for (pid_t child = 0; children >> child;) {
+        std::error_code gone;
+        const auto runs = std::filesystem::read_symlink("/proc/" + std::to_string(child) + "/exe", gone);
+        if (gone || runs != ours || child == last_) continue;
+        last_ = child;
+        if (::kill(child, signal_) == 0) ++stopped_;
+      }
+    }
+  }
+
+  const int signal_;
+  pid_t last_ = 0;
+  std::atomic<int> stopped_ = 0;
+  std::atomic<bool> over_ = false;
+  std::thread thread_;
+};
+
+TEST(Spawn, continues_a_child_that_was_stopped_before_its_exec) {
+  for (const int signal : {SIGSTOP, SIGTTIN, SIGTSTP}) {
+    const Stopper stopper(signal);
+    // Whether the thread is in time is chance: on until it was, some times.
+    for (int child = 0; child < 2'000 && stopper.stopped() < 5; ++child) {
+      SpawnResult result = spawn(shell("exit 7"));
+      ASSERT_TRUE(result.child) << result.why;
+      // It may have been stopped behind its exec.
+      result.child->signal(SIGCONT);
+      ASSERT_EQ(end_of(&*result.child), (ExitStatus{false, 7}));
+    }
+    EXPECT_GE(stopper.stopped(), 1) << signal;
+  }
 }
 
 TEST(Spawn, the_destructor_of_a_living_child_ends_and_reaps_it) {
